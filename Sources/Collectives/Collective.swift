@@ -1,0 +1,39 @@
+public import Hardware
+public import Quantities
+
+/// An operation all ranks of a group take part in.
+public enum CollectiveOperation: String, Hashable, Sendable, CaseIterable {
+  /// Every rank ends with the sum of all inputs.
+  case allReduce = "all_reduce"
+  /// Every rank ends with its part of the sum.
+  case reduceScatter = "reduce_scatter"
+  /// Every rank ends with all parts.
+  case allGather = "all_gather"
+  /// Every rank sends a different part to every other.
+  case allToAll = "all_to_all"
+  /// One rank's data to all.
+  case broadcast
+  /// The sum to one rank.
+  case reduce
+}
+
+/// Where the ranks of a group sit, as far as cost is concerned.
+public struct GroupPlacement: Hashable, Sendable {
+  /// Ranks in the group.
+  public var ranks: Int
+  /// Ranks of the group in each node it touches (equal in all nodes).
+  public var ranksPerNode: Int
+  /// Groups of the same kind that use the NICs of a node at the same time, this one included:
+  /// a node of 8 GPUs whose 8 tensor ranks each reduce with their own data group has 8.
+  public var groupsPerNode: Int
+
+  /// A group of `ranks`, `ranksPerNode` to a node, beside `groupsPerNode` − 1 others.
+  public init(ranks: Int, ranksPerNode: Int, groupsPerNode: Int) {
+    self.ranks = ranks
+    self.ranksPerNode = ranksPerNode
+    self.groupsPerNode = groupsPerNode
+  }
+
+  /// Nodes the group touches.
+  public var nodes: Int { ranks / ranksPerNode }
+}

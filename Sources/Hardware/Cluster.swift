@@ -1,0 +1,49 @@
+public import Quantities
+
+/// GPUs in nodes on a fabric.
+public struct Cluster: Hashable, Sendable {
+  /// The accelerator.
+  public var gpu: GPU
+  /// How many.
+  public var gpuCount: Int
+  /// GPUs that share one scale-up domain (a node, or an NVL72 rack).
+  public var gpusPerNode: Int
+  /// The link of each GPU inside its scale-up domain.
+  public var intraNode: Link
+  /// The link of each GPU out of its node (its NIC share).
+  public var interNode: Link
+  /// How nodes are joined.
+  public var topology: Topology
+  /// How many times more bandwidth enters a leaf switch from below than leaves it above.
+  public var oversubscription: Double
+
+  /// A cluster from its parts.
+  public init(
+    gpu: GPU, gpuCount: Int, gpusPerNode: Int, intraNode: Link, interNode: Link,
+    topology: Topology = .railFatTree, oversubscription: Double = 1
+  ) {
+    self.gpu = gpu
+    self.gpuCount = gpuCount
+    self.gpusPerNode = gpusPerNode
+    self.intraNode = intraNode
+    self.interNode = interNode
+    self.topology = topology
+    self.oversubscription = oversubscription
+  }
+
+  /// Nodes, the last one perhaps partly filled.
+  public var nodeCount: Int { (gpuCount + gpusPerNode - 1) / gpusPerNode }
+
+  /// The node a GPU sits in: GPUs fill one node after the other.
+  public func node(of rank: Int) -> Int { rank / gpusPerNode }
+}
+
+/// How nodes are joined.
+public enum Topology: String, Hashable, Sendable, CaseIterable {
+  /// GPU i of every node on the leaf switches of rail i, rails joined by spines.
+  case railFatTree = "rail-fat-tree"
+  /// All NICs of a node on one leaf switch, leaves joined by spines.
+  case fatTree = "fat-tree"
+  /// One switch that never blocks.
+  case singleSwitch = "single-switch"
+}
