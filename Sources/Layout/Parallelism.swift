@@ -1,0 +1,68 @@
+/// How a training job is spread over its GPUs: one degree per axis of the rank grid.
+public struct Parallelism: Hashable, Sendable {
+  /// Tensor-parallel degree: ranks that share each weight matrix.
+  public var tensor: Int
+  /// Whether activations between tensor-parallel regions are split along the sequence.
+  public var sequence: Bool
+  /// Pipeline-parallel degree: ranks that share the layers.
+  public var pipeline: Int
+  /// Model chunks per pipeline rank (virtual pipeline stages).
+  public var virtualStages: Int
+  /// The order of microbatches in the pipeline.
+  public var schedule: PipelineSchedule
+  /// Context-parallel degree: ranks that share each sequence.
+  public var context: Int
+  /// Expert-parallel degree: ranks that share the routed experts; divides context × data (times
+  /// tensor when experts are not tensor parallel).
+  public var expert: Int
+  /// Tensor degree inside the experts.
+  public var expertTensor: Int
+  /// Data-parallel degree: replicas of the model, sharded or not.
+  public var data: Int
+  /// Ranks that share one copy of the sharded states; equal to ``data`` × ``context`` unless hybrid.
+  public var shardGroup: Int?
+  /// ZeRO stage: 0 nothing, 1 optimizer states, 2 and gradients, 3 and parameters partitioned over
+  /// data ranks (arXiv:1910.02054).
+  public var zero: Int
+  /// Whether communication the framework can overlap is overlapped.
+  public var overlaps: Bool
+
+  /// A layout from its degrees; those not named are one.
+  public init(
+    tensor: Int = 1, sequence: Bool = false, pipeline: Int = 1, virtualStages: Int = 1,
+    schedule: PipelineSchedule = .oneForwardOneBackward, context: Int = 1, expert: Int = 1,
+    expertTensor: Int? = nil, data: Int = 1, shardGroup: Int? = nil, zero: Int = 0,
+    overlaps: Bool = true
+  ) {
+    self.tensor = tensor
+    self.sequence = sequence
+    self.pipeline = pipeline
+    self.virtualStages = virtualStages
+    self.schedule = schedule
+    self.context = context
+    self.expert = expert
+    self.expertTensor = expertTensor ?? tensor
+    self.data = data
+    self.shardGroup = shardGroup
+    self.zero = zero
+    self.overlaps = overlaps
+  }
+
+  /// GPUs the layout takes: tensor × context × data × pipeline.
+  public var gpuCount: Int { tensor * context * data * pipeline }
+}
+
+/// The order in which a pipeline rank runs its microbatches.
+public enum PipelineSchedule: String, Hashable, Sendable, CaseIterable {
+  /// All forwards, then all backwards (arXiv:1811.06965).
+  case gpipe
+  /// Warm-up, then one forward and one backward in turn (arXiv:1806.03377, flushing variant of
+  /// arXiv:2104.04473).
+  case oneForwardOneBackward = "1f1b"
+  /// 1F1B over several model chunks per rank (arXiv:2104.04473).
+  case interleaved
+  /// Backward split into input and weight gradients to fill the bubble (arXiv:2401.10241).
+  case zeroBubble = "zero-bubble"
+  /// Two directions at once, each rank holding two chunks (arXiv:2412.19437).
+  case dualPipe = "dualpipe"
+}

@@ -1,0 +1,14 @@
+/// Which activations are thrown away after the forward pass and computed again in the backward.
+public enum Recompute: Hashable, Sendable {
+  /// All are kept.
+  case none
+  /// The attention core (scores, softmax, dropout and their product with the values) is computed
+  /// again (arXiv:2205.05198); nothing changes where a flash kernel already does that itself.
+  case selective
+  /// Only the input of each layer is kept.
+  case full
+  /// As `full` in the first `layers` of each pipeline stage's model chunk, `none` in the others.
+  case fullLayers(Int)
+  /// The lightest of none, selective and full that fits in memory.
+  case auto
+}
