@@ -76,12 +76,7 @@ public struct ShardedParameters: Hashable, Sendable {
     return (architecture.vocabularySize + unit - 1) / unit * unit
   }
 
-  /// What a rank holds of each of its chunks, in model order.
-  /// - Parameters:
-  ///   - pipelineRank: position in the pipeline group.
-  ///   - tensorRank: position in the tensor group.
-  ///   - expertRank: position in the expert group.
-  ///   - expertTensorRank: position in the expert-tensor group.
+  /// What the rank at these positions in its groups holds of each of its chunks, in model order.
   public func chunks(
     pipelineRank: Int, tensorRank: Int = 0, expertRank: Int = 0, expertTensorRank: Int = 0
   ) -> [ChunkParameters] {
