@@ -105,8 +105,7 @@ public struct RankGrid: Hashable, Sendable {
   /// Ranks from one position to the next on each axis, in the order of ``Axis/allCases``.
   private let strides: [Int]
 
-  /// The grid of `parallelism`.
-  /// - Parameter order: the axes, fastest first; each once.
+  /// The grid of `parallelism` with the axes in `order`, fastest first, each once.
   public init(
     _ parallelism: Parallelism, order: [Axis] = [.tensor, .context, .data, .pipeline]
   ) {

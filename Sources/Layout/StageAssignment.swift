@@ -2,7 +2,7 @@ public import Transformer
 
 /// A run of consecutive layers that a pipeline rank computes as one unit.
 public struct ModelChunk: Hashable, Sendable {
-  /// Position in model order: a microbatch visits stages 0, 1, 2, …
+  /// Position in model order: a microbatch visits the stages in ascending order.
   public var stage: Int
   /// Pipeline rank that holds it.
   public var pipelineRank: Int
@@ -44,8 +44,8 @@ public struct StageAssignment: Hashable, Sendable {
   /// counted as a layer, that is done (Megatron-Core's `account_for_embedding_in_pipeline_split`
   /// and `account_for_loss_in_pipeline_split`; Llama 3.1 405B trains its 126 layers on 16 × 8
   /// stages so, arXiv:2407.21783, section 3.3.2). Otherwise the remainder goes to the first
-  /// stages, one layer each. Next-token prediction modules come behind the last layer.
-  /// - Parameter layersPerStage: overrides the rule; one count per stage, in model order.
+  /// stages, one layer each. Next-token prediction modules come behind the last layer. The counts
+  /// in `layersPerStage`, one per stage in model order, override the rule.
   public init(
     _ architecture: Architecture, _ parallelism: Parallelism, layersPerStage: [Int]? = nil
   ) {

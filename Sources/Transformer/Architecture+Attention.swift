@@ -86,7 +86,8 @@ extension Architecture {
       }
     }
     let isChunk = modelType.hasPrefix("llama4")
-    let width = try isChunk
+    let width =
+      try isChunk
       ? reader.integer("attention_chunk_size", minimum: 1)
       : reader.integer("sliding_window", minimum: 1)
     guard let width, try reader.boolean("use_sliding_window") != false else { return none }
@@ -94,18 +95,9 @@ extension Architecture {
     if isChunk, let rotary = try reader.integers("no_rope_layers"), rotary.count >= layers {
       return (width, true, rotary.prefix(layers).map { $0 == 1 })
     }
-    let slides: [Bool]
-    switch family.sliding {
-    case .off:
-      guard try reader.boolean("use_sliding_window") == true else { return none }
-      slides = Array(repeating: true, count: layers)
-    case .all: slides = Array(repeating: true, count: layers)
-    case .alternating: slides = (0..<layers).map { $0.isMultiple(of: 2) }
-    case .allBut(let period):
-      let stated = try reader.integer("sliding_window_pattern", minimum: 1) ?? period
-      slides = (1...layers).map { !$0.isMultiple(of: stated) }
-    }
-    return (width, isChunk, slides)
+    if family.sliding == .off, try reader.boolean("use_sliding_window") != true { return none }
+    let period = try reader.integer("sliding_window_pattern", minimum: 1)
+    return (width, isChunk, family.slidingLayers(layers, period: period))
   }
 
   /// The mixture of experts, if there are several experts.

@@ -55,8 +55,8 @@ extension Architecture {
   /// not), and 2·(d + dᵥ) per head and attended key. With full attention, multi-head and d = dᵥ
   /// that is the 4·s·h per layer of arXiv:2204.02311, appendix B. Next-token prediction modules
   /// are included.
-  /// - Parameter causal: whether the masked half of the scores is left out; false gives the 12·L·h·s
-  ///   per token that Megatron-LM, nanotron and llm-foundry report.
+  /// Without `causal` the masked half of the scores counts too: the 12·L·h·s per token and step
+  /// that Megatron-LM, nanotron and llm-foundry report.
   public func forwardFlops(sequenceLength: Int, causal: Bool) -> ModelFlops {
     var flops = ModelFlops(
       attentionProjections: 0, attentionScores: 0, feedForward: 0, routedExperts: 0,

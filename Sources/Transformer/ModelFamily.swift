@@ -151,6 +151,16 @@ struct ModelFamily: Hashable, Sendable {
     $0.tiesEmbeddings = false
   }
 
+  /// Which of `layers` layers slide, by the family's pattern; all but every `period`-th where
+  /// the family has such a period.
+  func slidingLayers(_ layers: Int, period: Int?) -> [Bool] {
+    switch sliding {
+    case .off, .all: Array(repeating: true, count: layers)
+    case .alternating: (0..<layers).map { $0.isMultiple(of: 2) }
+    case .allBut(let usual): (1...layers).map { !$0.isMultiple(of: period ?? usual) }
+    }
+  }
+
   /// Families by `model_type`.
   private static let byModelType: [String: ModelFamily] = [
     "llama": llama, "llama4": llama4, "llama4_text": llama4, "mistral": mistral,
