@@ -1,6 +1,3 @@
-public import Hardware
-public import Quantities
-
 /// An operation all ranks of a group take part in.
 public enum CollectiveOperation: String, Hashable, Sendable, CaseIterable {
   /// Every rank ends with the sum of all inputs.

@@ -1,5 +1,3 @@
-public import Quantities
-
 /// GPUs in nodes on a fabric.
 public struct Cluster: Hashable, Sendable {
   /// The accelerator.

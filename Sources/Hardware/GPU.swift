@@ -11,9 +11,11 @@ public struct GPU: Hashable, Sendable {
   public var memory: Bytes
   /// HBM bandwidth of the data sheet.
   public var memoryRate: ByteRate
+  /// Second-level cache shared by all multiprocessors.
+  public var cache: Bytes
   /// Dense peak of the matrix units by format, data sheet.
   public var peaks: [NumberFormat: FlopRate]
-  /// Streaming multiprocessors (compute units) that thread blocks are dealt to.
+  /// Streaming multiprocessors (compute units, matrix units) that thread blocks are dealt to.
   public var multiprocessors: Int
   /// The link each GPU has into its scale-up domain: rate per direction, and latency.
   public var scaleUp: Link
@@ -33,6 +35,56 @@ public struct GPU: Hashable, Sendable {
   public var kernels: KernelConstants
   /// Where the figures come from, by figure.
   public var sources: [Source]
+
+  /// An accelerator from its figures.
+  public init(
+    name: String, memory: Bytes, memoryRate: ByteRate, cache: Bytes,
+    peaks: [NumberFormat: FlopRate], multiprocessors: Int, scaleUp: Link, scaleOut: Link,
+    scaleUpDomain: Int, hostRate: ByteRate, power: Watts, idlePower: Watts, hourlyPrice: Dollars,
+    kernels: KernelConstants, sources: [Source]
+  ) {
+    self.name = name
+    self.memory = memory
+    self.memoryRate = memoryRate
+    self.cache = cache
+    self.peaks = peaks
+    self.multiprocessors = multiprocessors
+    self.scaleUp = scaleUp
+    self.scaleOut = scaleOut
+    self.scaleUpDomain = scaleUpDomain
+    self.hostRate = hostRate
+    self.power = power
+    self.idlePower = idlePower
+    self.hourlyPrice = hourlyPrice
+    self.kernels = kernels
+    self.sources = sources
+  }
+
+  /// The rate at which operands of `format` are multiplied: the data sheet's, or that of the
+  /// nearest format the GPU has when it has no units for this one.
+  ///
+  /// Block-scaled formats fall back to plain fp8, fp8 and int8 to 16 bits, the two 16-bit formats
+  /// to each other only where the GPU has no vector unit figure (TPU), tf32 to fp32. A GPU with
+  /// fp16 but no bf16 (V100) multiplies bf16 at its fp32 rate.
+  public func peak(of format: NumberFormat) -> FlopRate {
+    for candidate in [format] + Self.substitutes(for: format) {
+      if let rate = peaks[candidate] { return rate }
+    }
+    return peaks.values.max() ?? FlopRate(flopsPerSecond: 1)
+  }
+
+  /// Formats that stand in for `format`, nearest first.
+  private static func substitutes(for format: NumberFormat) -> [NumberFormat] {
+    switch format {
+    case .nvfp4: [.mxfp8, .fp8, .bf16, .fp16]
+    case .mxfp8: [.fp8, .bf16, .fp16]
+    case .fp8, .int8: [.bf16, .fp16]
+    case .bf16: [.fp32]
+    case .fp16: [.bf16, .fp32]
+    case .tf32: [.fp32]
+    case .fp32: [.tf32]
+    }
+  }
 }
 
 /// A point-to-point connection, one direction.

@@ -124,10 +124,16 @@ public struct SelfAttention: Hashable, Sendable {
   public var outputBias: Bool
   /// Norm over each query and key head (Qwen 3, Gemma 3): parameters of length head dimension.
   public var normalizesQueryAndKey: Bool
+  /// Whether that norm runs over all heads of a projection at once (OLMo 2, MiniMax M2):
+  /// parameters of the projection's length instead of one head's.
+  public var queryKeyNormSpansHeads: Bool
   /// A learned sink score per head (gpt-oss).
   public var hasSinks: Bool
   /// Keys a query may look back on in the sliding layers; `nil` when all layers are full.
   public var slidingWindow: Int?
+  /// Whether the window is a fixed chunk of the sequence instead of moving with the query
+  /// (Llama 4, `attention_chunk_size`).
+  public var windowIsChunk: Bool
   /// For each layer whether it uses the sliding window; empty when none does.
   public var slidingLayers: [Bool]
 
@@ -135,7 +141,8 @@ public struct SelfAttention: Hashable, Sendable {
   public init(
     heads: Int, keyValueHeads: Int, headDimension: Int, valueDimension: Int? = nil,
     latent: LatentAttention? = nil, inputBias: Bool = false, outputBias: Bool = false,
-    normalizesQueryAndKey: Bool = false, hasSinks: Bool = false, slidingWindow: Int? = nil,
+    normalizesQueryAndKey: Bool = false, queryKeyNormSpansHeads: Bool = false,
+    hasSinks: Bool = false, slidingWindow: Int? = nil, windowIsChunk: Bool = false,
     slidingLayers: [Bool] = []
   ) {
     self.heads = heads
@@ -146,8 +153,10 @@ public struct SelfAttention: Hashable, Sendable {
     self.inputBias = inputBias
     self.outputBias = outputBias
     self.normalizesQueryAndKey = normalizesQueryAndKey
+    self.queryKeyNormSpansHeads = queryKeyNormSpansHeads
     self.hasSinks = hasSinks
     self.slidingWindow = slidingWindow
+    self.windowIsChunk = windowIsChunk
     self.slidingLayers = slidingLayers
   }
 }

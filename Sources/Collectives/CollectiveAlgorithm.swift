@@ -1,0 +1,27 @@
+/// How a collective moves its bytes.
+public enum CollectiveAlgorithm: String, Hashable, Sendable, CaseIterable {
+  /// Each rank talks to its two neighbours; bandwidth-optimal, latency grows with the ranks.
+  /// Broadcast and reduce run it as a pipelined chain.
+  case ring
+  /// Two complementary binary trees over the nodes, a chain inside each node, half of the buffer
+  /// on each (Sanders, Speck, Träff 2009; NCCL's tree).
+  case doubleBinaryTree = "tree"
+  /// Partners at distance 1, 2, 4, …; logarithmic steps; a power of two of ranks.
+  case halvingDoubling = "halving-doubling"
+  /// Every rank sends to every other.
+  case direct
+  /// Reduce-scatter inside the node, all-reduce across nodes rail by rail, all-gather inside.
+  case hierarchical
+  /// Additions done by the scale-up switch (NVLS); across nodes, hierarchical with that inside.
+  case inNetwork = "in-network"
+}
+
+/// NCCL's three ways to hand over a chunk.
+public enum TransferProtocol: String, Hashable, Sendable, CaseIterable {
+  /// Flag in every 8 bytes: least latency, half of the bandwidth.
+  case lowLatency = "LL"
+  /// Flag in every 128 bytes.
+  case lowLatency128 = "LL128"
+  /// Chunks with a fence: most bandwidth, most latency.
+  case simple = "Simple"
+}

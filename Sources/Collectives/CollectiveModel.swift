@@ -1,0 +1,195 @@
+public import Hardware
+import Quantities
+
+/// Prices and plans collectives on a cluster.
+///
+/// Each protocol and algorithm is an affine model (start, steps, bytes); like NCCL's tuner the model
+/// takes the one that ends first. Making a plan is O(1) and allocates nothing.
+public struct CollectiveModel: Sendable {
+  /// The cluster.
+  public let cluster: Cluster
+  private let constants: FabricConstants
+  /// Seconds by which this link's latency differs from the one the constants were fitted on.
+  private let extraLatency: Double
+
+  /// A model of the cluster's collectives.
+  public init(cluster: Cluster) {
+    self.cluster = cluster
+    self.constants = .nearest(to: cluster.gpu.name)
+    self.extraLatency = cluster.intraNode.latency.seconds - constants.linkLatency
+  }
+
+  /// Plans a collective.
+  ///
+  /// - Parameters:
+  ///   - operation: what is done.
+  ///   - bytes: the size as nccl-tests counts it: the buffer of all-reduce, broadcast and reduce, the
+  ///     gathered total of all-gather, the total input of reduce-scatter, what one rank sends in all
+  ///     (its own part included) in all-to-all.
+  ///   - placement: where the members sit.
+  ///   - algorithm: the algorithm to use, or `nil` for the one that ends first. One that does not
+  ///     apply falls back to the ring (all-to-all: to direct).
+  /// - Returns: the plan; for one member it takes no time.
+  /// - Complexity: O(1).
+  public func plan(
+    _ operation: CollectiveOperation, bytes: Int64, placement: GroupPlacement,
+    algorithm: CollectiveAlgorithm? = nil
+  ) -> CollectivePlan {
+    if let algorithm {
+      let usable =
+        applies(algorithm, to: operation, placement)
+        ? algorithm : operation == .allToAll ? .direct : .ring
+      return fastest(usable, operation, bytes, placement)
+    }
+    if operation == .allToAll { return fastest(.direct, operation, bytes, placement) }
+    var best = fastest(.ring, operation, bytes, placement)
+    func consider(_ algorithm: CollectiveAlgorithm) {
+      guard applies(algorithm, to: operation, placement) else { return }
+      let other = fastest(algorithm, operation, bytes, placement)
+      if other.duration < best.duration { best = other }
+    }
+    if operation == .allReduce, placement.nodes > 1 { consider(.doubleBinaryTree) }
+    // NCCL uses NVLS in groups of more than four (measured: 8 H100 do, 4 do not).
+    if operation == .allReduce, placement.ranksPerNode > 4 { consider(.inNetwork) }
+    // NCCL's PAT, logarithmic as halving-doubling, serves groups of one rank a node.
+    if operation != .allReduce, placement.ranksPerNode == 1 { consider(.halvingDoubling) }
+    return best
+  }
+
+  /// Time of a point-to-point transfer between two ranks, such as a pipeline stage's send.
+  ///
+  /// - Parameters:
+  ///   - bytes: payload.
+  ///   - sameNode: whether both sit in one scale-up domain.
+  ///   - concurrent: transfers that share the sender's link or NIC at that time, this one included.
+  /// - Returns: latency of the protocol plus bytes over the achieved rate; between nodes one NIC.
+  public func sendReceiveSeconds(
+    bytes: Int64, sameNode: Bool, concurrent: Int = 1
+  ) -> Double {
+    let share = 1 / Double(max(concurrent, 1))
+    func time(_ line: ProtocolLine, _ transfer: TransferProtocol) -> Double {
+      if sameNode {
+        let rate = cluster.intraNode.rate.bytesPerSecond * share
+        let fraction =
+          transfer == .simple ? constants.pointToPointFraction : line.moveFraction
+        return line.base + near(line.step) + Double(bytes) / (rate * fraction)
+      }
+      let rate = cluster.interNode.rate.bytesPerSecond * NetworkConstants.fraction(transfer) * share
+      return line.base + cluster.interNode.latency.seconds + NetworkConstants.step(transfer)
+        + Double(bytes) / rate
+    }
+    let lines = constants.ring
+    var best = min(time(lines.lowLatency, .lowLatency), time(lines.simple, .simple))
+    if let line = lines.lowLatency128 { best = min(best, time(line, .lowLatency128)) }
+    return best
+  }
+
+  /// A fitted step on this cluster's link.
+  private func near(_ step: Double) -> Double { max(step + extraLatency, step / 4) }
+
+  /// Whether the algorithm can do that operation there.
+  private func applies(
+    _ algorithm: CollectiveAlgorithm, to operation: CollectiveOperation,
+    _ placement: GroupPlacement
+  ) -> Bool {
+    let isScatterGather = [.allReduce, .allGather, .reduceScatter].contains(operation)
+    switch algorithm {
+    case .ring: return operation != .allToAll
+    case .doubleBinaryTree: return operation == .allReduce
+    case .halvingDoubling:
+      return isScatterGather && placement.ranks.nonzeroBitCount == 1
+    case .direct: return operation == .allToAll || isScatterGather && placement.nodes == 1
+    case .hierarchical: return operation == .allReduce && placement.nodes > 1
+    case .inNetwork:
+      return operation == .allReduce && constants.inNetwork != nil && placement.ranksPerNode > 1
+    }
+  }
+
+  /// The plan under the protocol that ends first.
+  private func fastest(
+    _ algorithm: CollectiveAlgorithm, _ operation: CollectiveOperation, _ bytes: Int64,
+    _ placement: GroupPlacement
+  ) -> CollectivePlan {
+    var best = price(algorithm, operation, bytes, placement, .simple)
+    func consider(_ transfer: TransferProtocol) {
+      let other = price(algorithm, operation, bytes, placement, transfer)
+      if other.duration < best.duration { best = other }
+    }
+    consider(.lowLatency)
+    if constants.ring.lowLatency128 != nil || constants.direct.lowLatency128 != nil {
+      consider(.lowLatency128)
+    }
+    return best
+  }
+
+  private func price(
+    _ algorithm: CollectiveAlgorithm, _ operation: CollectiveOperation, _ bytes: Int64,
+    _ placement: GroupPlacement, _ transfer: TransferProtocol
+  ) -> CollectivePlan {
+    let pairwise = algorithm == .direct
+    let lines = pairwise ? constants.direct : constants.ring
+    let line = lines[transfer] ?? lines.simple
+    let adds = operation == .allReduce || operation == .reduce
+    let linkRate = cluster.intraNode.rate.bytesPerSecond
+    let rate =
+      linkRate * (adds ? line.reduceFraction : line.moveFraction)
+      * lines.sharing(placement.ranksPerNode)
+    var intra = HopCost(
+      latency: SimDuration(seconds: near(line.step)), secondsPerByte: 1 / rate)
+    var inter = interNode(transfer, placement, perRank: pairwise)
+    var start = line.base
+    let part = Double(bytes) / Double(placement.ranks)
+    switch algorithm {
+    case .ring where operation != .broadcast && operation != .reduce, .direct:
+      start += part * (adds ? lines.reduceCopy : lines.moveCopy) / rate
+    case .doubleBinaryTree:
+      // A node passes on 2 × the buffer (up 1, down 2 in one tree, up 1 in the other, half each);
+      // of two nodes, only once.
+      intra.secondsPerByte *= 4
+      inter.secondsPerByte *= placement.nodes == 2 ? 2 : 4
+    case .inNetwork:
+      if let lines = constants.inNetwork {
+        let ranks = Double(placement.ranksPerNode)
+        let large = transfer == .simple
+        start = large ? lines.largeBase : lines.smallBase
+        let fraction = large ? lines.largeFraction : lines.smallFraction
+        // bytes × (1 + 1/n) spread over 2 (n − 1) steps of bytes / n.
+        intra = HopCost(
+          latency: .zero,
+          secondsPerByte: (1 + 1 / ranks) * ranks / (2 * (ranks - 1)) / (linkRate * fraction))
+      }
+    default: break
+    }
+    return CollectivePlan(
+      operation: operation, algorithm: algorithm, transferProtocol: transfer, bytes: bytes,
+      ranks: placement.ranks, ranksPerNode: placement.ranksPerNode,
+      launch: SimDuration(seconds: start), intraNode: intra, interNode: inter)
+  }
+
+  /// A hop between nodes over all NICs the group has in a node, or over one rank's share of them.
+  ///
+  /// A node has `gpusPerNode` NICs of the inter-node rate. A group uses those nearest to its ranks,
+  /// at most one a rank, and its even share when sibling groups use them too. Traffic of a group
+  /// that does not fit under one leaf switch has its rate divided by the oversubscription.
+  private func interNode(
+    _ transfer: TransferProtocol, _ placement: GroupPlacement, perRank: Bool
+  ) -> HopCost {
+    let share = Double(cluster.gpusPerNode) / Double(max(placement.groupsPerNode, 1))
+    let cards = min(share, Double(placement.ranksPerNode))
+    var rate =
+      cluster.interNode.rate.bytesPerSecond * NetworkConstants.fraction(transfer)
+      * (perRank ? cards / Double(placement.ranksPerNode) : cards)
+    if placement.nodes > nodesPerLeaf { rate /= max(cluster.oversubscription, 1) }
+    let latency = cluster.interNode.latency.seconds + NetworkConstants.step(transfer)
+    return HopCost(latency: SimDuration(seconds: latency), secondsPerByte: 1 / rate)
+  }
+
+  /// Nodes whose NICs of one rail (rail fat tree), or whose NICs altogether (fat tree), share a leaf.
+  private var nodesPerLeaf: Int {
+    switch cluster.topology {
+    case .singleSwitch: .max
+    case .railFatTree: NetworkConstants.leafRadix
+    case .fatTree: max(1, NetworkConstants.leafRadix / cluster.gpusPerNode)
+    }
+  }
+}

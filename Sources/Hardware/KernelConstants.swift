@@ -1,0 +1,188 @@
+public import Kernels
+
+/// What the kernels of a GPU type reach of its data sheet: few numbers, fitted on many timings.
+///
+/// Every field may be changed, so that a later fit on whole training steps can refine it.
+public struct KernelConstants: Hashable, Sendable {
+  /// Shapes of output tile the matrix-multiply library chooses among.
+  public var tiles: [MatmulTile]
+  /// Fraction of the data-sheet peak that the main loop of the largest tile reaches, by format;
+  /// a format not named takes that of ``defaultMatmulEfficiency``.
+  public var matmulEfficiency: [NumberFormat: Double]
+  /// The fraction for formats without timings of their own.
+  public var defaultMatmulEfficiency: Double
+  /// Clock under a sustained training load over the clock of a benchmark loop.
+  ///
+  /// The power limit decides it. Multiplies matrix-unit rates of matrix multiplies and attention.
+  public var sustainedClock: Double
+  /// Seconds a thread block spends outside its main loop: filling the pipeline, writing the tile.
+  public var tilePrologue: Double
+  /// How much of a full wave a partly filled last wave costs beyond its share: 1 is plain wave
+  /// quantisation, 0 perfect balancing (stream-K).
+  public var waveTail: Double
+  /// Device-side minimum duration of any kernel in seconds.
+  public var kernelOverhead: Double
+  /// Fraction of HBM bandwidth that matrix multiplies get when bound by it.
+  public var matmulMemoryFraction: Double
+  /// Fraction of HBM bandwidth that streaming passes get, by kind.
+  public var streaming: StreamingFractions
+  /// L2 bandwidth over HBM bandwidth.
+  public var cacheSpeedup: Double
+  /// Fraction of the L2 whose content a pass finds, or leaves behind unwritten.
+  public var cacheResidency: Double
+  /// Constants of fused attention.
+  public var attention: AttentionConstantsTable
+  /// Board power by activity, as a fraction of the way from idle power to the power limit.
+  public var activity: ActivityPower
+
+  /// Constants from their values.
+  public init(
+    tiles: [MatmulTile], matmulEfficiency: [NumberFormat: Double],
+    defaultMatmulEfficiency: Double, sustainedClock: Double, tilePrologue: Double,
+    waveTail: Double, kernelOverhead: Double, matmulMemoryFraction: Double,
+    streaming: StreamingFractions, cacheSpeedup: Double, cacheResidency: Double,
+    attention: AttentionConstantsTable, activity: ActivityPower = ActivityPower()
+  ) {
+    self.tiles = tiles
+    self.matmulEfficiency = matmulEfficiency
+    self.defaultMatmulEfficiency = defaultMatmulEfficiency
+    self.sustainedClock = sustainedClock
+    self.tilePrologue = tilePrologue
+    self.waveTail = waveTail
+    self.kernelOverhead = kernelOverhead
+    self.matmulMemoryFraction = matmulMemoryFraction
+    self.streaming = streaming
+    self.cacheSpeedup = cacheSpeedup
+    self.cacheResidency = cacheResidency
+    self.attention = attention
+    self.activity = activity
+  }
+}
+
+/// An output tile of a matrix-multiply kernel.
+public struct MatmulTile: Hashable, Sendable {
+  /// Rows of the output one thread block makes.
+  public var rows: Int
+  /// Columns of the output one thread block makes.
+  public var columns: Int
+  /// Main-loop rate over that of the best tile.
+  public var efficiency: Double
+
+  /// A tile of `rows` × `columns`.
+  public init(_ rows: Int, _ columns: Int, efficiency: Double) {
+    self.rows = rows
+    self.columns = columns
+    self.efficiency = efficiency
+  }
+}
+
+/// Fraction of HBM bandwidth by kind of streaming pass.
+public struct StreamingFractions: Hashable, Sendable {
+  /// Element-wise passes.
+  public var pointwise: Double
+  /// Reductions along rows.
+  public var rowReduction: Double
+  /// Scattered rows.
+  public var gather: Double
+  /// Many tensors in one launch.
+  public var multiTensor: Double
+
+  /// Fractions from their values.
+  public init(pointwise: Double, rowReduction: Double, gather: Double, multiTensor: Double) {
+    self.pointwise = pointwise
+    self.rowReduction = rowReduction
+    self.gather = gather
+    self.multiTensor = multiTensor
+  }
+
+  /// The fraction for `kind`.
+  public subscript(kind: StreamingKind) -> Double {
+    switch kind {
+    case .pointwise: pointwise
+    case .rowReduction: rowReduction
+    case .gather: gather
+    case .multiTensor: multiTensor
+    }
+  }
+}
+
+/// How fast one implementation of attention runs in one direction.
+public struct AttentionConstants: Hashable, Sendable {
+  /// Fraction of the dense peak its matrix products reach.
+  public var efficiency: Double
+  /// Cost of the softmax of one score, as the head dimension that would cost as much: a score
+  /// costs as if `softmaxDimensions` were added to the dimension of its products.
+  public var softmaxDimensions: Double
+  /// Keys a block of queries could have met in the time it takes to start and finish.
+  public var prologueKeys: Double
+
+  /// Constants from their values.
+  public init(efficiency: Double, softmaxDimensions: Double, prologueKeys: Double) {
+    self.efficiency = efficiency
+    self.softmaxDimensions = softmaxDimensions
+    self.prologueKeys = prologueKeys
+  }
+}
+
+/// Constants of fused attention by implementation and direction.
+public struct AttentionConstantsTable: Hashable, Sendable {
+  /// FlashAttention, forward and backward.
+  public var flash1: PassPair
+  /// FlashAttention-2 and kernels of its class.
+  public var flash2: PassPair
+  /// FlashAttention-3 and kernels of its class.
+  public var flash3: PassPair
+
+  /// The two directions of one implementation.
+  public struct PassPair: Hashable, Sendable {
+    /// Inputs to outputs.
+    public var forward: AttentionConstants
+    /// Output gradients to input gradients.
+    public var backward: AttentionConstants
+
+    /// Both directions.
+    public init(forward: AttentionConstants, backward: AttentionConstants) {
+      self.forward = forward
+      self.backward = backward
+    }
+  }
+
+  /// A table from its rows.
+  public init(flash1: PassPair, flash2: PassPair, flash3: PassPair) {
+    self.flash1 = flash1
+    self.flash2 = flash2
+    self.flash3 = flash3
+  }
+
+  /// The constants of `algorithm` in direction `pass`; the unfused kinds, which are built of
+  /// separate kernels, are read as FlashAttention-2.
+  public subscript(algorithm: AttentionAlgorithm, pass: Pass) -> AttentionConstants {
+    let pair =
+      switch algorithm {
+      case .flash1: flash1
+      case .unfused, .fusedSoftmax, .flash2: flash2
+      case .flash3: flash3
+      }
+    return switch pass {
+    case .forward: pair.forward
+    case .backward: pair.backward
+    }
+  }
+}
+
+/// Board power by what the GPU does, as fractions of the way from idle power to the power limit.
+public struct ActivityPower: Hashable, Sendable {
+  /// Matrix multiplies and attention.
+  public var compute: Double
+  /// Streaming passes.
+  public var memory: Double
+  /// Waiting for, and taking part in, communication.
+  public var communication: Double
+
+  /// Fractions from their values.
+  public init(compute: Double = 1, memory: Double = 1, communication: Double = 1) {
+    self.compute = compute
+    self.memory = memory
+    self.communication = communication
+  }
+}

@@ -1,0 +1,218 @@
+public import Kernels
+import Quantities
+
+/// Device time of kernels on one GPU type.
+///
+/// Built once per GPU; ``seconds(for:)`` is pure, allocates nothing and takes well under a
+/// microsecond: a layout search calls it millions of times. Time on the host (launching) is not in
+/// it.
+public struct KernelCost: Sendable {
+  /// Seconds of a tile at efficiency 1 for one multiply-add, by format: 2 / (rate of one
+  /// multiprocessor).
+  private let secondsPerMultiplyAdd: [Double]
+  /// Rate of the whole GPU for attention before the implementation's efficiency, by format.
+  private let attentionRate: [Double]
+  /// HBM bytes a second that matrix multiplies get.
+  private let matmulMemoryRate: Double
+  /// HBM bytes a second that streaming passes get, by kind.
+  private let streamingRate: [Double]
+  /// L2 bytes a second.
+  private let cacheRate: Double
+  /// Bytes of L2 that a pass finds, or leaves behind unwritten.
+  private let residentBytes: Double
+  /// Bytes of L2.
+  private let cacheBytes: Double
+  private let multiprocessors: Double
+  private let constants: KernelConstants
+
+  /// The costs of kernels on `gpu`.
+  public init(gpu: GPU) {
+    let constants = gpu.kernels
+    let units = Double(gpu.multiprocessors)
+    self.constants = constants
+    multiprocessors = units
+    secondsPerMultiplyAdd = NumberFormat.allCases.map { format in
+      let efficiency = constants.matmulEfficiency[format] ?? constants.defaultMatmulEfficiency
+      let rate = gpu.peak(of: format).flopsPerSecond * efficiency * constants.sustainedClock
+      return 2 * units / rate
+    }
+    attentionRate = NumberFormat.allCases.map { format in
+      gpu.peak(of: format).flopsPerSecond * constants.sustainedClock
+    }
+    let memoryRate = gpu.memoryRate.bytesPerSecond
+    matmulMemoryRate = memoryRate * constants.matmulMemoryFraction
+    streamingRate = StreamingKind.allCases.map { memoryRate * constants.streaming[$0] }
+    cacheRate = memoryRate * constants.cacheSpeedup
+    cacheBytes = Double(gpu.cache.count)
+    residentBytes = cacheBytes * constants.cacheResidency
+  }
+
+  /// Device-side minimum duration of any kernel.
+  public var kernelOverhead: Double { constants.kernelOverhead }
+
+  /// Seconds `kernel` keeps the GPU busy.
+  public func seconds(for kernel: Kernel) -> Double {
+    switch kernel {
+    case .matmul(let matmul): seconds(for: matmul)
+    case .attention(let attention): seconds(for: attention)
+    case .stream(let stream): seconds(for: stream)
+    }
+  }
+
+  /// Seconds of a matrix multiply: the best of the library's tiles.
+  ///
+  /// A tile of r × c takes (k · r · c multiply-adds at the rate of one multiprocessor) plus the
+  /// prologue; tiles are dealt to multiprocessors in waves. Beside that runs the traffic of the
+  /// operands through L2 and of the output; the slower of the two counts. Few tiles are split
+  /// along k, at the price of writing and adding the parts.
+  public func seconds(for matmul: Matmul) -> Double {
+    guard matmul.m > 0, matmul.n > 0, matmul.k > 0, matmul.batch > 0 else { return 0 }
+    let perMultiplyAdd = secondsPerMultiplyAdd[matmul.format.index]
+    var best = Double.infinity
+    for tile in constants.tiles {
+      best = min(best, seconds(of: matmul, tile: tile, perMultiplyAdd: perMultiplyAdd))
+    }
+    return constants.kernelOverhead + best
+  }
+
+  /// Seconds of `matmul` cut into `tile`s, without the kernel overhead.
+  private func seconds(of matmul: Matmul, tile: MatmulTile, perMultiplyAdd: Double) -> Double {
+    let tileRows = ((matmul.m + tile.rows - 1) / tile.rows)
+    let tileColumns = ((matmul.n + tile.columns - 1) / tile.columns)
+    let tiles = Double(tileRows * tileColumns) * Double(matmul.batch)
+    let k = Double(matmul.k)
+    let area = Double(tile.rows * tile.columns)
+    let mainLoop = area * k * perMultiplyAdd / tile.efficiency
+
+    // Few tiles: split each along k so that all multiprocessors work.
+    var splits = 1.0
+    if tiles < multiprocessors {
+      splits = max(1, min((multiprocessors / tiles).rounded(.down), (k / 512).rounded(.down)))
+    }
+    let blocks = tiles * splits
+    let blockSeconds = mainLoop / splits + constants.tilePrologue
+    let outputs = Double(matmul.m) * Double(matmul.n) * Double(matmul.batch)
+    let reduction = splits > 1 ? 8 * outputs * splits / cacheRate : 0
+    let compute = waves(blocks) * blockSeconds + reduction
+    let memory =
+      traffic(of: matmul, tile: tile, rows: tileRows, columns: tileColumns, outputs: outputs)
+      / matmulMemoryRate
+    return max(compute, memory)
+  }
+
+  /// Waves that `blocks` thread blocks take, the last one weighted by ``KernelConstants/waveTail``.
+  @inline(__always)
+  private func waves(_ blocks: Double) -> Double {
+    let exact = blocks / multiprocessors
+    if exact <= 1 { return 1 }
+    let full = exact.rounded(.down)
+    let tail = exact - full
+    guard tail > 0 else { return full }
+    return full + constants.waveTail + (1 - constants.waveTail) * tail
+  }
+
+  /// Bytes between HBM and L2.
+  ///
+  /// At least each operand once. A wave works on a near-square patch of tiles and reads the rows
+  /// and columns that border it; operands beyond the size of L2 are read again by each wave.
+  private func traffic(
+    of matmul: Matmul, tile: MatmulTile, rows: Int, columns: Int, outputs: Double
+  ) -> Double {
+    let bytes = matmul.format.bytesPerValue
+    let k = Double(matmul.k)
+    let operandBytes = Double(matmul.m + matmul.n) * k * bytes
+    let written = outputs * matmul.outputBytesPerValue * (matmul.accumulates ? 2 : 1)
+    let batch = Double(matmul.batch)
+    guard operandBytes > cacheBytes else { return operandBytes * batch + written }
+    let tiles = Double(rows * columns)
+    let patch = min(tiles, multiprocessors)
+    let square = (patch * Double(tile.columns) / Double(tile.rows)).squareRoot()
+    let patchRows = min(Double(rows), max(square, patch / Double(columns)))
+    let patchColumns = patch / patchRows
+    let border = patchRows * Double(tile.rows) + patchColumns * Double(tile.columns)
+    let rereads = max(0, tiles / patch * border * k * bytes - operandBytes)
+    let missed = 1 - cacheBytes / operandBytes
+    return (operandBytes + rereads * missed) * batch + written
+  }
+
+  /// Seconds of a fused attention kernel.
+  ///
+  /// Thread blocks take 128 queries (backward: keys) of one head each and run along the keys they
+  /// may see. A score costs its products (``AttentionKernel/flops``) and its softmax; a block costs
+  /// its scores and a prologue; blocks are dealt to multiprocessors in waves. Reading and writing
+  /// the tensors once is the floor.
+  public func seconds(for attention: AttentionKernel) -> Double {
+    let scoresPerQuery = Double(attention.keyLength) * attention.computedFraction
+    let sequences = Double(attention.batch) * Double(attention.heads)
+    guard scoresPerQuery > 0, sequences > 0, attention.queryLength > 0 else { return 0 }
+    let constants = self.constants.attention[attention.algorithm, attention.pass]
+    let dimensions = Double(attention.headDimension + attention.valueDimension)
+    let perScore =
+      switch attention.pass {
+      case .forward: 2 * dimensions
+      case .backward:
+        2 * Double(3 * attention.headDimension + 2 * attention.valueDimension)
+      }
+    let softmax = perScore * constants.softmaxDimensions / dimensions
+    let rate = attentionRate[attention.format.index] * constants.efficiency / multiprocessors
+    let blockRows = 128.0
+    let blocksPerSequence = (Double(attention.queryLength) / blockRows).rounded(.up)
+    let blockSeconds =
+      blockRows * (scoresPerQuery + constants.prologueKeys) * (perScore + softmax) / rate
+    let compute = waves(sequences * blocksPerSequence) * blockSeconds
+    let memory = bytes(of: attention) / streamingRate[StreamingKind.pointwise.index]
+    return self.constants.kernelOverhead + max(compute, memory)
+  }
+
+  /// Bytes a fused attention kernel reads and writes: queries, keys, values and output once, twice
+  /// as much backward.
+  private func bytes(of attention: AttentionKernel) -> Double {
+    let queries =
+      Double(attention.queryLength) * Double(attention.heads)
+      * Double(attention.headDimension + attention.valueDimension)
+    let keys =
+      Double(attention.keyLength) * Double(attention.keyValueHeads)
+      * Double(attention.headDimension + attention.valueDimension)
+    let once = Double(attention.batch) * (queries + keys) * attention.format.bytesPerValue
+    return attention.pass == .forward ? once : 2 * once
+  }
+
+  /// Seconds of a streaming pass: per launch the kernel overhead, and its bytes at the rate of L2
+  /// while they fit there and at the achieved HBM rate beyond.
+  public func seconds(for stream: StreamingKernel) -> Double {
+    let launches = Double(max(1, stream.launches))
+    let bytes = Double(stream.bytesRead) + Double(stream.bytesWritten)
+    let fromMemory = (bytes - residentBytes * launches) / streamingRate[stream.kind.index]
+    return launches * constants.kernelOverhead + max(bytes / cacheRate, fromMemory)
+  }
+}
+
+extension NumberFormat {
+  /// Position in ``NumberFormat/allCases``.
+  @inline(__always)
+  var index: Int {
+    switch self {
+    case .fp32: 0
+    case .tf32: 1
+    case .fp16: 2
+    case .bf16: 3
+    case .fp8: 4
+    case .mxfp8: 5
+    case .nvfp4: 6
+    case .int8: 7
+    }
+  }
+}
+
+extension StreamingKind {
+  /// Position in ``StreamingKind/allCases``.
+  @inline(__always)
+  var index: Int {
+    switch self {
+    case .pointwise: 0
+    case .rowReduction: 1
+    case .gather: 2
+    case .multiTensor: 3
+    }
+  }
+}

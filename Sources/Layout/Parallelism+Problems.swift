@@ -1,0 +1,237 @@
+public import Transformer
+
+/// What a layout is checked against, beside the degrees themselves.
+public struct LayoutRequest: Hashable, Sendable {
+  /// The model.
+  public var architecture: Architecture
+  /// Tokens per sequence.
+  public var sequenceLength: Int
+  /// Sequences per step.
+  public var globalBatch: Int
+  /// Sequences per rank and microbatch.
+  public var microBatch: Int
+
+  /// A model trained on `globalBatch` sequences a step.
+  public init(
+    architecture: Architecture, sequenceLength: Int, globalBatch: Int, microBatch: Int
+  ) {
+    self.architecture = architecture
+    self.sequenceLength = sequenceLength
+    self.globalBatch = globalBatch
+    self.microBatch = microBatch
+  }
+}
+
+extension Parallelism {
+  /// Everything that keeps the layout from training `request`, in the order of the scenario's keys.
+  public func problems(_ request: LayoutRequest) -> [LayoutProblem] {
+    let small = degreeProblems + requestProblems(request)
+    guard small.isEmpty else { return small }
+    return tensorProblems(request) + pipelineProblems(request) + contextProblems(request)
+      + expertProblems(request) + dataProblems(request)
+  }
+
+  /// Whether ``problems(_:)`` finds no error; warnings do not count.
+  public func canTrain(_ request: LayoutRequest) -> Bool {
+    !problems(request).contains { $0.severity == .error }
+  }
+
+  /// Degrees below one, and stages that do not exist.
+  private var degreeProblems: [LayoutProblem] {
+    let degrees = [
+      ("tensor", tensor), ("pipeline", pipeline), ("virtual_stages", virtualStages),
+      ("context", context), ("expert", expert), ("expert_tensor", expertTensor), ("data", data),
+      ("shard_group", shardGroup ?? 1),
+    ]
+    var problems = degrees.filter { $0.1 < 1 }.map {
+      LayoutProblem(
+        keyPath: "parallelism." + $0.0, value: $0.1, reason: .belowOne, choices: [],
+        severity: .error)
+    }
+    if !(0...3).contains(zero) {
+      problems.append(error("zero", zero, .notOneOf, [0, 1, 2, 3]))
+    }
+    return problems
+  }
+
+  private func requestProblems(_ request: LayoutRequest) -> [LayoutProblem] {
+    let sizes = [
+      ("sequence_length", request.sequenceLength), ("global_batch", request.globalBatch),
+      ("micro_batch", request.microBatch),
+    ]
+    return sizes.filter { $0.1 < 1 }.map {
+      LayoutProblem(
+        keyPath: "training." + $0.0, value: $0.1, reason: .belowOne, choices: [],
+        severity: .error)
+    }
+  }
+
+  /// Heads and widths that tensor parallelism must divide.
+  private func tensorProblems(_ request: LayoutRequest) -> [LayoutProblem] {
+    let architecture = request.architecture
+    let heads = architecture.attention.heads
+    let keyValueHeads = architecture.attention.keyValueHeads
+    let widths = [
+      architecture.feedForward.intermediateSize, architecture.experts?.sharedIntermediateSize ?? 0,
+    ]
+    let choices = divisors(of: heads).filter { degree in
+      divides(keyValueHeads, degree) && widths.allSatisfy { $0.isMultiple(of: degree) }
+    }
+    if !heads.isMultiple(of: tensor) {
+      return [error("tensor", tensor, .doesNotDivide(tensor, heads, "attention heads"), choices)]
+    }
+    if !divides(keyValueHeads, tensor) {
+      return [
+        error(
+          "tensor", tensor, .doesNotDivide(tensor, keyValueHeads, "key and value heads"), choices)
+      ]
+    }
+    if let width = widths.first(where: { !$0.isMultiple(of: tensor) }) {
+      return [error("tensor", tensor, .doesNotDivide(tensor, width, "feed-forward width"), choices)]
+    }
+    let local = request.sequenceLength / context
+    if sequence, !local.isMultiple(of: tensor) {
+      let what = context == 1 ? "tokens of a sequence" : "tokens of a context rank"
+      return [
+        error(
+          "tensor", tensor, .doesNotDivide(tensor, local, what),
+          choices.filter { local.isMultiple(of: $0) })
+      ]
+    }
+    return []
+  }
+
+  /// Whether the heads divide over the ranks or the ranks over the heads.
+  private func divides(_ heads: Int, _ ranks: Int) -> Bool {
+    heads.isMultiple(of: ranks) || ranks.isMultiple(of: heads)
+  }
+
+  /// Layers, chunks and microbatches of the pipeline.
+  private func pipelineProblems(_ request: LayoutRequest) -> [LayoutProblem] {
+    let layers = request.architecture.layerCount
+    var problems: [LayoutProblem] = []
+    let takesChunks = schedule == .interleaved || schedule == .zeroBubble || schedule == .dualPipe
+    if virtualStages > 1, !takesChunks {
+      problems.append(
+        error("virtual_stages", virtualStages, .needs("schedule: interleaved"), [1]))
+    }
+    if virtualStages > 1, pipeline == 1 {
+      problems.append(error("virtual_stages", virtualStages, .needs("pipeline above 1"), [1]))
+    }
+    if virtualStages > 2, schedule == .dualPipe {
+      problems.append(error("virtual_stages", virtualStages, .notOneOf, [1, 2]))
+    }
+    let perRank = schedule == .dualPipe && pipeline > 1 ? 2 : virtualStages
+    let stages = pipeline * perRank
+    if stages > layers {
+      problems.append(
+        error(
+          perRank > 1 && pipeline <= layers ? "virtual_stages" : "pipeline",
+          perRank > 1 && pipeline <= layers ? virtualStages : pipeline,
+          .tooMany(parts: stages, count: layers, what: "layers"),
+          perRank > 1 && pipeline <= layers
+            ? divisors(of: max(layers / pipeline, 1)) : divisors(of: layers)))
+    } else if !layers.isMultiple(of: stages) {
+      problems.append(
+        warning(
+          "pipeline", pipeline, .doesNotDivide(stages, layers, "layers"),
+          divisors(of: layers).filter { layers.isMultiple(of: $0 * perRank) }))
+    }
+    let perReplica = request.microBatch * data
+    if pipeline > 1, request.globalBatch.isMultiple(of: perReplica) {
+      let microbatches = request.globalBatch / perReplica
+      if schedule == .interleaved, virtualStages > 1, !microbatches.isMultiple(of: pipeline) {
+        problems.append(
+          warning(
+            "pipeline", pipeline, .doesNotDivide(pipeline, microbatches, "microbatches"),
+            divisors(of: microbatches)))
+      }
+      if schedule == .dualPipe, microbatches < 2 * pipeline {
+        problems.append(
+          warning("pipeline", pipeline, .needs("at least \(2 * pipeline) microbatches"), []))
+      }
+    }
+    return problems
+  }
+
+  /// Sequences cut over context ranks: two pieces each, from both ends, to balance the causal mask.
+  private func contextProblems(_ request: LayoutRequest) -> [LayoutProblem] {
+    let length = request.sequenceLength
+    guard context > 1, !length.isMultiple(of: 2 * context) else { return [] }
+    return [
+      error(
+        "context", context, .doesNotDivide(2 * context, length, "tokens of a sequence"),
+        [1] + divisors(of: length / 2, upTo: 64).filter { $0 > 1 && length.isMultiple(of: 2 * $0) })
+    ]
+  }
+
+  /// Experts over their ranks, and those ranks over the stage.
+  private func expertProblems(_ request: LayoutRequest) -> [LayoutProblem] {
+    guard let experts = request.architecture.experts else {
+      return expert > 1 ? [error("expert", expert, .needs("a mixture of experts"), [1])] : []
+    }
+    let stage = tensor * context * data
+    let choices = divisors(of: experts.expertCount).filter {
+      stage.isMultiple(of: $0 * expertTensor)
+    }
+    if !experts.expertCount.isMultiple(of: expert) {
+      return [
+        error("expert", expert, .doesNotDivide(expert, experts.expertCount, "experts"), choices)
+      ]
+    }
+    let width = experts.intermediateSize
+    if !width.isMultiple(of: expertTensor) {
+      return [
+        error(
+          "expert_tensor", expertTensor, .doesNotDivide(expertTensor, width, "expert width"),
+          divisors(of: width).filter { stage.isMultiple(of: $0 * expert) })
+      ]
+    }
+    if !stage.isMultiple(of: expert * expertTensor) {
+      return [
+        error(
+          "expert", expert,
+          .doesNotDivide(expert * expertTensor, stage, "tensor × context × data ranks"), choices)
+      ]
+    }
+    return []
+  }
+
+  /// Batches over replicas, and shards over the gradient group.
+  private func dataProblems(_ request: LayoutRequest) -> [LayoutProblem] {
+    var problems: [LayoutProblem] = []
+    let gradient = data * context
+    if let shardGroup, !gradient.isMultiple(of: shardGroup) {
+      problems.append(
+        error(
+          "shard_group", shardGroup, .doesNotDivide(shardGroup, gradient, "data × context ranks"),
+          divisors(of: gradient)))
+    }
+    let perStep = request.microBatch * data
+    if !request.globalBatch.isMultiple(of: perStep) {
+      let below = request.globalBatch / perStep * perStep
+      problems.append(
+        LayoutProblem(
+          keyPath: "training.global_batch", value: request.globalBatch,
+          reason: .notMultiple(of: perStep, what: "micro_batch × data"),
+          choices: [below, below + perStep].filter { $0 > 0 }, severity: .error))
+    }
+    return problems
+  }
+
+  private func error(
+    _ key: String, _ value: Int, _ reason: LayoutProblem.Reason, _ choices: [Int]
+  ) -> LayoutProblem {
+    LayoutProblem(
+      keyPath: "parallelism." + key, value: value, reason: reason, choices: choices,
+      severity: .error)
+  }
+
+  private func warning(
+    _ key: String, _ value: Int, _ reason: LayoutProblem.Reason, _ choices: [Int]
+  ) -> LayoutProblem {
+    LayoutProblem(
+      keyPath: "parallelism." + key, value: value, reason: reason, choices: choices,
+      severity: .warning)
+  }
+}

@@ -1,0 +1,114 @@
+public import Transformer
+
+/// A run of consecutive layers that a pipeline rank computes as one unit.
+public struct ModelChunk: Hashable, Sendable {
+  /// Position in model order: a microbatch visits the stages in ascending order.
+  public var stage: Int
+  /// Pipeline rank that holds it.
+  public var pipelineRank: Int
+  /// Which of the rank's chunks it is, in model order.
+  public var index: Int
+  /// The layers, numbered through the model; those from the layer count on are next-token
+  /// prediction modules.
+  public var layers: Range<Int>
+  /// Whether it begins with the token embedding.
+  public var hasEmbedding: Bool
+  /// Whether it ends with the final norm, the output projection and the loss.
+  public var hasHead: Bool
+}
+
+/// Which layers each pipeline rank holds.
+public struct StageAssignment: Hashable, Sendable {
+  /// How the stages are dealt out to the pipeline ranks.
+  public enum Placement: String, Hashable, Sendable {
+    /// One stage a rank, or several in rounds: chunk c of rank p is stage c·P + p (interleaved
+    /// schedule, arXiv:2104.04473).
+    case rounds
+    /// Two stages a rank, down and back up: stage s and stage 2P − 1 − s share a rank (zero-bubble
+    /// V, arXiv:2405.15362; DualPipeV, the form of DualPipe without a second copy of the weights).
+    case vShape
+  }
+
+  /// Pipeline ranks.
+  public let pipeline: Int
+  /// Chunks on each pipeline rank.
+  public let chunksPerRank: Int
+  /// How stages are dealt out.
+  public let placement: Placement
+  /// All chunks in model order.
+  public let chunks: [ModelChunk]
+
+  /// The layers of `architecture` dealt out to the ranks of `parallelism`.
+  ///
+  /// Layers are split evenly when they divide. When they do with the embedding, the head, or both
+  /// counted as a layer, that is done (Megatron-Core's `account_for_embedding_in_pipeline_split`
+  /// and `account_for_loss_in_pipeline_split`; Llama 3.1 405B trains its 126 layers on 16 × 8
+  /// stages so, arXiv:2407.21783, section 3.3.2). Otherwise the remainder goes to the first
+  /// stages, one layer each. Next-token prediction modules come behind the last layer. The counts
+  /// in `layersPerStage`, one per stage in model order, override the rule.
+  public init(
+    _ architecture: Architecture, _ parallelism: Parallelism, layersPerStage: [Int]? = nil
+  ) {
+    let pipeline = parallelism.pipeline
+    let placement = Self.placement(parallelism)
+    let perRank = placement == .vShape ? 2 : parallelism.virtualStages
+    let stages = pipeline * perRank
+    let counts =
+      layersPerStage ?? Self.layerCounts(layers: architecture.layerCount, stages: stages)
+    precondition(counts.count == stages, "\(counts.count) layer counts for \(stages) stages")
+    var chunks: [ModelChunk] = []
+    var next = 0
+    for stage in 0..<stages {
+      var end = next + counts[stage]
+      if stage == stages - 1 { end += architecture.nextTokenLayers }
+      let round = stage / pipeline
+      let isReturn = placement == .vShape && round == 1
+      chunks.append(
+        ModelChunk(
+          stage: stage,
+          pipelineRank: isReturn ? stages - 1 - stage : stage % pipeline, index: round,
+          layers: next..<end, hasEmbedding: stage == 0, hasHead: stage == stages - 1))
+      next = end
+    }
+    self.pipeline = pipeline
+    self.chunksPerRank = perRank
+    self.placement = placement
+    self.chunks = chunks
+  }
+
+  /// Stages in the model.
+  public var stageCount: Int { chunks.count }
+
+  /// Chunks of `pipelineRank`, in model order.
+  public func chunks(of pipelineRank: Int) -> [ModelChunk] {
+    chunks.filter { $0.pipelineRank == pipelineRank }
+  }
+
+  /// Layers that `pipelineRank` holds.
+  public func layerCount(of pipelineRank: Int) -> Int {
+    chunks.reduce(0) { $0 + ($1.pipelineRank == pipelineRank ? $1.layers.count : 0) }
+  }
+
+  /// Stages are dealt in a V under DualPipe, and under zero-bubble with two chunks a rank.
+  private static func placement(_ parallelism: Parallelism) -> Placement {
+    guard parallelism.pipeline > 1 else { return .rounds }
+    switch parallelism.schedule {
+    case .dualPipe: return .vShape
+    case .zeroBubble: return parallelism.virtualStages == 2 ? .vShape : .rounds
+    case .gpipe, .oneForwardOneBackward, .interleaved: return .rounds
+    }
+  }
+
+  /// Layers of each stage, in model order.
+  static func layerCounts(layers: Int, stages: Int) -> [Int] {
+    var counts = Array(repeating: layers / stages, count: stages)
+    let remainder = layers % stages
+    guard remainder > 0 else { return counts }
+    if stages > 2, remainder == stages - 2 {
+      for stage in 1..<(stages - 1) { counts[stage] += 1 }
+    } else {
+      for stage in 0..<remainder { counts[stage] += 1 }
+    }
+    return counts
+  }
+}

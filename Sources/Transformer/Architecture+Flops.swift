@@ -1,0 +1,105 @@
+public import Quantities
+
+/// Model FLOPs of one token's forward pass, by what they are spent on.
+///
+/// A multiply and an add are two operations. Recomputation, padding and normalisations count
+/// nothing: these are the operations the model asks for, not those a GPU executes.
+public struct ModelFlops: Hashable, Sendable {
+  /// Query, key, value and output projections.
+  public var attentionProjections: Double
+  /// Scores and their product with the values.
+  public var attentionScores: Double
+  /// Dense feed-forward blocks.
+  public var feedForward: Double
+  /// Routed experts a token visits.
+  public var routedExperts: Double
+  /// Shared experts.
+  public var sharedExperts: Double
+  /// Routers.
+  public var router: Double
+  /// Input projections of next-token prediction modules.
+  public var nextTokenProjections: Double
+  /// Projection to the vocabulary, once more for each next-token prediction module.
+  public var head: Double
+
+  /// The sum of all kinds.
+  public var total: Flops {
+    Flops(
+      attentionProjections + attentionScores + feedForward + routedExperts + sharedExperts
+        + router + nextTokenProjections + head)
+  }
+}
+
+extension Architecture {
+  /// Keys a query meets in `layer`, averaged over a sequence of `sequenceLength`.
+  ///
+  /// Full attention meets s keys, causal attention s/2 (the convention of arXiv:2104.04473 and
+  /// the MFU figures that halve it; the exact mean is (s + 1)/2). A sliding window of W < s keys
+  /// leaves W − W²/(2s) of them (W without the causal mask), a chunk of W half of it, W/2.
+  public func meanAttendedKeys(layer: Int, sequenceLength: Int, causal: Bool) -> Double {
+    let length = Double(sequenceLength)
+    let sliding = attention.slidingLayers
+    let isSliding =
+      !sliding.isEmpty && sliding[min(layer, sliding.count - 1)]
+    guard isSliding, let window = attention.slidingWindow, window < sequenceLength else {
+      return causal ? length / 2 : length
+    }
+    let width = Double(window)
+    guard causal else { return width }
+    return attention.windowIsChunk ? width / 2 : width - width * width / (2 * length)
+  }
+
+  /// Model FLOPs of a token's forward pass in sequences of `sequenceLength`, by kind.
+  ///
+  /// Twice the weights of every multiply a token takes part in, output head included (tied or
+  /// not), and 2·(d + dᵥ) per head and attended key. With full attention, multi-head and d = dᵥ
+  /// that is the 4·s·h per layer of arXiv:2204.02311, appendix B. Next-token prediction modules
+  /// are included.
+  /// Without `causal` the masked half of the scores counts too: the 12·L·h·s per token and step
+  /// that Megatron-LM, nanotron and llm-foundry report.
+  public func forwardFlops(sequenceLength: Int, causal: Bool) -> ModelFlops {
+    var flops = ModelFlops(
+      attentionProjections: 0, attentionScores: 0, feedForward: 0, routedExperts: 0,
+      sharedExperts: 0, router: 0, nextTokenProjections: 0, head: 0)
+    let layers = layerCount + nextTokenLayers
+    for kind in [false, true] {
+      let alike = (0..<layers).filter { isExpertLayer($0) == kind }
+      guard let first = alike.first else { continue }
+      for tensor in tensors(ofLayer: first) where tensor.kind == .matmulWeight {
+        guard tensor.name != "projection.weight" else { continue }
+        let work = 2 * Double(alike.count) * Double(activeCount([tensor]))
+        if tensor.isExpert {
+          flops.routedExperts += work
+        } else if tensor.name.hasPrefix("attention.") {
+          flops.attentionProjections += work
+        } else if tensor.name.hasPrefix("shared_expert.") {
+          flops.sharedExperts += work
+        } else if tensor.name.hasPrefix("router.") {
+          flops.router += work
+        } else {
+          flops.feedForward += work
+        }
+      }
+    }
+    let perKey = 2 * Double(attention.heads * (attention.headDimension + attention.valueDimension))
+    for layer in 0..<layers {
+      flops.attentionScores +=
+        perKey * meanAttendedKeys(layer: layer, sequenceLength: sequenceLength, causal: causal)
+    }
+    let hidden = Double(hiddenSize)
+    flops.nextTokenProjections = 4 * hidden * hidden * Double(nextTokenLayers)
+    flops.head = 2 * hidden * Double(vocabularySize) * Double(1 + nextTokenLayers)
+    return flops
+  }
+
+  /// Model FLOPs of a token's forward pass in sequences of `sequenceLength`.
+  public func flopsPerToken(sequenceLength: Int, causal: Bool) -> Flops {
+    forwardFlops(sequenceLength: sequenceLength, causal: causal).total
+  }
+
+  /// Model FLOPs of a training step over `tokens` tokens: three times the forward pass, as the
+  /// backward pass takes the gradient of both factors of every product.
+  public func modelFlopsPerStep(tokens: Int, sequenceLength: Int, causal: Bool) -> Flops {
+    flopsPerToken(sequenceLength: sequenceLength, causal: causal) * (3 * Double(tokens))
+  }
+}
