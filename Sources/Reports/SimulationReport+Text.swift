@@ -1,0 +1,149 @@
+import Hardware
+import Quantities
+import RunForecast
+import ScenarioFile
+import StepProgram
+import Transformer
+
+extension SimulationReport {
+  /// The result for a terminal: the verdict first, then what binds, memory, time, the run.
+  public var text: String {
+    var lines = [scenario.name, verdict, bindingConstraint, ""]
+    lines += stepLines + [""] + memoryLines + [""] + runLines
+    if let uncertainty {
+      lines += [
+        "",
+        "Error of measured runs most like this one: half within "
+          + "\(Format.percent(uncertainty.median)), nine in ten within "
+          + "\(Format.percent(uncertainty.ninetiethPercentile)) (\(uncertainty.basis))",
+      ]
+    }
+    let warnings = self.warnings
+    if !warnings.isEmpty { lines += [""] + warnings.map { "Warning: \($0)" } }
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  /// Only where the bytes are, and whether they fit.
+  public var memoryText: String {
+    ([scenario.name, verdict, ""] + memoryLines).joined(separator: "\n") + "\n"
+  }
+
+  /// One line: fits or not, by how much, on which rank.
+  var verdict: String {
+    guard let fullest = step.fullestRank else { return "Memory not simulated." }
+    let place = "rank \(fullest.rank) (pipeline stage \(fullest.pipelineStage))"
+    if fits {
+      let share = Double(fullest.peak.count) / Double(max(1, capacity.count))
+      return "Fits: \(place) needs most, \(Format.gibibytes(fullest.peak)) of "
+        + "\(Format.gibibytes(capacity)) GiB (\(Format.percent(share)))."
+    }
+    let largest = fullest.parts.max { $0.bytes < $1.bytes }
+    let part = largest.map { "; \($0.key) \(Format.gibibytes($0.bytes)) GiB" } ?? ""
+    return "Does not fit: \(place) needs \(Format.gibibytes(fullest.peak)) of "
+      + "\(Format.gibibytes(capacity)) GiB\(part)."
+  }
+
+  /// One line: what takes the time.
+  var bindingConstraint: String {
+    let names = [
+      "compute": "compute", "tensor_exposed": "tensor-parallel communication",
+      "context_exposed": "context-parallel communication",
+      "expert_exposed": "expert-parallel communication",
+      "pipeline_exposed": "pipeline communication", "data_exposed": "data-parallel communication",
+      "bubble": "the pipeline bubble", "optimizer": "the optimizer", "other": "host and skew",
+    ]
+    let parts = step.breakdown.parts.sorted { $0.seconds > $1.seconds }
+    guard let first = parts.first, step.seconds.value > 0 else { return "" }
+    let share = { (part: (key: String, seconds: Seconds)) in
+      Format.percent(part.seconds.value / step.seconds.value)
+    }
+    let name = { (part: (key: String, seconds: Seconds)) in names[part.key] ?? part.key }
+    var line = "Bound by \(name(first)) (\(share(first)) of the step)"
+    if parts.count > 1, parts[1].seconds.value > 0 {
+      line += ", then \(name(parts[1])) (\(share(parts[1])))"
+    }
+    return line + "."
+  }
+
+  private var stepLines: [String] {
+    let gpus = Double(scenario.job.cluster.gpuCount)
+    var table = TextTable(["Step", "time", "share"])
+    for part in step.breakdown.parts where part.seconds.value > 0 {
+      table.add([
+        part.key, Format.duration(part.seconds),
+        Format.percent(part.seconds.value / step.seconds.value),
+      ])
+    }
+    table.add(["total", Format.duration(step.seconds), Format.percent(1)])
+    let speed =
+      "\(Format.number(tokensPerSecond, digits: 4)) tokens/s, "
+      + "\(Format.number(tokensPerSecond / gpus, digits: 4)) per GPU; "
+      + "\(Format.teraflops(modelRate)) TFLOP/s per GPU "
+      + "(\(Format.teraflops(hardwareRate)) with recomputation); "
+      + "MFU \(Format.percent(modelRate / peakRate)), HFU \(Format.percent(hardwareRate / peakRate))"
+    return [speed, ""] + table.lines(indent: 0)
+  }
+
+  private var memoryLines: [String] {
+    var heading = ["Memory, GiB", "ranks", "stage"]
+    heading += step.memory.first?.parts.map(\.key) ?? []
+    var table = TextTable(heading + ["peak"])
+    for rank in step.memory {
+      table.add(
+        ["rank \(rank.rank)", Format.grouped(rank.count), "\(rank.pipelineStage)"]
+          + rank.parts.map { Format.gibibytes($0.bytes) } + [Format.gibibytes(rank.peak)])
+    }
+    return table.lines(indent: 0)
+  }
+
+  private var runLines: [String] {
+    let gpu = scenario.job.cluster.gpu
+    var table = TextTable(["Run", ""], leftColumns: 2)
+    table.add(["tokens", "\(Format.count(run.tokens)) in \(Format.grouped(run.steps)) steps"])
+    table.add([
+      "compute",
+      "6PD = \(Format.number(run.flops.count)) FLOP = "
+        + "\(Format.number(run.flops.petaflopDays, digits: 4)) PFLOP-days; with attention "
+        + "\(Format.number(run.modelFlops.count)) FLOP",
+    ])
+    table.add([
+      "time",
+      "\(Format.duration(run.wallTime)); goodput \(Format.percent(run.goodput))",
+    ])
+    if run.checkpointTime.value > 0 || run.lostTime.value > 0 || run.evaluationTime.value > 0 {
+      table.add([
+        "not in steps",
+        "checkpoints \(Format.duration(run.checkpointTime)), evaluation "
+          + "\(Format.duration(run.evaluationTime)), lost to \(Format.number(run.failures)) failures "
+          + Format.duration(run.lostTime),
+      ])
+    }
+    if let best = run.bestCheckpointInterval, let write = run.checkpointWrite {
+      table.add([
+        "checkpoint",
+        "\(Format.duration(write)) to write; best every \(Format.duration(best)) (Daly 2006)",
+      ])
+    }
+    let price = scenario.run.gpuHourPrice ?? gpu.hourlyPrice
+    table.add(["GPU-hours", "\(Format.number(run.gpuHours, digits: 4)) of \(gpu.name)"])
+    table.add([
+      "cost", "\(Format.dollars(run.cost)) at \(Format.dollars(price)) a GPU-hour",
+    ])
+    var energy = "\(Format.number(run.energyKilowattHours, digits: 4)) kWh"
+    if let carbon = run.carbonKilograms { energy += ", \(Format.number(carbon)) kg CO2e" }
+    table.add(["energy", energy])
+    return table.lines(indent: 0)
+  }
+
+  /// Memory of every kind of rank as comma-separated values, in bytes.
+  public var memoryCSV: String {
+    let parts = step.memory.first?.parts.map { $0.key + "_bytes" } ?? []
+    var table = CommaSeparated(["rank", "count", "pipeline_stage"] + parts + ["peak_bytes"])
+    for rank in step.memory {
+      table.add(
+        ["\(rank.rank)", "\(rank.count)", "\(rank.pipelineStage)"]
+          + rank.parts.map { "\($0.bytes.count)" } + ["\(rank.peak.count)"])
+    }
+    return table.text
+  }
+}

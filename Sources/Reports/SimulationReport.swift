@@ -1,0 +1,104 @@
+public import Quantities
+public import RunForecast
+public import ScenarioFile
+import Hardware
+import Layout
+import StepProgram
+import Transformer
+
+/// One simulated scenario with everything that is reported of it.
+public struct SimulationReport: Hashable, Sendable {
+  /// How far predictions like this one are off, learnt from measured runs.
+  public struct Uncertainty: Hashable, Sendable {
+    /// Half of the measured runs most like this one are predicted within this relative error.
+    public var median: Double
+    /// Nine tenths are within this one.
+    public var ninetiethPercentile: Double
+    /// Which measured runs those are.
+    public var basis: String
+
+    /// Errors of the runs `basis` names.
+    public init(median: Double, ninetiethPercentile: Double, basis: String) {
+      self.median = median
+      self.ninetiethPercentile = ninetiethPercentile
+      self.basis = basis
+    }
+  }
+
+  /// What was asked.
+  public var scenario: Scenario
+  /// What a step came to.
+  public var step: StepSummary
+  /// What the run comes to.
+  public var run: RunForecast
+  /// How sure it is; `nil` when nothing measured is like it.
+  public var uncertainty: Uncertainty?
+
+  /// A report on `step` of `scenario`; the run is forecast from them.
+  public init(scenario: Scenario, step: StepSummary, uncertainty: Uncertainty? = nil) {
+    self.scenario = scenario
+    self.step = step
+    self.uncertainty = uncertainty
+    run = RunForecast(scenario.plan(step), settings: scenario.run)
+  }
+
+  /// Memory of one GPU.
+  public var capacity: Bytes { scenario.job.cluster.gpu.memory }
+
+  /// Whether every rank's peak is within its GPU's memory.
+  public var fits: Bool { step.memory.allSatisfy { $0.peak <= capacity } }
+
+  /// Tokens a second of the whole job.
+  public var tokensPerSecond: Double { Double(scenario.job.tokensPerStep) / step.seconds.value }
+
+  /// Operations of the model per GPU and second.
+  public var modelRate: Double {
+    step.modelFlops.count / step.seconds.value / Double(scenario.job.cluster.gpuCount)
+  }
+
+  /// Operations done per GPU and second.
+  public var hardwareRate: Double {
+    step.hardwareFlops.count / step.seconds.value / Double(scenario.job.cluster.gpuCount)
+  }
+
+  /// The data sheet's dense peak in the format of the matrix multiplies.
+  public var peakRate: Double {
+    let job = scenario.job
+    return job.cluster.gpu.peak(of: job.training.precision.matmulFormat).flopsPerSecond
+  }
+
+  /// Every warning: of the file, of the step, of the rules of thumb.
+  public var warnings: [String] {
+    var result = scenario.warnings + step.warnings
+    result += Estimate.warnings(
+      tokens: scenario.tokens, parameters: Double(scenario.job.architecture.parameterCount))
+    if scenario.run.failures != nil, scenario.run.checkpoint == nil {
+      result.append("failures without checkpoints: every failure loses all work done so far.")
+    }
+    if let best = run.bestCheckpointInterval, let checkpoint = scenario.run.checkpoint {
+      let ratio = checkpoint.interval.value / best.value
+      if ratio > 2 || ratio < 0.5 {
+        result.append(
+          "a checkpoint every \(Format.duration(checkpoint.interval)) loses more than one every "
+            + "\(Format.duration(best)), the best interval (Daly 2006).")
+      }
+    }
+    return result
+  }
+}
+
+extension Scenario {
+  /// The run that repeats `step` until the tokens are spent.
+  public func plan(_ step: StepSummary) -> RunPlan {
+    let parameters = Double(job.architecture.trainedParameterCount)
+    let bytes = ParameterBytes(
+      precision: job.training.precision, optimizer: job.training.optimizer,
+      gradientFormat: job.training.gradientFormat)
+    return RunPlan(
+      step: step.seconds, tokensPerStep: Double(job.tokensPerStep), tokens: tokens,
+      gpuCount: job.cluster.gpuCount,
+      activeParameters: Double(job.architecture.activeParameterCount),
+      modelFlopsPerStep: step.modelFlops, checkpoint: bytes.checkpoint(parameters: parameters),
+      gpuPower: job.cluster.gpu.power, gpuHourPrice: job.cluster.gpu.hourlyPrice)
+  }
+}

@@ -1,0 +1,116 @@
+import Foundation
+
+/// A published measurement with the scenario it was taken on.
+public struct MeasuredRun: Hashable, Sendable {
+  /// Which rank's memory was read.
+  public enum MemoryRank: String, Hashable, Sendable, CaseIterable {
+    /// Rank 0: the first pipeline stage.
+    case first
+    /// The last rank: the last pipeline stage.
+    case last
+    /// The rank with most.
+    case max
+  }
+
+  /// Which counter of the allocator was read.
+  public enum MemoryKind: String, Hashable, Sendable, CaseIterable {
+    /// Bytes in tensors.
+    case allocated
+    /// Bytes the allocator holds, its cache included.
+    case reserved
+  }
+
+  /// Unique name of the row.
+  public var id: String
+  /// The collection the row belongs to.
+  public var family: String
+  /// Where it was published.
+  public var source: String
+  /// The model as the source calls it.
+  public var modelName: String
+  /// What was run.
+  public var scenario: Scenario
+  /// Wall time of one step in seconds.
+  public var stepSeconds: Double?
+  /// Peak of the allocator's counter in units of 2^30 bytes.
+  public var peakMemoryGiB: Double?
+  /// Whose memory that is.
+  public var memoryRank: MemoryRank
+  /// Which counter it is.
+  public var memoryKind: MemoryKind
+  /// Allocated before the first step, in units of 2^30 bytes.
+  public var staticMemoryGiB: Double?
+  /// What nvidia-smi showed, in units of 10^9 or 2^30 bytes.
+  public var deviceMemoryGB: Double?
+  /// Wall time of the whole run in seconds.
+  public var runSeconds: Double?
+  /// Steps of the whole run.
+  public var steps: Double?
+  /// Whether it ended for lack of memory.
+  public var isOutOfMemory: Bool
+
+  /// Reads rows of JSON, one a line.
+  ///
+  /// - Parameters:
+  ///   - text: JSON Lines; empty lines are skipped.
+  ///   - file: what messages call it.
+  /// - Returns: every row.
+  /// - Throws: ``ScenarioError`` with every mistake in every row.
+  public static func rows(in text: String, file: String) throws(ScenarioError) -> [MeasuredRun] {
+    let log = DiagnosticLog()
+    var rows: [MeasuredRun] = []
+    var number = 0
+    for line in Array(text.utf8).split(
+      separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+    {
+      number += 1
+      guard line.contains(where: { $0 > UInt8(ascii: " ") }) else { continue }
+      do throws(ScenarioError) {
+        let node = try SourceNode.reading(json: line, file: file, firstLine: number)
+        if let row = MeasuredRun(node, file: file, log: log) { rows.append(row) }
+      } catch {
+        if case .wrong(let diagnostics) = error {
+          for found in diagnostics { log.add(found.position, found.keyPath, found.message) }
+        }
+      }
+    }
+    guard log.diagnostics.isEmpty else { throw ScenarioError.wrong(log.sorted) }
+    return rows
+  }
+
+  /// Reads the rows of the file at `path`.
+  ///
+  /// - Parameter path: a JSON Lines file.
+  /// - Returns: every row.
+  /// - Throws: ``ScenarioError``.
+  public static func rows(contentsOf path: String) throws(ScenarioError) -> [MeasuredRun] {
+    try rows(in: ScenarioSource.contents(of: path), file: path)
+  }
+
+  private init?(_ node: SourceNode, file: String, log: DiagnosticLog) {
+    let before = log.diagnostics.count
+    let row = Block(node, path: "", at: node.position, log: log)
+    id = row.text("id") ?? ""
+    family = row.text("family") ?? ""
+    source = row.text("source") ?? ""
+    modelName = row.text("model_name") ?? ""
+    if id.isEmpty { row.report("id", "missing; it is required: the name of the row") }
+    let measured = row.block("measured")
+    let positive: (String) -> Double? = { measured.number($0, from: 0, excluding: true) }
+    stepSeconds = positive("step_seconds")
+    peakMemoryGiB = positive("peak_memory_gib")
+    memoryRank = measured.choice("memory_rank", of: MemoryRank.self) ?? .max
+    memoryKind = measured.choice("memory_kind", of: MemoryKind.self) ?? .allocated
+    staticMemoryGiB = positive("static_memory_gib")
+    deviceMemoryGB = positive("device_memory_gb_nvidia_smi")
+    runSeconds = positive("run_seconds")
+    steps = positive("steps")
+    isOutOfMemory = measured.flag("out_of_memory") ?? false
+    measured.finish()
+    guard let inner = row.required("scenario", "what was run") else { return nil }
+    let reader = ScenarioReader(log: log, file: file, modelFile: nil)
+    let read = reader.read(inner, defaultName: id, path: "scenario")
+    guard let read, log.diagnostics.count == before else { return nil }
+    scenario = read
+  }
+}

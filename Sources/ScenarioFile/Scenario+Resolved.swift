@@ -1,0 +1,189 @@
+import Hardware
+import Kernels
+import Layout
+import Quantities
+import RunForecast
+import StepProgram
+import Transformer
+
+extension Scenario {
+  /// The scenario as a tree in the vocabulary of its file, every default written out.
+  func resolvedTree(model: JSONValue) -> JSONValue {
+    [
+      "name": .string(name),
+      "model": model,
+      "cluster": job.cluster.resolved,
+      "parallelism": job.parallelism.resolved,
+      "training": trainingTree,
+      "run": run.resolved(for: job.cluster.gpu),
+      "simulation": [
+        "fidelity": .string(simulation.fidelity.rawValue),
+        "seed": .integer(Int64(simulation.seed)),
+      ],
+    ]
+  }
+
+  private var trainingTree: JSONValue {
+    let settings = job.training
+    var members: [JSONValue.Member] = [
+      .init("tokens", .number(tokens)),
+      .init("sequence_length", .integer(settings.sequenceLength)),
+      .init("global_batch", .integer(settings.globalBatch)),
+      .init("micro_batch", .integer(settings.microBatch)),
+      .init("precision", .string(settings.precision.rawValue)),
+      .init("optimizer", .string(settings.optimizer.rawValue)),
+      .init("recompute", settings.recompute.resolved),
+    ]
+    if let format = settings.gradientFormat {
+      members.append(.init("gradients", .string(format == .fp32 ? "fp32" : "parameters")))
+    }
+    members.append(.init("attention", .string(settings.attention.rawValue)))
+    members.append(.init("framework", .string(settings.framework.rawValue)))
+    return .object(members)
+  }
+}
+
+extension Recompute {
+  fileprivate var resolved: JSONValue {
+    switch self {
+    case .none: "none"
+    case .selective: "selective"
+    case .full: "full"
+    case .fullLayers(let count): ["full_layers": .integer(count)]
+    case .auto: "auto"
+    }
+  }
+}
+
+extension Cluster {
+  fileprivate var resolved: JSONValue {
+    [
+      "gpu": gpu.resolved,
+      "gpus": .integer(gpuCount),
+      "gpus_per_node": .integer(gpusPerNode),
+      "intra_node": .object(intraNode.members),
+      "inter_node": .object(
+        interNode.members + [
+          .init("topology", .string(topology.rawValue)),
+          .init("oversubscription", .number(oversubscription)),
+        ]),
+    ]
+  }
+}
+
+extension Link {
+  fileprivate var members: [JSONValue.Member] {
+    [
+      .init("bandwidth", .string(rate.unitText)),
+      .init("latency", .string(latency.text)),
+    ]
+  }
+}
+
+extension SimDuration {
+  /// The interval in the largest unit that leaves a whole number.
+  fileprivate var text: String {
+    let units: [(String, Int64)] = [
+      ("s", 1_000_000_000_000), ("ms", 1_000_000_000), ("us", 1_000_000), ("ns", 1_000),
+    ]
+    for (name, size) in units where picoseconds != 0 && picoseconds % size == 0 {
+      return "\(picoseconds / size) \(name)"
+    }
+    return "\(picoseconds) ps"
+  }
+}
+
+extension GPU {
+  /// The catalogue name, or the figures that differ from the GPU it is like.
+  fileprivate var resolved: JSONValue {
+    guard let base = inlineBase else { return .string(name) }
+    var members: [JSONValue.Member] = [
+      .init("like", .string(base.name)), .init("name", .string(name)),
+    ]
+    if memory != base.memory { members.append(.init("memory", .string(memory.unitText))) }
+    if memoryRate != base.memoryRate {
+      members.append(.init("memory_bandwidth", .string(memoryRate.unitText)))
+    }
+    if multiprocessors != base.multiprocessors {
+      members.append(.init("multiprocessors", .integer(multiprocessors)))
+    }
+    if power != base.power { members.append(.init("power", .string(power.unitText))) }
+    let peaks = NumberFormat.allCases.compactMap { format -> JSONValue.Member? in
+      guard let rate = self.peaks[format], rate != base.peaks[format] else { return nil }
+      return .init(format.rawValue, .string(rate.unitText))
+    }
+    if !peaks.isEmpty { members.append(.init("peak", .object(peaks))) }
+    return .object(members)
+  }
+
+  /// The catalogue's GPU with the same kernels and sources; `nil` when this is itself in the
+  /// catalogue.
+  private var inlineBase: GPU? {
+    if GPU.named(name) == self { return nil }
+    return GPU.catalogue.first { $0.kernels == kernels && $0.sources == sources }
+  }
+}
+
+extension Parallelism {
+  fileprivate var resolved: JSONValue {
+    var members: [JSONValue.Member] = [
+      .init("tensor", .integer(tensor)),
+      .init("sequence", .bool(sequence)),
+      .init("pipeline", .integer(pipeline)),
+      .init("virtual_stages", .integer(virtualStages)),
+      .init("schedule", .string(schedule.rawValue)),
+      .init("context", .integer(context)),
+      .init("expert", .integer(expert)),
+      .init("expert_tensor", .integer(expertTensor)),
+      .init("data", .integer(data)),
+    ]
+    if let shardGroup { members.append(.init("shard_group", .integer(shardGroup))) }
+    members.append(.init("zero", .integer(zero)))
+    members.append(.init("overlap", .string(overlaps ? "auto" : "none")))
+    return .object(members)
+  }
+}
+
+extension RunSettings {
+  fileprivate func resolved(for gpu: GPU) -> JSONValue {
+    var members: [JSONValue.Member] = []
+    if let checkpoint {
+      members.append(
+        .init(
+          "checkpoint",
+          [
+            "every": .string(checkpoint.interval.unitText),
+            "write_rate": .string(checkpoint.writeRate.unitText),
+          ]))
+    }
+    if let failures {
+      members.append(
+        .init(
+          "failures",
+          [
+            "gpu_mtbf": .string(failures.gpuMeanTimeBetweenFailures.unitText),
+            "restart": .string(failures.restart.unitText),
+          ]))
+    }
+    if let evaluation {
+      members.append(
+        .init(
+          "evaluation",
+          [
+            "every_steps": .integer(evaluation.steps),
+            "duration": .string(evaluation.duration.unitText),
+          ]))
+    }
+    let price = gpuHourPrice ?? gpu.hourlyPrice
+    members.append(.init("price", ["gpu_hour": .string(price.unitText)]))
+    var powerMembers: [JSONValue.Member] = [
+      .init("gpu", .string((power.gpu ?? gpu.power).unitText)),
+      .init("pue", .number(power.usageEffectiveness)),
+    ]
+    if let carbon = power.carbonPerKilowattHour {
+      powerMembers.append(.init("carbon_kg_per_kwh", .number(carbon)))
+    }
+    members.append(.init("power", .object(powerMembers)))
+    return .object(members)
+  }
+}

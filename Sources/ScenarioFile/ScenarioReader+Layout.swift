@@ -1,0 +1,60 @@
+import Layout
+import StepProgram
+
+/// A layout as read, its data-parallel degree not yet settled.
+struct LayoutDraft {
+  /// Everything but the data-parallel degree.
+  var value: Parallelism
+  /// The data-parallel degree where it is given.
+  var data: Int?
+}
+
+/// What communication is overlapped.
+private enum OverlapChoice: String, CaseIterable {
+  /// What the framework overlaps.
+  case auto
+  /// Nothing.
+  case none
+}
+
+extension ScenarioReader {
+  /// Reads the `parallelism` mapping.
+  func parallelism(_ block: Block, framework: Framework) -> LayoutDraft {
+    let degree: (String) -> Int? = { block.integer($0, in: Limit.gpus) }
+    let tensor = degree("tensor") ?? 1
+    let sequence = block.flag("sequence")
+    let pipeline = degree("pipeline") ?? 1
+    let virtualStages = degree("virtual_stages")
+    let schedule = block.choice("schedule", of: PipelineSchedule.self)
+    let context = degree("context") ?? 1
+    let expert = degree("expert") ?? 1
+    let expertTensor = degree("expert_tensor")
+    let data = degree("data")
+    let shardGroup = degree("shard_group")
+    let zero = block.integer("zero", in: 0...3) ?? 0
+    let overlap = block.choice("overlap", of: OverlapChoice.self)
+    block.finish()
+    let value = Parallelism(
+      tensor: tensor, sequence: sequence ?? (tensor > 1 && framework.splitsSequenceByDefault),
+      pipeline: pipeline, virtualStages: virtualStages ?? 1,
+      schedule: schedule ?? (virtualStages ?? 1 > 1 ? .interleaved : .oneForwardOneBackward),
+      context: context, expert: expert, expertTensor: expertTensor, shardGroup: shardGroup,
+      zero: zero, overlaps: overlap != OverlapChoice.none)
+    return LayoutDraft(value: value, data: data)
+  }
+}
+
+extension Framework {
+  /// Whether sequence parallelism goes with tensor parallelism where a scenario does not say.
+  ///
+  /// On in the recipes of Megatron-Core, NeMo, torchtitan and nanotron (`REDUCE_SCATTER` mode);
+  /// Megatron-LM before 2022 and the software built on it did not have it (it came with
+  /// arXiv:2205.05198), and MaxText leaves it to its mesh axes.
+  var splitsSequenceByDefault: Bool {
+    switch self {
+    case .megatronCore, .nemo, .torchtitan, .nanotron, .generic: true
+    case .megatronLM, .megatronDeepSpeed, .llmFoundry, .deepspeed, .maxtext, .alephAlphaScaling:
+      false
+    }
+  }
+}

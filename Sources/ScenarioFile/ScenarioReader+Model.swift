@@ -1,0 +1,121 @@
+import Foundation
+import Transformer
+
+/// A model as read: the architecture, and what a result says of it.
+struct ReadModel {
+  var architecture: Architecture
+  /// The catalogue name, or the configuration's keys.
+  var resolved: JSONValue
+}
+
+extension ScenarioReader {
+  /// Reads `model`: a catalogue name, the path of a `config.json`, or its keys inline.
+  func model(_ top: Block) -> ReadModel? {
+    let meaning = "a catalogue name, the path of a config.json, or its keys"
+    guard let node = top.required("model", meaning) else { return nil }
+    guard case .scalar(let name, _) = node.content else { return inlineModel(node, in: top) }
+    if Self.isFileName(name) { return modelInFile(named: name, in: top) }
+    if let architecture = Architecture.named(name) {
+      return ReadModel(architecture: architecture, resolved: .string(name))
+    }
+    let names = Architecture.catalogueNames
+    let hint =
+      nearest(to: name, among: names).map { "did you mean '\($0)'?" }
+      ?? "'dryrun catalog models' lists them"
+    top.report("model", "'\(name)' is not in the catalogue; \(hint)")
+    return nil
+  }
+
+  /// The keys of a configuration written in the scenario itself.
+  private func inlineModel(_ node: SourceNode, in top: Block) -> ReadModel? {
+    let block = top.block("model")
+    let name = block.text("name")
+    block.accept(ConfigurationKeys.understood + ConfigurationKeys.ignored)
+    block.finish()
+    guard block.isSound else { return nil }
+    return architecture(node, name: name ?? "inline model")
+  }
+
+  /// The configuration file that `name` leads to, seen from the scenario's folder.
+  private func modelInFile(named name: String, in top: Block) -> ReadModel? {
+    guard let text = modelFile?.text else {
+      top.report("model", "there is no file '\(name)' beside the scenario")
+      return nil
+    }
+    do throws(ScenarioError) {
+      let node = try SourceNode.reading(json: text.utf8, file: name)
+      guard case .mapping = node.content else {
+        log.add(node.position, "", "\(node.described) is not a Hugging Face configuration")
+        return nil
+      }
+      return architecture(node, name: Self.modelName(ofFile: name))
+    } catch {
+      if case .wrong(let diagnostics) = error {
+        for found in diagnostics { log.add(found.position, found.keyPath, found.message) }
+      }
+      return nil
+    }
+  }
+
+  /// `llama-3.1-8b` for `models/llama-3.1-8b.json` and for `llama-3.1-8b/config.json`.
+  private static func modelName(ofFile path: String) -> String {
+    var parts = path.split(separator: "/").map(String.init)
+    var name = parts.popLast() ?? path
+    for ending in [".config.json", ".json"] where name.hasSuffix(ending) {
+      name = String(name.dropLast(ending.count))
+      break
+    }
+    return name == "config" ? parts.last ?? name : name
+  }
+
+  private func architecture(_ node: SourceNode, name: String) -> ReadModel? {
+    do throws(ConfigurationError) {
+      let architecture = try Architecture(configuration: node.configuration, name: name)
+      var members: [JSONValue.Member] = [JSONValue.Member("name", .string(name))]
+      if case .mapping(let entries) = node.content {
+        let understood = Set(ConfigurationKeys.understood)
+        for entry in entries where understood.contains(entry.key) && !entry.value.isNull {
+          members.append(JSONValue.Member(entry.key, entry.value.json))
+        }
+      }
+      return ReadModel(architecture: architecture, resolved: .object(members))
+    } catch {
+      let prefix = "\(error.key): "
+      let text = error.description
+      let position = node[error.key]?.position ?? node.position
+      log.add(
+        position, "model.\(error.key)",
+        text.hasPrefix(prefix) ? String(text.dropFirst(prefix.count)) : text)
+      return nil
+    }
+  }
+}
+
+extension SourceNode {
+  /// The keys of a mapping as the model reader takes them.
+  var configuration: ConfigurationTree {
+    guard case .mapping(let entries) = content else { return ConfigurationTree() }
+    return ConfigurationTree(
+      entries.map { ConfigurationTree.Entry($0.key, $0.value.configurationValue) })
+  }
+
+  private var configurationValue: ConfigurationValue {
+    switch content {
+    case .mapping: .map(configuration)
+    case .sequence(let values): .list(values.map(\.configurationValue))
+    case .scalar(let text, isQuoted: true): .text(text)
+    case .scalar(let text, isQuoted: false):
+      if isNull {
+        .null
+      } else if text == "true" || text == "false" {
+        .boolean(text == "true")
+      } else if let whole = Int(text) {
+        .integer(whole)
+      } else if let number = Double(text), number.isFinite {
+        .number(number)
+      } else {
+        .text(text)
+      }
+    }
+  }
+}

@@ -1,0 +1,100 @@
+import Hardware
+import Layout
+import RunForecast
+import StepProgram
+import Transformer
+
+/// Reads the keys of a scenario, one mapping after the other, into the shared types.
+///
+/// Whatever is wrong goes to the log and is replaced by a default, so one reading reports every
+/// mistake; what depends on several keys is checked when those keys were read without one.
+struct ScenarioReader {
+  let log: DiagnosticLog
+  let file: String
+  let modelFile: ScenarioSource.ModelFile?
+
+  /// Whether a model's name is that of a file.
+  static func isFileName(_ name: String) -> Bool { name.hasSuffix(".json") || name.contains("/") }
+
+  /// Counts no scenario exceeds; keeps every product of them within 64 bits.
+  enum Limit {
+    /// GPUs and degrees.
+    static let gpus = 1...16_777_216
+    /// Sequences in a batch, tokens in a sequence, layers, sizes.
+    static let counts = 1...1_000_000_000
+  }
+
+  /// The scenario under `root`, or `nil` when too little of it could be read; the log says why.
+  func read(_ root: SourceNode, defaultName: String, path: String = "") -> Scenario? {
+    let top = Block(root, path: path, at: root.position, log: log)
+    let name = top.text("name")
+    let model = model(top)
+    let clusterBlock = top.block("cluster")
+    let cluster = cluster(clusterBlock)
+    // The framework decides defaults of the layout: its mapping is opened first.
+    let layoutBlock = top.block("parallelism")
+    let trainingBlock = top.block("training")
+    let training = training(trainingBlock)
+    let layout = parallelism(layoutBlock, framework: training?.settings.framework ?? .generic)
+    let run = run(top.block("run"))
+    let simulation = simulation(top.block("simulation"))
+    top.finish()
+    guard let cluster else { return nil }
+    let data = dataDegree(layout, cluster: cluster, in: layoutBlock, cluster: clusterBlock)
+    guard let training, let model, let data, layoutBlock.isSound else { return nil }
+    var parallelism = layout.value
+    parallelism.data = data
+    let job = TrainingJob(
+      architecture: model.architecture, cluster: cluster, parallelism: parallelism,
+      training: training.settings)
+    var checks = ScenarioChecks(job: job, layout: layoutBlock, training: trainingBlock)
+    checks.run()
+    let parameters = Double(job.architecture.parameterCount)
+    let tokens = training.tokens ?? Self.tokensPerParameter * parameters
+    var scenario = Scenario(
+      name: name ?? defaultName, job: job, tokens: tokens, run: run, simulation: simulation,
+      resolved: .null, warnings: checks.warnings)
+    scenario.resolved = scenario.resolvedTree(model: model.resolved)
+    return scenario
+  }
+
+  /// Tokens per parameter that spend a compute budget best (Chinchilla, arXiv:2203.15556).
+  static let tokensPerParameter = 20.0
+
+  /// Reads the `simulation` mapping.
+  private func simulation(_ block: Block) -> SimulationSettings {
+    var settings = SimulationSettings()
+    if let fidelity = block.choice("fidelity", of: Fidelity.self) { settings.fidelity = fidelity }
+    if let seed = block.integer("seed", in: 0...Int.max) { settings.seed = UInt64(seed) }
+    block.finish()
+    return settings
+  }
+
+  /// The data-parallel degree: as given, or what is left of the GPUs.
+  private func dataDegree(
+    _ layout: LayoutDraft, cluster: Cluster, in block: Block, cluster clusterBlock: Block
+  ) -> Int? {
+    guard block.isSound, clusterBlock.isSound else { return nil }
+    let value = layout.value
+    // Degrees are at most 2^24 each, so two of them multiply within 64 bits; Double for more.
+    let model = Double(value.tensor) * Double(value.context) * Double(value.pipeline)
+    let axes = "tensor \(value.tensor) × context \(value.context) × pipeline \(value.pipeline)"
+    let gpus = cluster.gpuCount
+    guard model <= Double(gpus), gpus % Int(model) == 0 else {
+      let product = Int64(exactly: model).map(String.init) ?? "\(model)"
+      block.report(
+        layout.data == nil ? "tensor" : "data",
+        "\(axes) = \(product) does not divide the \(gpus) GPUs of cluster.gpus")
+      return nil
+    }
+    let derived = gpus / Int(model)
+    if let data = layout.data, data != derived {
+      let product = data * Int(model)
+      block.report(
+        "data",
+        "\(axes) × data \(data) = \(product), but cluster.gpus is \(gpus); data must be \(derived)")
+      return nil
+    }
+    return derived
+  }
+}
