@@ -1,6 +1,6 @@
 """Fits the kernel constants of Sources/Hardware/KernelConstants+Fitted.swift.
 
-    python3 fit.py REFERENCE_FOLDER [matmul|attention|stream|check]
+    python3 fit.py REFERENCE_FOLDER [matmul] [attention] [stream]
 
 REFERENCE_FOLDER holds gemm.jsonl, gemm_attention_efficiency.jsonl and operators.jsonl. Few
 constants per GPU, least squares on the logarithm of predicted over measured with a soft loss;
