@@ -1,0 +1,246 @@
+import Collectives
+import Hardware
+import Kernels
+import Quantities
+import Transformer
+
+/// Prices operations and turns lists of them into blocks.
+struct BlockBuilder {
+  let cost: KernelCost
+  let profile: FrameworkProfile
+  /// Part of a multiply's speed lost while a collective runs beside it.
+  let interference: Double
+  /// Registers a collective, returning its index.
+  private(set) var calls: [CollectiveCall] = []
+  private var callIndex: [CollectiveCall: Int] = [:]
+  private(set) var blocks: [Block] = []
+
+  init(cost: KernelCost, profile: FrameworkProfile, interference: Double) {
+    self.cost = cost
+    self.profile = profile
+    self.interference = interference
+  }
+
+  /// The index of a call, new or known.
+  mutating func index(of call: CollectiveCall) -> Int {
+    if let known = callIndex[call] { return known }
+    calls.append(call)
+    callIndex[call] = calls.count - 1
+    return calls.count - 1
+  }
+
+  /// Adds a block, returning its index.
+  mutating func add(_ block: Block) -> Int {
+    blocks.append(block)
+    return blocks.count - 1
+  }
+
+  /// The host and device time of kernels.
+  func work(_ kernels: [Kernel]) -> WorkSummary {
+    var summary = WorkSummary.empty
+    for kernel in kernels {
+      let device = SimDuration(seconds: cost.seconds(for: kernel))
+      let launches: Int
+      if case .stream(let pass) = kernel { launches = max(1, pass.launches) } else { launches = 1 }
+      summary = summary.then(
+        .kernels(launches, host: profile.hostPerLaunch, device: device))
+    }
+    return summary
+  }
+}
+
+/// Collects leaves in order and their summary as a block.
+struct BlockAssembly {
+  private(set) var leaves: [Leaf] = []
+  private var pending = WorkSummary.empty
+  private var summary = WorkSummary.empty
+  private var busy = [Int64](repeating: 0, count: TimeCategory.allCases.count)
+  private(set) var flops = 0.0
+  let interference: Double
+
+  init(interference: Double) { self.interference = interference }
+
+  mutating func append(_ work: WorkSummary, as category: TimeCategory = .compute) {
+    pending = pending.then(work)
+    summary = summary.then(work)
+    busy[category.rawValue] += work.busy
+  }
+
+  mutating func count(_ kernels: [Kernel]) {
+    for kernel in kernels { flops += kernel.flops.count }
+  }
+
+  mutating func exchange(_ index: Int, call: CollectiveCall, host: SimDuration) {
+    flush()
+    leaves.append(.exchange(index, host: host))
+    summary = summary.then(.kernel(host: host, device: call.duration))
+    busy[call.category.rawValue] += call.duration.picoseconds
+  }
+
+  /// A collective beside `work`: done when both are, the work slowed while the collective runs.
+  mutating func fork(_ index: Int, call: CollectiveCall, host: SimDuration, work: WorkSummary) {
+    flush()
+    let slowed = work.slowed(beside: call.duration, by: interference)
+    leaves.append(.fork(index, host: host, slowed))
+    let both = slowed.beside(call.duration, host: host)
+    summary = summary.then(both)
+    busy[TimeCategory.compute.rawValue] += slowed.busy
+    busy[call.category.rawValue] += both.busy - slowed.busy
+  }
+
+  /// Appends everything of `other`, `count` times.
+  mutating func append(_ other: BlockAssembly, times count: Int = 1) {
+    var whole = other
+    whole.flush()
+    for _ in 0..<count {
+      for leaf in whole.leaves {
+        if case .work(let work) = leaf {
+          pending = pending.then(work)
+        } else {
+          flush()
+          leaves.append(leaf)
+        }
+      }
+    }
+    summary = summary.then(whole.summary.repeated(count))
+    for index in busy.indices { busy[index] += whole.busy[index] * Int64(count) }
+    flops += whole.flops * Double(count)
+  }
+
+  private mutating func flush() {
+    guard pending != .empty else { return }
+    leaves.append(.work(pending))
+    pending = .empty
+  }
+
+  /// The block.
+  func block(named name: String) -> Block {
+    var finished = self
+    finished.flush()
+    return Block(
+      name: name, leaves: finished.leaves, summary: summary, busyByCategory: busy, flops: flops)
+  }
+}
+
+extension WorkSummary {
+  /// The work while a collective of `duration` takes part of the GPU for as long as both run.
+  func slowed(beside duration: SimDuration, by interference: Double) -> Self {
+    let overlap = min(busy, duration.picoseconds)
+    let extra = Int64(Double(overlap) * interference)
+    return Self(issue: issue, busy: busy + extra, lag: lag + extra)
+  }
+
+  /// The work and a collective issued just before it, side by side.
+  func beside(_ duration: SimDuration, host: SimDuration) -> Self {
+    let length = duration.picoseconds
+    return Self(
+      issue: host.picoseconds + issue, busy: max(busy, length),
+      lag: max(host.picoseconds + lag, host.picoseconds + length))
+  }
+}
+
+extension BlockBuilder {
+  /// The forward pass of operations.
+  mutating func forward(
+    _ operations: [Operation], call: (Exchange) -> CollectiveCall?
+  ) -> BlockAssembly {
+    var assembly = BlockAssembly(interference: interference)
+    for operation in operations {
+      assembly.append(.hostOnly(profile.hostPerOperation))
+      let kernels = work(operation.forward)
+      assembly.count(operation.forward)
+      if let before = operation.beforeForward.flatMap(call) {
+        if profile.overlapsTensorWithMultiply, before.axis == .tensor {
+          assembly.fork(
+            index(of: before), call: before, host: profile.hostPerCollective, work: kernels)
+          continue
+        }
+        assembly.exchange(index(of: before), call: before, host: profile.hostPerCollective)
+      }
+      let after = operation.afterForward.flatMap(call)
+      if let beside = operation.besideForward.flatMap(call) {
+        assembly.fork(
+          index(of: beside), call: beside, host: profile.hostPerCollective, work: kernels)
+      } else if let after, profile.overlapsTensorWithMultiply, after.axis == .tensor,
+        operation.beforeForward == nil, !operation.weightGradient.isEmpty
+      {
+        assembly.fork(
+          index(of: after), call: after, host: profile.hostPerCollective, work: kernels)
+        continue
+      } else {
+        assembly.append(kernels)
+      }
+      if let after {
+        assembly.exchange(index(of: after), call: after, host: profile.hostPerCollective)
+      }
+    }
+    return assembly
+  }
+
+  /// Which gradients a backward pass computes.
+  enum Gradients { case both, input, weight }
+
+  /// The backward pass of operations, last first.
+  mutating func backward(
+    _ operations: [Operation], gradients: Gradients = .both, call: (Exchange) -> CollectiveCall?
+  ) -> BlockAssembly {
+    var assembly = BlockAssembly(interference: interference)
+    for operation in operations.reversed() {
+      assembly.append(.hostOnly(profile.hostPerOperationBackward))
+      let weights = gradients == .input ? [] : operation.weightGradient
+      if gradients == .weight {
+        assembly.count(weights)
+        assembly.append(work(weights))
+        continue
+      }
+      let host = profile.hostPerCollective
+      if let before = operation.beforeBackward.flatMap(call) {
+        assembly.exchange(index(of: before), call: before, host: host)
+      }
+      let inputWork = work(operation.inputGradient)
+      let weightWork = work(weights)
+      assembly.count(operation.inputGradient)
+      assembly.count(weights)
+      let regather = operation.regather.flatMap(call)
+      let after = operation.afterInputGradient.flatMap(call)
+      if let beside = operation.besideBackward.flatMap(call) {
+        assembly.fork(index(of: beside), call: beside, host: host, work: inputWork)
+      } else if let regather, profile.overlapsTensorBackward {
+        assembly.fork(index(of: regather), call: regather, host: host, work: inputWork)
+      } else {
+        if let regather { assembly.exchange(index(of: regather), call: regather, host: host) }
+        assembly.append(inputWork)
+      }
+      if let after, profile.overlapsTensorBackward, !weights.isEmpty {
+        assembly.fork(index(of: after), call: after, host: host, work: weightWork)
+      } else {
+        if let after { assembly.exchange(index(of: after), call: after, host: host) }
+        assembly.append(weightWork)
+      }
+    }
+    return assembly
+  }
+}
+
+/// Bytes a list of operations holds and takes.
+struct MemoryShape {
+  /// Kept from forward to backward.
+  var saved: Int64 = 0
+  /// Most held at once while running forward, kept bytes included.
+  var forwardPeak: Int64 = 0
+  /// Most held at once while running backward, above what was held before it, kept bytes counted
+  /// as held before.
+  var backwardPeak: Int64 = 0
+
+  init(_ operations: [Operation], flowing: Int64) {
+    for operation in operations {
+      forwardPeak = max(forwardPeak, saved + operation.saved + operation.forwardScratch + flowing)
+      saved += operation.saved
+    }
+    var held: Int64 = 0
+    for operation in operations.reversed() {
+      backwardPeak = max(backwardPeak, held + operation.backwardScratch + flowing)
+      held -= operation.saved
+    }
+  }
+}

@@ -1,0 +1,156 @@
+public import Kernels
+public import Quantities
+public import Transformer
+
+/// What a training framework fuses, overlaps, buffers and launches: documented facts, no
+/// efficiencies.
+public struct FrameworkProfile: Hashable, Sendable {
+  /// How data-parallel communication runs beside computation.
+  public enum DataOverlap: String, Hashable, Sendable {
+    /// After the last backward, and before the first forward.
+    case none
+    /// Gradient buckets during the last microbatch's backward.
+    case gradients
+    /// Gradient buckets during the backward, parameters during the next forward.
+    case gradientsAndParameters
+  }
+
+  /// Fused passes.
+  public var fusion = Fusion()
+  /// Host time to launch one kernel from the framework's hot path.
+  public var hostPerLaunch = SimDuration(seconds: 4.5e-6)
+  /// Host time of an operation beyond its launches, forward: module call, autograd node, checks.
+  public var hostPerOperation = SimDuration(seconds: 12e-6)
+  /// Host time of an operation beyond its launches, backward.
+  public var hostPerOperationBackward = SimDuration(seconds: 8e-6)
+  /// Host time to start a collective through torch.distributed.
+  public var hostPerCollective = SimDuration(seconds: 18e-6)
+  /// Host time per microbatch outside the layers: batch fetch, schedule bookkeeping, loss.
+  public var hostPerMicrobatch = SimDuration(seconds: 1e-3)
+  /// Host time per step outside the microbatches: logging, learning rate, gradient norm readback.
+  public var hostPerStep = SimDuration(seconds: 5e-3)
+  /// Format gradients are accumulated in, unless the scenario says otherwise.
+  public var gradientFormat = NumberFormat.fp32
+  /// Format gradients travel in; `nil` for the format they are accumulated in.
+  public var reduceFormat: NumberFormat?
+  /// Whether a separate accumulation buffer exists beside the parameters' own `.grad`.
+  public var hasMainGradients = true
+  /// How data-parallel communication overlaps.
+  public var dataOverlap = DataOverlap.gradients
+  /// Parameters in a gradient bucket.
+  public var bucketParameters = 40_000_000
+  /// Whether tensor-parallel communication runs beside the other gradient multiply in backward.
+  public var overlapsTensorBackward = true
+  /// Whether tensor-parallel communication is cut up and runs beside its own multiply.
+  public var overlapsTensorWithMultiply = false
+  /// Whether the compute stream waits for its own sends.
+  public var sendsBlock = true
+  /// Whether the host waits for the device at every stage boundary.
+  public var pipelineSynchronizesHost = true
+  /// Whether stage-to-stage traffic without sequence parallelism is cut over tensor ranks.
+  public var scattersPipeline = false
+  /// Host time of one stage-to-stage exchange.
+  public var hostPerSend = SimDuration(seconds: 60e-6)
+  /// The vocabulary is padded to a multiple of this times the tensor degree.
+  public var vocabularyMultiple = 128
+  /// Whether logits stay split over tensor ranks for the loss.
+  public var splitsLoss = true
+  /// Whether ZeRO-3 gathers and reduces once per microbatch (FSDP) and casts to the compute format.
+  public var isFSDP = false
+  /// Whether gathered parameters are kept from forward to backward.
+  public var reshardsAfterForward = true
+  /// Bytes of traffic per owned parameter in the optimizer step beyond the minimum (unfused
+  /// copies, unscaling, norm).
+  public var optimizerExtraBytes: Int64 = 12
+  /// Kernel launches of the optimizer step per parameter tensor (foreach) or in all (fused).
+  public var optimizerLaunchesPerTensor = 0.2
+
+  /// A profile with the defaults above: a modern fused stack.
+  public init() {}
+}
+
+extension Framework {
+  /// The facts of this framework.
+  ///
+  /// Sources: Megatron-LM `schedules.py`, `distrib_optimizer.py`, `layers.py`; DeepSpeed
+  /// `runtime/bf16_optimizer.py`, `zero/stage_1_and_2.py`; PyTorch FSDP; nanotron `parallel/`; the
+  /// host costs are fitted on the host-bound measured rows (see `Results/validation.md`).
+  public var profile: FrameworkProfile {
+    var profile = FrameworkProfile()
+    switch self {
+    case .megatronLM:
+      profile.dataOverlap = .none
+      profile.scattersPipeline = true
+      profile.fusion.gradientAccumulation = true
+      profile.fusion.attentionCopies = true
+    case .megatronDeepSpeed:
+      profile.dataOverlap = .none
+      profile.gradientFormat = .bf16
+      profile.overlapsTensorBackward = true
+      profile.fusion.attentionCopies = true
+    case .megatronCore:
+      profile.dataOverlap = .gradientsAndParameters
+      profile.fusion.gradientAccumulation = true
+      profile.pipelineSynchronizesHost = false
+    case .nemo:
+      profile.dataOverlap = .gradientsAndParameters
+      profile.fusion.gradientAccumulation = true
+      profile.overlapsTensorWithMultiply = true
+      profile.sendsBlock = false
+      profile.pipelineSynchronizesHost = false
+    case .llmFoundry:
+      profile.isFSDP = true
+      profile.gradientFormat = .fp32
+      profile.reduceFormat = .bf16
+      profile.hasMainGradients = false
+      profile.fusion.crossEntropy = true
+      profile.fusion.biasDropoutAdd = false
+      profile.fusion.biasActivation = false
+      profile.vocabularyMultiple = 1
+      profile.pipelineSynchronizesHost = false
+    case .torchtitan:
+      profile.isFSDP = true
+      profile.gradientFormat = .fp32
+      profile.reduceFormat = .fp32
+      profile.hasMainGradients = false
+      profile.fusion.crossEntropy = true
+      profile.fusion.rotary = true
+      profile.fusion.gate = true
+      profile.vocabularyMultiple = 1
+      profile.pipelineSynchronizesHost = false
+    case .nanotron:
+      profile.dataOverlap = .gradients
+      profile.fusion.gate = false
+      profile.fusion.crossEntropy = true
+      profile.fusion.biasDropoutAdd = false
+      profile.vocabularyMultiple = 1
+    case .alephAlphaScaling:
+      profile.dataOverlap = .none
+      profile.fusion.gate = false
+      profile.fusion.biasDropoutAdd = false
+    case .deepspeed:
+      profile.dataOverlap = .gradients
+      profile.gradientFormat = .bf16
+      profile.fusion.gate = false
+      profile.fusion.biasDropoutAdd = false
+      profile.fusion.biasActivation = false
+      profile.vocabularyMultiple = 1
+    case .maxtext:
+      profile.isFSDP = true
+      profile.hasMainGradients = false
+      profile.hostPerLaunch = SimDuration(seconds: 1e-6)
+      profile.hostPerOperation = .zero
+      profile.hostPerOperationBackward = .zero
+      profile.hostPerMicrobatch = .zero
+      profile.vocabularyMultiple = 1
+      profile.pipelineSynchronizesHost = false
+      profile.sendsBlock = false
+    case .generic:
+      profile.dataOverlap = .gradientsAndParameters
+      profile.fusion.gradientAccumulation = true
+      profile.pipelineSynchronizesHost = false
+      profile.sendsBlock = false
+    }
+    return profile
+  }
+}

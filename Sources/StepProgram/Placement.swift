@@ -1,0 +1,68 @@
+import Collectives
+import Hardware
+public import Layout
+
+/// Where the groups of each axis sit on the nodes.
+struct Placements {
+  let cluster: Cluster
+  let grid: RankGrid
+  private let byAxis: [GroupPlacement]
+
+  init(cluster: Cluster, grid: RankGrid) {
+    self.cluster = cluster
+    self.grid = grid
+    byAxis = CommunicationAxis.allCases.map { axis in
+      if let kind = axis.groupKind {
+        let spread = grid.spread(kind, gpusPerNode: cluster.gpusPerNode)
+        return Self.even(
+          ranks: spread.ranks, perNode: spread.ranksPerNode, groups: spread.groupsPerNode)
+      }
+      let parallelism = grid.parallelism
+      let stageRanks = grid.ranksPerStage
+      let node = cluster.gpusPerNode
+      if axis == .embedding {
+        let sharesNode = stageRanks * (parallelism.pipeline - 1) < node
+        return Self.even(
+          ranks: min(2, parallelism.pipeline), perNode: sharesNode ? 2 : 1,
+          groups: sharesNode ? 1 : min(node, stageRanks))
+      }
+      // All ranks of one model copy: tensor ranks side by side, stages apart.
+      let ranks = parallelism.tensor * parallelism.pipeline
+      let perNode = stageRanks >= node ? parallelism.tensor : ranks
+      return Self.even(ranks: ranks, perNode: min(perNode, node), groups: 1)
+    }
+  }
+
+  /// How a group of the axis sits on the nodes.
+  func placement(of axis: CommunicationAxis) -> GroupPlacement { byAxis[axis.rawValue] }
+
+  /// Whether neighbouring stages share a node.
+  func sharesNode(_ stage: Int, _ other: Int) -> Bool {
+    let stride = grid.stride(.pipeline)
+    return cluster.node(of: stage * stride) == cluster.node(of: other * stride)
+  }
+
+  /// A placement with equally many ranks in each node: the most that divides.
+  private static func even(ranks: Int, perNode: Int, groups: Int) -> GroupPlacement {
+    var perNode = max(1, min(perNode, ranks))
+    while ranks % perNode != 0 { perNode -= 1 }
+    return GroupPlacement(ranks: ranks, ranksPerNode: perNode, groupsPerNode: groups)
+  }
+}
+
+extension CommunicationAxis {
+  /// The group of the rank grid, but for the two that span stages.
+  public var groupKind: GroupKind? {
+    switch self {
+    case .tensor: .tensor
+    case .context: .context
+    case .expert: .expert
+    case .expertTensor: .expertTensor
+    case .data: .gradient
+    case .shard: .shard
+    case .replica: .replica
+    case .expertData: .expertData
+    case .embedding, .model: nil
+    }
+  }
+}

@@ -1,0 +1,116 @@
+public import Layout
+
+/// One turn of a pipeline rank: a pass of a microbatch through one of its chunks.
+public struct Turn: Hashable, Sendable {
+  /// Forward, backward (input and weights unless split), or weight gradients alone.
+  public var kind: Phase.Kind
+  /// Which microbatch.
+  public var microbatch: Int
+  /// Which of the rank's chunks.
+  public var chunk: Int
+
+  /// A turn.
+  public init(_ kind: Phase.Kind, microbatch: Int, chunk: Int = 0) {
+    self.kind = kind
+    self.microbatch = microbatch
+    self.chunk = chunk
+  }
+}
+
+extension PipelineSchedule {
+  /// The turns of pipeline rank `rank` of `ranks`, in order.
+  ///
+  /// - GPipe: all forwards, then all backwards in reverse (arXiv:1811.06965).
+  /// - 1F1B: `ranks − rank − 1` forwards to warm up, then one of each (arXiv:2104.04473, fig. 3).
+  /// - Interleaved: microbatches in groups of `ranks` through each chunk in turn; warm-up of
+  ///   2·(ranks − rank − 1) + (chunks − 1)·ranks forwards (fig. 4, and Megatron-LM's `schedules.py`).
+  /// - Zero-bubble: ZB-H1 (arXiv:2401.10241, fig. 3): as 1F1B, weight gradients put off to the
+  ///   cool-down, where they fill the bubble.
+  /// - DualPipe is not ordered here: ``supported`` says so.
+  /// - Precondition: `microbatches` > 0; the schedule is ``supported``.
+  public func turns(rank: Int, ranks: Int, chunks: Int, microbatches: Int) -> [Turn] {
+    switch self {
+    case .gpipe:
+      return (0..<microbatches).map { Turn(.forward, microbatch: $0) }
+        + (0..<microbatches).map { Turn(.backward, microbatch: $0) }
+    case .oneForwardOneBackward, .dualPipe:
+      return Self.oneForwardOneBackwardTurns(rank: rank, ranks: ranks, microbatches: microbatches)
+    case .interleaved:
+      guard chunks > 1 else {
+        return Self.oneForwardOneBackwardTurns(
+          rank: rank, ranks: ranks, microbatches: microbatches)
+      }
+      return Self.interleavedTurns(
+        rank: rank, ranks: ranks, chunks: chunks, microbatches: microbatches)
+    case .zeroBubble:
+      return Self.zeroBubbleTurns(rank: rank, ranks: ranks, microbatches: microbatches)
+    }
+  }
+
+  /// Whether ``turns(rank:ranks:chunks:microbatches:)`` knows the schedule.
+  public var isSupported: Bool { self != .dualPipe }
+
+  private static func oneForwardOneBackwardTurns(rank: Int, ranks: Int, microbatches: Int)
+    -> [Turn]
+  {
+    let warmUp = min(ranks - rank - 1, microbatches)
+    var turns = (0..<warmUp).map { Turn(.forward, microbatch: $0) }
+    for index in 0..<(microbatches - warmUp) {
+      turns.append(Turn(.forward, microbatch: warmUp + index))
+      turns.append(Turn(.backward, microbatch: index))
+    }
+    turns += (microbatches - warmUp..<microbatches).map { Turn(.backward, microbatch: $0) }
+    return turns
+  }
+
+  private static func interleavedTurns(rank: Int, ranks: Int, chunks: Int, microbatches: Int)
+    -> [Turn]
+  {
+    var table: [(microbatch: Int, chunk: Int)] = []
+    table.reserveCapacity(microbatches * chunks)
+    for first in stride(from: 0, to: microbatches, by: ranks) {
+      for chunk in 0..<chunks {
+        for microbatch in first..<min(first + ranks, microbatches) {
+          table.append((microbatch, chunk))
+        }
+      }
+    }
+    let total = table.count
+    let warmUp =
+      microbatches == ranks ? total : min((ranks - rank - 1) * 2 + (chunks - 1) * ranks, total)
+    let forward = { (index: Int) in
+      Turn(.forward, microbatch: table[index].microbatch, chunk: table[index].chunk)
+    }
+    let backward = { (index: Int) in
+      Turn(
+        .backward, microbatch: table[index].microbatch, chunk: chunks - 1 - table[index].chunk)
+    }
+    var turns = (0..<warmUp).map(forward)
+    for index in 0..<(total - warmUp) {
+      turns.append(forward(warmUp + index))
+      turns.append(backward(index))
+    }
+    turns += (total - warmUp..<total).map(backward)
+    return turns
+  }
+
+  private static func zeroBubbleTurns(rank: Int, ranks: Int, microbatches: Int) -> [Turn] {
+    // Weight gradients wait until the rank has as many outstanding as stages before it, so that
+    // memory stays that of 1F1B, and the rest follow the last input gradients.
+    var turns: [Turn] = []
+    var outstanding = 0
+    var next = 0
+    for turn in oneForwardOneBackwardTurns(rank: rank, ranks: ranks, microbatches: microbatches) {
+      turns.append(turn)
+      guard turn.kind == .backward else { continue }
+      outstanding += 1
+      if outstanding > rank {
+        turns.append(Turn(.weightGradient, microbatch: next))
+        next += 1
+        outstanding -= 1
+      }
+    }
+    turns += (next..<microbatches).map { Turn(.weightGradient, microbatch: $0) }
+    return turns
+  }
+}

@@ -1,0 +1,355 @@
+import Collectives
+import Hardware
+import Kernels
+import Layout
+import Quantities
+import Transformer
+
+/// Writes the instructions of one pipeline rank.
+///
+/// Slots: for unit u of the model (0 the embedding, then the layers, then the head), 2u is the end
+/// of its parameter gather, 2u + 1 the end of its computation; behind them one for all gradient
+/// reductions and one for the parameters gathered after the update.
+struct StageEmitter {
+  var compiler: StepCompiler
+  let stage: Int
+  let chunks: [ChunkBlocks]
+  let virtualStages: Int
+  var instructions: [Instruction] = []
+  private var reductionSlots: [Int] = []
+  private var pendingReductions: [[Int: ParameterCount]] = []
+
+  init(compiler: StepCompiler, stage: Int, chunks: [ChunkBlocks], virtualStages: Int) {
+    self.compiler = compiler
+    self.stage = stage
+    self.chunks = chunks
+    self.virtualStages = virtualStages
+  }
+
+  private var job: TrainingJob { compiler.job }
+  private var profile: FrameworkProfile { compiler.profile }
+  private var microbatches: Int { job.microbatchCount }
+
+  /// The whole step.
+  mutating func emitStep() {
+    let turns = job.parallelism.schedule.turns(
+      rank: stage, ranks: job.parallelism.pipeline, chunks: chunks.count,
+      microbatches: microbatches)
+    if gathersAhead { launchParameterGathers() }
+    for turn in turns {
+      instructions.append(
+        .phase(Phase(turn.kind, microbatch: turn.microbatch, chunk: turn.chunk)))
+      switch turn.kind {
+      case .forward: emitForward(turn)
+      case .backward: emitBackward(turn)
+      case .weightGradient: instructions.append(.run(chunks[turn.chunk].weightGradient))
+      case .optimizer: break
+      }
+    }
+    emitUpdate()
+  }
+
+  // MARK: Passes
+
+  private mutating func emitForward(_ turn: Turn) {
+    let chunk = chunks[turn.chunk]
+    let virtualStage = chunk.plan.stage
+    if virtualStage > 0 {
+      instructions.append(.receive(lane: virtualStage, microbatch: turn.microbatch))
+    }
+    if compiler.states.gathersParameters {
+      emitGatheredForward(chunk, turn)
+    } else if gathersAhead, turn.microbatch == 0 {
+      for (index, unit) in chunk.units.enumerated() {
+        if let slot = gatherSlots[turn.chunk][index] {
+          instructions.append(.wait(slot: slot, .data))
+        }
+        emitPass(unit.forward, peak: unit.forwardPeak, net: unit.saved)
+      }
+    } else {
+      emitPass(chunk.forward, peak: chunk.forwardPeak, net: chunk.saved)
+    }
+    if virtualStage < virtualStages - 1 {
+      emitSend(lane: virtualStage + 1, to: (virtualStage + 1) % job.parallelism.pipeline, turn)
+    }
+  }
+
+  private mutating func emitBackward(_ turn: Turn) {
+    let chunk = chunks[turn.chunk]
+    let virtualStage = chunk.plan.stage
+    if virtualStage < virtualStages - 1 {
+      instructions.append(
+        .receive(lane: virtualStages + virtualStage, microbatch: turn.microbatch))
+    }
+    let isLast = turn.microbatch == microbatches - 1
+    if compiler.states.gathersParameters {
+      emitGatheredBackward(chunk, turn)
+    } else if compiler.bucketsOverlap, isLast || job.parallelism.zero == 2,
+      job.parallelism.schedule != .zeroBubble
+    {
+      emitBucketedBackward(chunk)
+    } else if job.parallelism.schedule == .zeroBubble {
+      emitPass(chunk.inputGradient, peak: chunk.backwardPeak, net: -chunk.saved)
+    } else {
+      emitPass(chunk.backward, peak: chunk.backwardPeak, net: -chunk.saved)
+    }
+    if virtualStage > 0 {
+      let target = (virtualStage - 1) % job.parallelism.pipeline
+      emitSend(lane: virtualStages + virtualStage - 1, to: target, turn)
+    }
+  }
+
+  /// Runs a block, its memory around it.
+  private mutating func emitPass(_ block: Int, peak: Int64, net: Int64) {
+    instructions.append(.scratch(.activations, peak))
+    instructions.append(.run(block))
+    instructions.append(.memory(.activations, net))
+  }
+
+  private mutating func emitSend(lane: Int, to target: Int, _ turn: Turn) {
+    let whole = compiler.shard.bytes(
+      compiler.shard.tokensOutside, job.architecture.hiddenSize)
+    let isScattered =
+      profile.scattersPipeline && !job.parallelism.sequence && job.parallelism.tensor > 1
+    let bytes = isScattered ? whole / Int64(job.parallelism.tensor) : whole
+    let sharesNode = compiler.pricing.placements.sharesNode(stage, target)
+    var seconds = compiler.pricing.collectives.sendReceiveSeconds(bytes: bytes, sameNode: sharesNode)
+    if isScattered, let gather = compiler.pricing.call(.allGather, on: .tensor, bytes: whole, category: .pipeline) {
+      seconds += gather.duration.seconds
+    }
+    instructions.append(
+      .send(
+        lane: lane, microbatch: turn.microbatch, bytes: bytes,
+        duration: SimDuration(seconds: seconds), blocking: profile.sendsBlock))
+    if profile.pipelineSynchronizesHost { instructions.append(.synchronizeHost) }
+  }
+
+  // MARK: ZeRO-3 and FSDP
+
+  /// Bytes a unit's gathered parameters take in the compute format, dense and expert.
+  private func gatheredBytes(_ unit: UnitBlocks) -> (dense: Int64, expert: Int64) {
+    let value = Int64(job.training.precision.activationFormat.bytesPerValue)
+    return (Int64(unit.parameters.dense) * value, Int64(unit.parameters.expert) * value)
+  }
+
+  private mutating func launchGather(_ unit: UnitBlocks, slot: Int) {
+    let bytes = gatheredBytes(unit)
+    for (axis, size) in [(CommunicationAxis.shard, bytes.dense), (.expertData, bytes.expert)] {
+      if let call = compiler.pricing.call(.allGather, on: axis, bytes: size, category: .data) {
+        instructions.append(
+          .launch(call: compiler.builder.index(of: call), afterCompute: false, slot: slot))
+      }
+    }
+    instructions.append(.memory(.parameters, bytes.dense + bytes.expert))
+  }
+
+  private mutating func emitGatheredForward(_ chunk: ChunkBlocks, _ turn: Turn) {
+    let units = chunk.units
+    let keeps = keepsGathered
+    guard !keeps || turn.microbatch == 0 else {
+      for unit in units { emitPass(unit.forward, peak: unit.forwardPeak, net: unit.saved) }
+      return
+    }
+    launchGather(units[0], slot: slot(units, 0))
+    for index in units.indices {
+      // One unit ahead; no more than two gathered at once.
+      if index + 1 < units.count {
+        if index >= 1, !keeps { instructions.append(.holdData(slot: slot(units, index - 1) + 1)) }
+        launchGather(units[index + 1], slot: slot(units, index + 1))
+      }
+      instructions.append(.wait(slot: slot(units, index), .data))
+      emitPass(units[index].forward, peak: units[index].forwardPeak, net: units[index].saved)
+      instructions.append(.mark(slot: slot(units, index) + 1))
+      if !keeps, index < units.count - 1 { release(units[index]) }
+    }
+  }
+
+  private mutating func emitGatheredBackward(_ chunk: ChunkBlocks, _ turn: Turn) {
+    let units = chunk.units
+    let keeps = keepsGathered
+    let isLast = turn.microbatch == microbatches - 1
+    for index in units.indices.reversed() {
+      let unit = units[index]
+      if !keeps, index > 0 {
+        if index + 2 < units.count {
+          instructions.append(.holdData(slot: slot(units, index + 2) + 1))
+        }
+        launchGather(units[index - 1], slot: slot(units, index - 1))
+      }
+      if !keeps, index < units.count - 1 {
+        instructions.append(.wait(slot: slot(units, index), .data))
+      }
+      let gradient = gatheredBytes(unit)
+      instructions.append(.memory(.gradients, gradient.dense + gradient.expert))
+      emitPass(unit.backward, peak: unit.backwardPeak, net: -unit.saved)
+      instructions.append(.mark(slot: slot(units, index) + 1))
+      if !keeps || isLast { release(unit) }
+      if !keeps || isLast {
+        reduce(unit.parameters, operation: .reduceScatter)
+        if job.parallelism.shardGroup != nil, isLast {
+          let owned = unit.parameters.dense / compiler.states.shardDegree
+          launchReduction(.allReduce, on: .replica, elements: owned)
+        }
+      }
+      instructions.append(.memory(.gradients, -(gradient.dense + gradient.expert)))
+    }
+  }
+
+  /// Whether gathered parameters stay for the whole step: with a pipeline each chunk is used many
+  /// times, so frameworks do not reshard between microbatches.
+  private var keepsGathered: Bool {
+    job.parallelism.pipeline > 1 || !profile.reshardsAfterForward
+  }
+
+  private mutating func release(_ unit: UnitBlocks) {
+    let bytes = gatheredBytes(unit)
+    instructions.append(.memory(.parameters, -(bytes.dense + bytes.expert)))
+  }
+
+  private func slot(_ units: [UnitBlocks], _ index: Int) -> Int {
+    2 * (units[index].layer + 1)
+  }
+
+  // MARK: Gradients and parameters of replicated layers
+
+  /// Whether updated parameters are gathered beside the first forward pass.
+  private var gathersAhead: Bool {
+    compiler.bucketsOverlap && profile.dataOverlap == .gradientsAndParameters
+      && job.parallelism.zero == 1
+  }
+
+  /// For each chunk and unit the slot its parameters arrive by, where a bucket ends.
+  private var gatherSlots: [[Int?]] = []
+
+  private mutating func launchParameterGathers() {
+    let value = Int64(job.training.precision.activationFormat.bytesPerValue)
+    for chunk in chunks {
+      var slots = [Int?](repeating: nil, count: chunk.units.count)
+      var pending = ParameterCount()
+      var first = 0
+      for (index, unit) in chunk.units.enumerated() {
+        pending.dense += unit.parameters.dense
+        pending.expert += unit.parameters.expert
+        guard pending.total >= profile.bucketParameters || index == chunk.units.count - 1 else {
+          continue
+        }
+        let slot = 2 * (unit.layer + 1)
+        for (axis, size) in [
+          (CommunicationAxis.shard, Int64(pending.dense) * value),
+          (.expertData, Int64(pending.expert) * value),
+        ] {
+          if let call = compiler.pricing.call(.allGather, on: axis, bytes: size, category: .data) {
+            instructions.append(
+              .launch(call: compiler.builder.index(of: call), afterCompute: false, slot: slot))
+          }
+        }
+        slots[first] = slot
+        first = index + 1
+        pending = ParameterCount()
+      }
+      gatherSlots.append(slots)
+    }
+  }
+
+  private mutating func emitBucketedBackward(_ chunk: ChunkBlocks) {
+    var pending = ParameterCount()
+    for (index, unit) in chunk.units.enumerated().reversed() {
+      emitPass(unit.backward, peak: unit.backwardPeak, net: -unit.saved)
+      pending.dense += unit.parameters.dense
+      pending.expert += unit.parameters.expert
+      if pending.total >= profile.bucketParameters || index == 0 {
+        reduce(pending, operation: job.parallelism.zero >= 1 ? .reduceScatter : .allReduce)
+        pending = ParameterCount()
+      }
+    }
+  }
+
+  private mutating func reduce(_ count: ParameterCount, operation: CollectiveOperation) {
+    let isSharded = job.parallelism.zero >= 1
+    launchReduction(operation, on: isSharded ? .shard : .data, elements: count.dense)
+    launchReduction(operation, on: .expertData, elements: count.expert)
+  }
+
+  private mutating func launchReduction(
+    _ operation: CollectiveOperation, on axis: CommunicationAxis, elements: Int
+  ) {
+    let bytes = Int64(elements) * compiler.states.reduceBytes
+    guard let call = compiler.pricing.call(operation, on: axis, bytes: bytes, category: .data) else {
+      return
+    }
+    let slot = 2 * compiler.unitCount
+    instructions.append(
+      .launch(call: compiler.builder.index(of: call), afterCompute: true, slot: slot))
+    if !reductionSlots.contains(slot) { reductionSlots.append(slot) }
+  }
+
+  // MARK: Update
+
+  private mutating func emitUpdate() {
+    let local = compiler.states.parameters(ofStage: stage)
+    if !compiler.bucketsOverlap, !compiler.states.gathersParameters {
+      reduce(local, operation: job.parallelism.zero >= 1 ? .reduceScatter : .allReduce)
+    }
+    for slot in reductionSlots { instructions.append(.wait(slot: slot, .data)) }
+    instructions.append(.phase(Phase(.optimizer)))
+    emitTiedEmbedding()
+    if let norm = compiler.pricing.call(.allReduce, on: .model, bytes: 4, category: .optimizer) {
+      instructions.append(
+        .meet(
+          call: compiler.builder.index(of: norm), first: 0, last: job.parallelism.pipeline - 1))
+    }
+    instructions.append(.run(optimizerBlock(local)))
+    if job.parallelism.zero == 1 || job.parallelism.zero == 2, !gathersAhead {
+      emitParameterGather(local)
+    }
+  }
+
+  /// First and last stage add up the gradients of the table both hold.
+  private mutating func emitTiedEmbedding() {
+    let last = job.parallelism.pipeline - 1
+    guard job.architecture.tiesEmbeddings, last > 0, stage == 0 || stage == last else { return }
+    let bytes = Int64(compiler.states.tableCount) * compiler.states.gradientBytes
+    if let call = compiler.pricing.call(.allReduce, on: .embedding, bytes: bytes, category: .pipeline) {
+      instructions.append(.meet(call: compiler.builder.index(of: call), first: 0, last: last))
+    }
+  }
+
+  private mutating func emitParameterGather(_ local: ParameterCount) {
+    let value = Int64(job.training.precision.activationFormat.bytesPerValue)
+    let slot = 2 * compiler.unitCount + 1
+    for (axis, elements) in [(CommunicationAxis.shard, local.dense), (.expertData, local.expert)] {
+      if let call = compiler.pricing.call(
+        .allGather, on: axis, bytes: Int64(elements) * value, category: .data)
+      {
+        instructions.append(
+          .launch(call: compiler.builder.index(of: call), afterCompute: true, slot: slot))
+      }
+    }
+    instructions.append(.wait(slot: slot, .data))
+  }
+
+  /// Gradient norm, update of the owned share, and zeroing of the gradients.
+  private mutating func optimizerBlock(_ local: ParameterCount) -> Int {
+    let states = compiler.states
+    let owned = Int64(
+      states.owned(local.dense, over: states.shardDegree)
+        + states.owned(local.expert, over: states.expertShardDegree))
+    let held = job.parallelism.zero >= 2 ? owned : Int64(local.total)
+    let state = states.optimizerBytes
+    var assembly = BlockAssembly(interference: compiler.builder.interference)
+    assembly.append(.hostOnly(profile.hostPerStep))
+    let gradient = states.gradientBytes
+    let kernels: [Kernel] = [
+      // Norm of what is owned, then the update: states read and written, gradient read, working
+      // copy written; and the gradients of all that is held set to zero.
+      .stream(StreamingKernel(.multiTensor, read: owned * gradient, written: 0)),
+      .stream(
+        StreamingKernel(
+          .multiTensor, read: owned * (state + gradient + profile.optimizerExtraBytes / 2),
+          written: owned * (state + 2 + profile.optimizerExtraBytes / 2))),
+      .stream(StreamingKernel(.multiTensor, read: 0, written: held * gradient)),
+    ]
+    assembly.append(compiler.builder.work(kernels), as: .optimizer)
+    return compiler.builder.add(assembly.block(named: "optimizer"))
+  }
+}

@@ -1,0 +1,153 @@
+import Kernels
+import Layout
+public import Quantities
+import Transformer
+
+/// Parameters held on one rank, counted apart where they are shared out differently.
+struct ParameterCount {
+  var dense = 0
+  var expert = 0
+
+  init() {}
+
+  init(_ tensors: [LocalTensor]) {
+    dense = ChunkParameters.count(tensors, experts: false)
+    expert = ChunkParameters.count(tensors, experts: true)
+  }
+
+  var total: Int { dense + expert }
+
+  mutating func add(_ other: Self) {
+    dense += other.dense
+    expert += other.expert
+  }
+}
+
+/// Which states a rank of each stage holds, to the byte.
+struct StatePlan {
+  let job: TrainingJob
+  let profile: FrameworkProfile
+  /// Parts of the tensors.
+  let parameters: ShardedParameters
+  /// Local elements of each stage's units: embedding, layers, head, chunk after chunk.
+  private let chunkCounts: [[ChunkCount]]
+
+  /// Local elements of a chunk.
+  struct ChunkCount {
+    var chunk: ModelChunk
+    var embedding: ParameterCount
+    var layers: [ParameterCount]
+    var head: ParameterCount
+  }
+
+  init(job: TrainingJob, profile: FrameworkProfile) {
+    self.job = job
+    self.profile = profile
+    parameters = ShardedParameters(
+      job.architecture, job.parallelism,
+      vocabularyPadding: profile.vocabularyMultiple > 1 ? profile.vocabularyMultiple : nil)
+    let parts = parameters
+    chunkCounts = (0..<job.parallelism.pipeline).map { stage in
+      parts.chunks(pipelineRank: stage).map { held in
+        ChunkCount(
+          chunk: held.chunk, embedding: ParameterCount(held.embedding),
+          layers: held.layers.map { ParameterCount($0) }, head: ParameterCount(held.final))
+      }
+    }
+  }
+
+  /// The chunks of a stage with their local elements.
+  func chunks(ofStage stage: Int) -> [ChunkCount] { chunkCounts[stage] }
+
+  /// Local elements of a stage.
+  func parameters(ofStage stage: Int) -> ParameterCount {
+    var result = ParameterCount()
+    for chunk in chunkCounts[stage] {
+      result.add(chunk.embedding)
+      for layer in chunk.layers { result.add(layer) }
+      result.add(chunk.head)
+    }
+    return result
+  }
+
+  /// Elements of a rank's part of the token table.
+  var tableCount: Int {
+    parameters.chunks(pipelineRank: 0).first?.embedding.first?.count ?? 0
+  }
+
+  /// Whether parameters are gathered layer by layer.
+  var gathersParameters: Bool { job.parallelism.zero >= 3 && shardDegree > 1 }
+
+  /// Ranks that share one copy of the dense sharded states.
+  var shardDegree: Int {
+    guard job.parallelism.zero > 0 else { return 1 }
+    return job.parallelism.shardGroup ?? job.parallelism.data * job.parallelism.context
+  }
+
+  /// Ranks that hold the same experts.
+  var expertReplicas: Int {
+    let layout = job.parallelism
+    return max(
+      1, layout.tensor * layout.context * layout.data / (layout.expertTensor * layout.expert))
+  }
+
+  /// Ranks that share one copy of the sharded expert states.
+  var expertShardDegree: Int { job.parallelism.zero > 0 ? expertReplicas : 1 }
+
+  /// Bytes of a parameter's working copy.
+  var parameterBytes: Int64 {
+    if profile.isFSDP, job.training.precision.hasMasters { return 4 }
+    return Int64(job.training.precision.activationFormat.bytesPerValue)
+  }
+
+  /// Format gradients are accumulated in.
+  var gradientFormat: NumberFormat {
+    job.training.gradientFormat
+      ?? (job.training.precision == .bf16 ? .bf16 : profile.gradientFormat)
+  }
+
+  /// Bytes of an accumulated gradient value.
+  var gradientBytes: Int64 { Int64(gradientFormat.bytesPerValue) }
+
+  /// Bytes of a gradient value on the wire.
+  var reduceBytes: Int64 { Int64((profile.reduceFormat ?? gradientFormat).bytesPerValue) }
+
+  /// Bytes of optimizer state per parameter: masters, where they are not the parameters
+  /// themselves, and moments.
+  var optimizerBytes: Int64 {
+    let masters: Int64 = job.training.precision.hasMasters && !profile.isFSDP ? 4 : 0
+    return masters + Int64(job.training.optimizer.stateBytesPerParameter)
+  }
+
+  /// Elements of states a rank owns when `count` are shared over `degree` ranks, the largest share.
+  func owned(_ count: Int, over degree: Int) -> Int { (count + degree - 1) / degree }
+
+  /// What a rank of the stage holds all step long.
+  func resident(ofStage stage: Int) -> [MemoryItem] {
+    let local = parameters(ofStage: stage)
+    let zero = job.parallelism.zero
+    let owned =
+      owned(local.dense, over: shardDegree) + owned(local.expert, over: expertShardDegree)
+    let weights = zero >= 3 ? owned : local.total
+    let gradients = zero >= 2 ? owned : local.total
+    var items = [
+      MemoryItem(
+        name: "weights", category: .parameters, bytes: Int64(weights) * parameterBytes),
+      MemoryItem(
+        name: "gradients", category: .gradients, bytes: Int64(gradients) * gradientBytes),
+      MemoryItem(
+        name: "optimizer states", category: .optimizer, bytes: Int64(owned) * optimizerBytes),
+    ]
+    items.removeAll { $0.bytes == 0 }
+    return items
+  }
+}
+
+extension TrainingJob {
+  /// Model FLOPs of a step over all ranks: forward and backward, no recomputation, attention
+  /// counted in full as most published MFU figures do.
+  public var modelFlops: Flops {
+    architecture.modelFlopsPerStep(
+      tokens: tokensPerStep, sequenceLength: training.sequenceLength, causal: false)
+  }
+}

@@ -1,0 +1,121 @@
+import Collectives
+import Hardware
+import Kernels
+import Layout
+import Quantities
+import Transformer
+
+/// A chunk with its passes, ready to be scheduled.
+struct ChunkBlocks {
+  var plan: ModelChunk
+  var units: [UnitBlocks]
+  var forward: Int
+  var backward: Int
+  var inputGradient: Int
+  var weightGradient: Int
+  var saved: Int64
+  var forwardPeak: Int64
+  var backwardPeak: Int64
+}
+
+/// A layer, or an end of the model, with its passes; what ZeRO-3 gathers at once.
+struct UnitBlocks {
+  var layer: Int
+  var forward: Int
+  var backward: Int
+  var parameters: ParameterCount
+  var saved: Int64
+  var forwardPeak: Int64
+  var backwardPeak: Int64
+}
+
+extension StepCompiler {
+  /// Prices the units of a chunk and joins them.
+  mutating func chunkBlocks(_ counts: StatePlan.ChunkCount) -> ChunkBlocks {
+    let plan = counts.chunk
+    var parts: [(layer: Int, blocks: LayerBlocks, parameters: ParameterCount)] = []
+    if plan.hasEmbedding {
+      let operations = job.architecture.embeddingOperations(shard: shard, fusion: profile.fusion)
+      parts.append(
+        (-1, blocks(of: operations, recompute: .none), counts.embedding))
+    }
+    for (index, layer) in plan.layers.enumerated() {
+      parts.append(
+        (layer, blocks(ofLayer: layer, recompute: recompute(index: index)),
+          counts.layers[index]))
+    }
+    if plan.hasHead {
+      let operations = job.architecture.headOperations(
+        shard: shard, fusion: profile.fusion, vocabularySplit: profile.splitsLoss)
+      parts.append(
+        (unitCount - 2, blocks(of: operations, recompute: .none), counts.head))
+    }
+    var forward = BlockAssembly(interference: builder.interference)
+    var backward = BlockAssembly(interference: builder.interference)
+    var inputGradient = BlockAssembly(interference: builder.interference)
+    var weightGradient = BlockAssembly(interference: builder.interference)
+    forward.append(.hostOnly(profile.hostPerMicrobatch))
+    var saved: Int64 = 0
+    var forwardPeak: Int64 = 0
+    for part in parts {
+      forward.append(part.blocks.forward)
+      forwardPeak = max(forwardPeak, saved + part.blocks.forwardPeak)
+      saved += part.blocks.saved
+    }
+    var backwardPeak: Int64 = 0
+    var released: Int64 = 0
+    for part in parts.reversed() {
+      backward.append(part.blocks.backward)
+      inputGradient.append(part.blocks.inputGradient)
+      weightGradient.append(part.blocks.weightGradient)
+      backwardPeak = max(backwardPeak, part.blocks.backwardPeak - released)
+      released += part.blocks.saved
+    }
+    let needsUnits = states.gathersParameters || bucketsOverlap
+    var units: [UnitBlocks] = []
+    if needsUnits {
+      for (index, part) in parts.enumerated() {
+        var unitForward = BlockAssembly(interference: builder.interference)
+        if index == 0 { unitForward.append(.hostOnly(profile.hostPerMicrobatch)) }
+        unitForward.append(part.blocks.forward)
+        let name = part.layer < 0 ? "embedding" : "layer \(part.layer)"
+        units.append(
+          UnitBlocks(
+            layer: part.layer, forward: builder.add(unitForward.block(named: name + " forward")),
+            backward: builder.add(part.blocks.backward.block(named: name + " backward")),
+            parameters: part.parameters, saved: part.blocks.saved,
+            forwardPeak: part.blocks.forwardPeak, backwardPeak: part.blocks.backwardPeak))
+      }
+    }
+    let name = "stage \(plan.stage)"
+    return ChunkBlocks(
+      plan: plan, units: units, forward: builder.add(forward.block(named: name + " forward")),
+      backward: builder.add(backward.block(named: name + " backward")),
+      inputGradient: builder.add(inputGradient.block(named: name + " input gradient")),
+      weightGradient: builder.add(weightGradient.block(named: name + " weight gradient")),
+      saved: saved, forwardPeak: forwardPeak, backwardPeak: backwardPeak)
+  }
+
+  /// Whether gradients or parameters travel while other layers compute.
+  var bucketsOverlap: Bool {
+    job.parallelism.overlaps && profile.dataOverlap != .none
+      && pricing.placements.placement(of: .data).ranks > 1
+  }
+
+  /// The program of the ranks of `stage`.
+  mutating func program(ofStage stage: Int) -> StageProgram {
+    let plans = states.chunks(ofStage: stage)
+    let chunks = plans.map { chunkBlocks($0) }
+    var emitter = StageEmitter(
+      compiler: self, stage: stage, chunks: chunks,
+      virtualStages: states.parameters.stages.stageCount)
+    emitter.emitStep()
+    builder = emitter.compiler.builder
+    let items = states.resident(ofStage: stage)
+    var resident = [Int64](repeating: 0, count: MemoryCategory.allCases.count)
+    for item in items { resident[item.category.rawValue] += item.bytes }
+    return StageProgram(
+      stage: stage, rankCount: pricing.placements.grid.ranksPerStage, rank: stage * pricing.placements.grid.ranksPerStage,
+      instructions: emitter.instructions, resident: resident, items: items)
+  }
+}

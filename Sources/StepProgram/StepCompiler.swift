@@ -1,0 +1,209 @@
+import Collectives
+public import Hardware
+import Kernels
+import Layout
+import Quantities
+import Transformer
+
+/// Compiles a job into the programs of its pipeline stages.
+public struct StepCompiler {
+  let job: TrainingJob
+  let profile: FrameworkProfile
+  let pricing: CallPricing
+  let shard: LayerShard
+  let states: StatePlan
+  var builder: BlockBuilder
+  var layerCache: [LayerKey: LayerBlocks] = [:]
+
+  /// Part of a kernel's speed lost while a collective runs beside it: NCCL's channels take their
+  /// multiprocessors and memory bandwidth (16–24 of an A100's 108, NCCL's default channel count).
+  static let interference = 0.12
+
+  /// What distinguishes one layer's work from another's.
+  struct LayerKey: Hashable {
+    var isExpert: Bool
+    var isSliding: Bool
+    var recompute: LayerRecompute
+  }
+
+  /// Recomputation of one layer.
+  enum LayerRecompute: Hashable { case none, selective, full }
+
+  /// A layer's passes and the memory they take.
+  struct LayerBlocks {
+    var forward: BlockAssembly
+    var backward: BlockAssembly
+    /// Backward split for zero-bubble schedules; empty otherwise.
+    var inputGradient: BlockAssembly
+    var weightGradient: BlockAssembly
+    var saved: Int64
+    var forwardPeak: Int64
+    var backwardPeak: Int64
+  }
+
+  /// Prepares to compile `job`; `recompute: auto` must have been decided.
+  public init(job: TrainingJob) {
+    self.job = job
+    let profile = job.training.framework.profile
+    self.profile = profile
+    pricing = CallPricing(
+      collectives: CollectiveModel(cluster: job.cluster),
+      placements: Placements(cluster: job.cluster, grid: RankGrid(job.parallelism)))
+    states = StatePlan(job: job, profile: profile)
+    shard = LayerShard(
+      microBatch: job.training.microBatch, sequenceLength: job.training.sequenceLength,
+      tensor: job.parallelism.tensor, sequenceParallel: job.parallelism.sequence,
+      context: job.parallelism.context, expert: job.parallelism.expert,
+      expertTensor: job.parallelism.expertTensor,
+      matmulFormat: job.training.precision.matmulFormat,
+      activationFormat: job.training.precision.activationFormat,
+      vocabulary: states.parameters.paddedVocabularySize)
+    builder = BlockBuilder(
+      cost: KernelCost(gpu: job.cluster.gpu), profile: profile,
+      interference: Self.interference)
+  }
+
+  /// Programs of all stages.
+  /// - Throws: ``StepProgramError`` when the schedule has no order.
+  public static func compile(_ job: TrainingJob) throws(StepProgramError) -> StepProgram {
+    guard job.parallelism.schedule.isSupported else {
+      throw StepProgramError.unsupportedSchedule(job.parallelism.schedule)
+    }
+    var compiler = StepCompiler(job: job)
+    let stages = (0..<job.parallelism.pipeline).map { compiler.program(ofStage: $0) }
+    let lanes = 2 * compiler.states.parameters.stages.stageCount
+    return StepProgram(
+      job: job, stages: stages, calls: compiler.builder.calls, blocks: compiler.builder.blocks,
+      laneCount: lanes, slotCount: compiler.slotCount,
+      interference: compiler.builder.interference,
+      modelFlops: job.modelFlops)
+  }
+
+  /// Units of the model that are gathered or reduced at once: embedding, layers, head.
+  var unitCount: Int { job.architecture.layerCount + job.architecture.nextTokenLayers + 2 }
+
+  /// Slots a rank needs: for each unit its gather and the end of its computation; and one each for
+  /// reductions and for the gather after the update.
+  var slotCount: Int { 2 * unitCount + 2 }
+
+  /// The passes of a layer, priced once per kind of layer.
+  mutating func blocks(ofLayer layer: Int, recompute: LayerRecompute) -> LayerBlocks {
+    let architecture = job.architecture
+    let sliding = architecture.attention.slidingLayers
+    let key = LayerKey(
+      isExpert: architecture.isExpertLayer(layer),
+      isSliding: layer < sliding.count && sliding[layer], recompute: recompute)
+    if let known = layerCache[key] { return known }
+    let operations =
+      architecture.attentionOperations(
+        layer: layer, shard: shard, algorithm: job.training.attention, fusion: profile.fusion)
+      + architecture.feedForwardOperations(layer: layer, shard: shard, fusion: profile.fusion)
+    let made = blocks(of: operations, recompute: recompute)
+    layerCache[key] = made
+    return made
+  }
+
+  /// The passes of operations under a recomputation mode.
+  mutating func blocks(of operations: [Operation], recompute: LayerRecompute) -> LayerBlocks {
+    let pricing = self.pricing
+    let price = { (exchange: Exchange) in pricing.call(for: exchange) }
+    let flowing = shard.bytes(shard.tokensOutside, job.architecture.hiddenSize)
+    let forward = builder.forward(operations, call: price)
+    var backward = BlockAssembly(interference: builder.interference)
+    var kept = operations
+    switch recompute {
+    case .none: break
+    case .selective:
+      let isFlash = job.training.attention.isFlash
+      let isRepeated = { (operation: Operation) in operation.isAttentionCore && !isFlash }
+      backward.append(builder.forward(operations.filter(isRepeated), call: price))
+      let inputs = coreInputBytes
+      for index in kept.indices where isRepeated(kept[index]) {
+        let whole = kept[index].saved
+        kept[index].saved = min(whole, inputs)
+        kept[index].backwardScratch += whole - kept[index].saved
+      }
+    case .full:
+      backward.append(builder.forward(operations, call: price))
+    }
+    backward.append(builder.backward(operations, call: price))
+    let shape = MemoryShape(kept, flowing: flowing)
+    var made = LayerBlocks(
+      forward: forward, backward: backward,
+      inputGradient: BlockAssembly(interference: builder.interference),
+      weightGradient: BlockAssembly(interference: builder.interference), saved: shape.saved,
+      forwardPeak: shape.forwardPeak, backwardPeak: shape.backwardPeak)
+    if recompute == .full {
+      made.saved = flowing
+      made.backwardPeak = max(shape.forwardPeak, shape.saved + shape.backwardPeak)
+      made.forwardPeak = max(flowing, operations.map { $0.saved + $0.forwardScratch }.max() ?? 0)
+    }
+    if job.parallelism.schedule == .zeroBubble {
+      if recompute == .full {
+        made.inputGradient.append(forward)
+      }
+      made.inputGradient.append(builder.backward(operations, gradients: .input, call: price))
+      made.weightGradient.append(builder.backward(operations, gradients: .weight, call: price))
+    }
+    return made
+  }
+
+  /// Queries, keys and values a recomputed attention core starts from.
+  private var coreInputBytes: Int64 {
+    let attention = job.architecture.attention
+    let heads = max(1, attention.heads / shard.tensor)
+    let keyValueHeads = max(1, attention.keyValueHeads / shard.tensor)
+    return shard.bytes(
+      shard.tokens,
+      (heads + keyValueHeads) * attention.headDimension + keyValueHeads * attention.valueDimension)
+  }
+
+  /// What happens to layer `index` of `count` of a chunk on recomputation.
+  func recompute(index: Int) -> LayerRecompute {
+    switch job.training.recompute {
+    case .none, .auto: .none
+    case .selective: .selective
+    case .full: .full
+    case .fullLayers(let layers): index < layers ? .full : .none
+    }
+  }
+}
+
+/// Prices collectives by axis.
+struct CallPricing {
+  let collectives: CollectiveModel
+  let placements: Placements
+
+  /// The collective for an exchange inside a layer; `nil` when its group has one rank.
+  func call(for exchange: Exchange) -> CollectiveCall? {
+    let axis: CommunicationAxis
+    let category: TimeCategory
+    switch exchange.axis {
+    case .tensor: (axis, category) = (.tensor, .tensor)
+    case .context: (axis, category) = (.context, .context)
+    case .expert: (axis, category) = (.expert, .expert)
+    case .expertTensor: (axis, category) = (.expertTensor, .expert)
+    }
+    let operation: CollectiveOperation =
+      switch exchange.operation {
+      case .allReduce: .allReduce
+      case .allGather: .allGather
+      case .reduceScatter: .reduceScatter
+      case .allToAll: .allToAll
+      }
+    return call(operation, on: axis, bytes: exchange.bytes, category: category)
+  }
+
+  /// A collective on an axis, priced; `nil` when there is nothing to exchange.
+  func call(
+    _ operation: CollectiveOperation, on axis: CommunicationAxis, bytes: Int64,
+    category: TimeCategory
+  ) -> CollectiveCall? {
+    let placement = placements.placement(of: axis)
+    guard placement.ranks > 1, bytes > 0 else { return nil }
+    let plan = collectives.plan(operation, bytes: bytes, placement: placement)
+    return CollectiveCall(
+      axis: axis, operation: operation, bytes: bytes, placement: placement,
+      duration: SimDuration(seconds: plan.seconds), category: category)
+  }
+}

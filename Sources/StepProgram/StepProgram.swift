@@ -1,0 +1,60 @@
+public import Hardware
+public import Layout
+public import Quantities
+public import Transformer
+
+/// What every rank does in one training step: one program per pipeline stage, shared by all its
+/// ranks.
+///
+/// Both fidelities interpret this value: `folded` runs one rank of each stage with collectives at
+/// their closed form, `full` runs every rank with collectives as messages.
+public struct StepProgram: Sendable {
+  /// The job it was compiled from, `auto` settings decided.
+  public var job: TrainingJob
+  /// One program per pipeline rank.
+  public var stages: [StageProgram]
+  /// Collectives called by any program.
+  public var calls: [CollectiveCall]
+  /// Blocks run by any program.
+  public var blocks: [Block]
+  /// Queues between stages: one per virtual stage and direction.
+  public var laneCount: Int
+  /// Slots a rank needs.
+  public var slotCount: Int
+  /// Part of a kernel's speed lost while a collective runs beside it.
+  public var interference: Double
+  /// Model FLOPs of one step over all ranks: no recomputation, attention counted in full.
+  public var modelFlops: Flops
+}
+
+/// The program of all ranks of a pipeline stage.
+public struct StageProgram: Sendable {
+  /// Pipeline rank.
+  public var stage: Int
+  /// Ranks that run it.
+  public var rankCount: Int
+  /// A representative: the first of them.
+  public var rank: Int
+  /// What they do, in order.
+  public var instructions: [Instruction]
+  /// Bytes held all step long, by category.
+  public var resident: [Int64]
+  /// What is held in each category, named; sums to ``resident`` and documents it.
+  public var items: [MemoryItem]
+}
+
+/// A named part of resident memory.
+public struct MemoryItem: Hashable, Sendable {
+  /// What it is.
+  public var name: String
+  /// Where it counts.
+  public var category: MemoryCategory
+  /// How much.
+  public var bytes: Int64
+}
+
+/// Why a job cannot be compiled to a step.
+public enum StepProgramError: Error, Hashable, Sendable {
+  /// The pipeline schedule has no order here.
+  case unsupportedSchedule(PipelineSchedule)
+}

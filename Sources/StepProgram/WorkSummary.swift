@@ -1,0 +1,74 @@
+public import Quantities
+
+/// What a run of kernels does to a GPU's compute stream and to the host thread that launches it.
+///
+/// Kernels queue on the stream as the host issues them: kernel i starts when kernel i − 1 has ended
+/// and the host has issued it. Over a whole run this is a max-plus linear map of (host, device):
+///
+///     host′   = host + issue
+///     device′ = max(device + busy, host + lag)
+///
+/// so runs compose exactly and a layer repeated a thousand times costs one multiplication. `busy`
+/// is the device time when the host keeps ahead, `lag` the time from the host's start to the end of
+/// the last kernel when it does not.
+public struct WorkSummary: Hashable, Sendable {
+  /// Host time to issue everything, picoseconds.
+  public var issue: Int64
+  /// Device time, picoseconds.
+  public var busy: Int64
+  /// Time from the host's start to the device's end when the device waits for the host.
+  public var lag: Int64
+
+  /// A run that issues in `issue`, keeps the device busy for `busy`, and ends `lag` after the
+  /// host began when launch-bound.
+  public init(issue: Int64, busy: Int64, lag: Int64) {
+    self.issue = issue
+    self.busy = busy
+    self.lag = lag
+  }
+
+  /// Nothing at all.
+  public static let empty = WorkSummary(issue: 0, busy: 0, lag: 0)
+
+  /// One kernel of `device` time that takes the host `host` to issue.
+  public static func kernel(host: SimDuration, device: SimDuration) -> Self {
+    Self(
+      issue: host.picoseconds, busy: device.picoseconds,
+      lag: host.picoseconds + device.picoseconds)
+  }
+
+  /// `launches` equal kernels that take `device` together.
+  public static func kernels(_ launches: Int, host: SimDuration, device: SimDuration) -> Self {
+    guard launches > 0 else { return .empty }
+    let issue = host.picoseconds * Int64(launches)
+    let last = device.picoseconds / Int64(launches)
+    return Self(
+      issue: issue, busy: device.picoseconds,
+      lag: max(issue + last, host.picoseconds + device.picoseconds))
+  }
+
+  /// Host work that launches nothing.
+  public static func hostOnly(_ duration: SimDuration) -> Self {
+    Self(issue: duration.picoseconds, busy: 0, lag: 0)
+  }
+
+  /// This run, then `next`.
+  public func then(_ next: Self) -> Self {
+    Self(
+      issue: issue + next.issue, busy: busy + next.busy,
+      lag: max(lag + next.busy, issue + next.lag))
+  }
+
+  /// This run `count` times over.
+  public func repeated(_ count: Int) -> Self {
+    var result = Self.empty
+    var power = self
+    var remaining = count
+    while remaining > 0 {
+      if remaining & 1 == 1 { result = result.then(power) }
+      power = power.then(power)
+      remaining >>= 1
+    }
+    return result
+  }
+}

@@ -1,0 +1,105 @@
+public import Quantities
+public import StepProgram
+
+/// The clocks, memory and accounts of one simulated rank; one struct per rank, touched by every
+/// instruction.
+struct RankClock {
+  /// When the host thread is free.
+  var host: Int64 = 0
+  /// When the compute stream is free.
+  var compute: Int64 = 0
+  /// When the data stream is free.
+  var data: Int64 = 0
+  /// When the pipeline stream is free.
+  var pipeline: Int64 = 0
+  /// Compute-stream time by category, picoseconds; adds up to `compute`.
+  var spent = [Int64](repeating: 0, count: TimeCategory.allCases.count)
+  /// End of what each slot stands for, and how long it kept the data stream busy.
+  var slots: [Slot]
+  /// Work done on the matrix units.
+  var flops = 0.0
+
+  /// Work on another stream that the compute stream may wait for.
+  struct Slot {
+    /// When it ends.
+    var end: Int64 = 0
+    /// How long it ran since it was last waited for.
+    var active: Int64 = 0
+  }
+
+  init(slotCount: Int) { slots = Array(repeating: Slot(), count: slotCount) }
+
+  /// Runs a block.
+  mutating func run(_ block: Block) {
+    let work = block.summary
+    let end = max(compute + work.busy, host + work.lag)
+    for index in spent.indices { spent[index] += block.busyByCategory[index] }
+    spent[TimeCategory.other.rawValue] += end - compute - work.busy
+    host += work.issue
+    compute = end
+    flops += block.flops
+  }
+
+  /// Moves the compute stream on to `time`, counting the wait.
+  mutating func wait(until time: Int64, as category: TimeCategory) {
+    guard time > compute else { return }
+    spent[category.rawValue] += time - compute
+    compute = time
+  }
+
+  /// Runs a collective of `duration` on the data stream.
+  mutating func launch(_ duration: SimDuration, afterCompute: Bool, slot: Int) {
+    let end = max(data, host, afterCompute ? compute : 0) + duration.picoseconds
+    data = end
+    slots[slot].end = end
+    slots[slot].active += duration.picoseconds
+  }
+
+  /// The compute stream waits for a slot, after paying for what ran beside it: all of the slot's
+  /// work but what is still to come was overlapped, and slowed the kernels it ran beside.
+  mutating func wait(slot: Int, as category: TimeCategory, interference: Double) {
+    let exposed = max(0, slots[slot].end - compute)
+    let overlapped = max(0, slots[slot].active - exposed)
+    slots[slot].active = 0
+    let extra = Int64(Double(overlapped) * interference)
+    spent[TimeCategory.compute.rawValue] += extra
+    compute += extra
+    wait(until: slots[slot].end, as: category)
+  }
+}
+
+/// Memory of one rank over the step.
+struct MemoryLedger {
+  var held: [Int64]
+  var total: Int64
+  var peak: Int64
+  var peakHeld: [Int64]
+  var peakPhase: Phase?
+  var peakTime: Int64 = 0
+  var phase: Phase?
+
+  init(resident: [Int64]) {
+    held = resident
+    total = resident.reduce(0, +)
+    peak = total
+    peakHeld = resident
+  }
+
+  mutating func change(_ category: MemoryCategory, by bytes: Int64, at time: Int64) {
+    held[category.rawValue] += bytes
+    total += bytes
+    if total > peak { keep(scratch: 0, category, at: time) }
+  }
+
+  mutating func scratch(_ category: MemoryCategory, _ bytes: Int64, at time: Int64) {
+    if total + bytes > peak { keep(scratch: bytes, category, at: time) }
+  }
+
+  private mutating func keep(scratch: Int64, _ category: MemoryCategory, at time: Int64) {
+    peak = total + scratch
+    peakHeld = held
+    peakHeld[category.rawValue] += scratch
+    peakPhase = phase
+    peakTime = time
+  }
+}

@@ -1,0 +1,225 @@
+public import Kernels
+
+extension Architecture {
+  /// The operations of the attention half of a layer, in forward order.
+  ///
+  /// Kernel counts follow Megatron-LM's layer (arXiv:1909.08053, 2205.05198): norm, QKV projection
+  /// (column parallel), core attention over this rank's heads, output projection (row parallel),
+  /// dropout and residual. Kept bytes are those of arXiv:2205.05198 section 4.1 when every tensor
+  /// of that paper is kept: 11·s·b·h + 5·a·s²·b for fp16 with dropout.
+  /// - Parameters:
+  ///   - layer: which layer; sliding-window and full layers differ.
+  ///   - shard: this rank's part.
+  ///   - algorithm: implementation of the core.
+  ///   - fusion: what the software fuses and keeps.
+  public func attentionOperations(
+    layer: Int, shard: LayerShard, algorithm: AttentionAlgorithm, fusion: Fusion
+  ) -> [Operation] {
+    let heads = max(1, attention.heads / shard.tensor)
+    let keyValueHeads = max(1, attention.keyValueHeads / shard.tensor)
+    var operations: [Operation] = []
+    operations.append(normOperation("input_norm", shard: shard, fusion: fusion))
+    if let latent = attention.latent {
+      operations += latentProjections(latent, heads: heads, shard: shard, fusion: fusion)
+    } else {
+      let width = (heads + 2 * keyValueHeads) * attention.headDimension
+      var projection = columnParallel(
+        "qkv_proj", input: hiddenSize, output: width, shard: shard, fusion: fusion)
+      if attention.inputBias {
+        projection.addBias(tokens: shard.tokens, width: width, shard: shard)
+      }
+      operations.append(projection)
+    }
+    if attention.normalizesQueryAndKey {
+      let width = (heads + keyValueHeads) * attention.headDimension
+      operations.append(
+        normOperation(
+          "qk_norm", shard: shard, fusion: fusion, tokens: shard.tokens, width: width))
+    }
+    if positions == .rotary {
+      let width =
+        attention.latent.map { $0.rotaryDimension * (heads + 1) }
+        ?? (heads + keyValueHeads) * attention.headDimension
+      operations.append(rotary(width: width, shard: shard, fusion: fusion))
+    }
+    operations.append(
+      core(
+        layer: layer, heads: heads, keyValueHeads: keyValueHeads, shard: shard,
+        algorithm: algorithm, fusion: fusion))
+    operations.append(
+      rowParallel(
+        "out_proj", input: heads * attention.valueDimension, output: hiddenSize, shard: shard,
+        fusion: fusion, keepsInput: !algorithm.isFlash))
+    if normsPerLayer == 4 {
+      operations.append(normOperation("post_attention_norm", shard: shard, fusion: fusion))
+    }
+    if !isParallelBlock {
+      operations.append(
+        residual("attention_residual", hasBias: attention.outputBias, shard: shard, fusion: fusion))
+    }
+    return operations
+  }
+
+  /// Queries, keys and values through their low-rank bottlenecks (arXiv:2405.04434, section 2.1).
+  private func latentProjections(
+    _ latent: LatentAttention, heads: Int, shard: LayerShard, fusion: Fusion
+  ) -> [Operation] {
+    let queryWidth = heads * (latent.plainDimension + latent.rotaryDimension)
+    var operations: [Operation] = []
+    // The down projections are not split by tensor parallelism in Megatron-Core.
+    var down = columnParallel(
+      "latent_down_proj", input: hiddenSize,
+      output: (latent.queryRank ?? 0) + latent.keyValueRank + latent.rotaryDimension, shard: shard,
+      fusion: fusion)
+    down.beforeForward = nil
+    down.regather = nil
+    down.afterInputGradient = nil
+    operations.append(down)
+    operations.append(
+      normOperation(
+        "latent_norm", shard: shard, fusion: fusion, tokens: shard.tokensOutside,
+        width: (latent.queryRank ?? 0) + latent.keyValueRank))
+    if let rank = latent.queryRank {
+      operations.append(
+        columnParallel(
+          "query_up_proj", input: rank, output: queryWidth, shard: shard, fusion: fusion))
+    } else {
+      operations.append(
+        columnParallel(
+          "query_proj", input: hiddenSize, output: queryWidth, shard: shard, fusion: fusion))
+    }
+    operations.append(
+      columnParallel(
+        "key_value_up_proj", input: latent.keyValueRank,
+        output: heads * (latent.plainDimension + attention.valueDimension), shard: shard,
+        fusion: fusion))
+    return operations
+  }
+
+  /// Rotation of queries and keys, out of place; keeps nothing but tables.
+  private func rotary(width: Int, shard: LayerShard, fusion: Fusion) -> Operation {
+    var operation = Operation("rotary")
+    let bytes = shard.bytes(shard.tokens, width)
+    // Fused: one read, one write. Eager: split, negate, concatenate, two products and a sum, each
+    // for queries and keys: about four times the traffic in ten launches.
+    let passes: Int64 = fusion.rotary ? 1 : 4
+    let launches = fusion.rotary ? 1 : 10
+    let kernel = Kernel.stream(
+      StreamingKernel(.pointwise, read: bytes * passes, written: bytes * passes, launches: launches)
+    )
+    operation.forward = [kernel]
+    operation.inputGradient = [kernel]
+    return operation
+  }
+
+  /// The part of the score matrix a kernel that skips masked blocks computes.
+  ///
+  /// Causal: (1 + 1/s)/2 of it; under a window of w keys (2ws − w²)/(2s²).
+  func causalFraction(layer: Int, sequenceLength: Int) -> Double {
+    let length = Double(sequenceLength)
+    guard let window = attention.slidingWindow, window < sequenceLength,
+      layer < attention.slidingLayers.count, attention.slidingLayers[layer]
+    else { return 0.5 }
+    let width = Double(window)
+    return (2 * width * length - width * width) / (2 * length * length)
+  }
+
+  /// Scores, softmax, dropout and their product with the values.
+  private func core(
+    layer: Int, heads: Int, keyValueHeads: Int, shard: LayerShard, algorithm: AttentionAlgorithm,
+    fusion: Fusion
+  ) -> Operation {
+    var operation = Operation("attention_core")
+    operation.isAttentionCore = true
+    let batch = shard.microBatch
+    let queries = shard.localSequence
+    let keys = shard.sequenceLength
+    let dimension = attention.headDimension
+    let valueDimension = attention.valueDimension
+    let tokens = shard.tokens
+    let queryBytes = shard.bytes(tokens, heads * dimension)
+    let keyBytes = shard.bytes(tokens, keyValueHeads * dimension)
+    let valueBytes = shard.bytes(tokens, keyValueHeads * valueDimension)
+    let outputBytes = shard.bytes(tokens, heads * valueDimension)
+    if algorithm.isFlash {
+      let fraction = causalFraction(layer: layer, sequenceLength: keys)
+      let kernel = { (pass: Pass) in
+        Kernel.attention(
+          AttentionKernel(
+            algorithm: algorithm, pass: pass, batch: batch, heads: heads,
+            keyValueHeads: keyValueHeads, queryLength: queries, keyLength: keys,
+            headDimension: dimension, valueDimension: valueDimension, computedFraction: fraction,
+            format: shard.activationFormat))
+      }
+      operation.forward = [kernel(.forward)]
+      operation.inputGradient = [kernel(.backward)]
+      if fusion.attentionCopies {
+        let copied = queryBytes + keyBytes + valueBytes
+        let copy = Kernel.stream(
+          StreamingKernel(.pointwise, read: copied, written: copied, launches: 3))
+        operation.forward.insert(copy, at: 0)
+        operation.inputGradient.append(copy)
+      }
+      // Query, key, value, output (the output projection's input), and fp32 log-sum-exp per row.
+      operation.saved =
+        queryBytes + keyBytes + valueBytes + outputBytes + Int64(4 * batch * heads * queries)
+      operation.backwardScratch = queryBytes + keyBytes + valueBytes + 2 * queryBytes
+    } else {
+      unfusedCore(
+        &operation, heads: heads, shard: shard, algorithm: algorithm,
+        kept: queryBytes + keyBytes + valueBytes)
+    }
+    if shard.context > 1 {
+      // Ring attention: each step passes keys and values on; backward their gradients as well.
+      let passed = (keyBytes + valueBytes) * Int64(shard.context)
+      operation.besideForward = Exchange(.allGather, on: .context, bytes: passed)
+      operation.besideBackward = Exchange(.allGather, on: .context, bytes: 2 * passed)
+    }
+    return operation
+  }
+
+  /// Two batched multiplies with the softmax between them in memory; computes masked scores too.
+  private func unfusedCore(
+    _ operation: inout Operation, heads: Int, shard: LayerShard, algorithm: AttentionAlgorithm,
+    kept: Int64
+  ) {
+    let queries = shard.localSequence
+    let keys = shard.sequenceLength
+    let batch = shard.microBatch * heads
+    let scores = Int64(batch) * Int64(queries) * Int64(keys)
+    let bytes = scores * shard.valueBytes
+    let format = shard.activationFormat
+    let product = { (m: Int, n: Int, k: Int) in
+      Kernel.matmul(Matmul(m: m, n: n, k: k, batch: batch, format: format))
+    }
+    let pass = { (read: Int64, written: Int64, launches: Int) in
+      Kernel.stream(
+        StreamingKernel(.rowReduction, read: read, written: written, launches: launches))
+    }
+    let fused = algorithm == .fusedSoftmax
+    let hasDropout = attentionDropout > 0
+    let dimension = attention.headDimension
+    operation.forward = [product(queries, keys, dimension)]
+    // Fused: scale, causal mask and softmax in one read and write. Unfused: scale, mask fill, cast
+    // to fp32, softmax, cast back: five kernels, two of them over twice the bytes.
+    operation.forward.append(fused ? pass(bytes, bytes, 1) : pass(7 * bytes, 7 * bytes, 5))
+    if hasDropout {
+      operation.forward.append(pass(bytes, bytes + scores, 1))
+    }
+    operation.forward.append(product(queries, attention.valueDimension, keys))
+    operation.inputGradient = [
+      product(queries, keys, attention.valueDimension), product(keys, attention.valueDimension, queries)
+    ]
+    if hasDropout { operation.inputGradient.append(pass(bytes + scores, bytes, 1)) }
+    operation.inputGradient.append(
+      fused ? pass(2 * bytes, bytes, 1) : pass(8 * bytes, 6 * bytes, 5))
+    operation.inputGradient += [
+      product(queries, dimension, keys), product(keys, dimension, queries),
+    ]
+    // Softmax output, dropout mask and dropout output: 2 + 1 + 2 bytes a score (2205.05198).
+    operation.saved = kept + bytes + (hasDropout ? scores + bytes : 0)
+    if !fused { operation.saved += 2 * bytes }
+    operation.forwardScratch = bytes
+    operation.backwardScratch = 2 * bytes
+  }
+}

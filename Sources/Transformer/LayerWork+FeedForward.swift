@@ -1,0 +1,278 @@
+import Kernels
+
+extension Architecture {
+  /// The operations of the feed-forward half of a layer, in forward order.
+  ///
+  /// Dense: norm, up (and gate) projection, activation, down projection, dropout and residual;
+  /// kept bytes 19·s·b·h with gelu and dropout (arXiv:2205.05198, section 4.1). Experts: router,
+  /// permutation, dispatch, grouped multiplies, combine.
+  /// - Parameters:
+  ///   - layer: which layer; dense and expert layers differ.
+  ///   - shard: this rank's part.
+  ///   - fusion: what the software fuses and keeps.
+  public func feedForwardOperations(layer: Int, shard: LayerShard, fusion: Fusion) -> [Operation] {
+    var operations: [Operation] = []
+    if normsPerLayer > 1 {
+      operations.append(normOperation("feed_forward_norm", shard: shard, fusion: fusion))
+    }
+    if let experts, isExpertLayer(layer) {
+      operations += expertOperations(experts, shard: shard, fusion: fusion)
+    } else {
+      operations += denseBlock(
+        "", width: feedForward.intermediateSize / shard.tensor, shard: shard, fusion: fusion)
+    }
+    if normsPerLayer == 4 {
+      operations.append(normOperation("post_feed_forward_norm", shard: shard, fusion: fusion))
+    }
+    operations.append(
+      residual("feed_forward_residual", hasBias: feedForward.hasBias, shard: shard, fusion: fusion))
+    return operations
+  }
+
+  /// Up projection, activation, down projection of `width` local features.
+  private func denseBlock(_ prefix: String, width: Int, shard: LayerShard, fusion: Fusion)
+    -> [Operation]
+  {
+    let isGated = feedForward.activation.isGated
+    var up = columnParallel(
+      prefix + "up_proj", input: hiddenSize, output: isGated ? 2 * width : width, shard: shard,
+      fusion: fusion)
+    if feedForward.hasBias {
+      up.addBias(tokens: shard.tokens, width: isGated ? 2 * width : width, shard: shard)
+    }
+    return [
+      up,
+      activation(prefix + "activation", rows: shard.tokens, width: width, shard: shard, fusion: fusion),
+      rowParallel(
+        prefix + "down_proj", input: width, output: hiddenSize, shard: shard, fusion: fusion),
+    ]
+  }
+
+  /// The non-linearity over `rows` × `width`; keeps its input.
+  private func activation(_ name: String, rows: Int, width: Int, shard: LayerShard, fusion: Fusion)
+    -> Operation
+  {
+    var operation = Operation(name)
+    let bytes = shard.bytes(rows, width)
+    let inputs: Int64 = feedForward.activation.isGated ? 2 : 1
+    let hasBias = feedForward.hasBias
+    if feedForward.activation.isGated {
+      // Fused: read gate and up, write the product. Eager: SiLU, then the product: 4 reads and
+      // writes more; keeps SiLU's output as well.
+      operation.forward = [
+        .stream(
+          StreamingKernel(
+            .pointwise, read: fusion.gate ? 2 * bytes : 3 * bytes,
+            written: fusion.gate ? bytes : 2 * bytes, launches: fusion.gate ? 1 : 2))
+      ]
+      operation.inputGradient = [
+        .stream(
+          StreamingKernel(
+            .pointwise, read: fusion.gate ? 3 * bytes : 6 * bytes,
+            written: fusion.gate ? 2 * bytes : 4 * bytes, launches: fusion.gate ? 1 : 4))
+      ]
+      operation.saved = 2 * bytes + (fusion.gate ? 0 : bytes)
+    } else {
+      let extra: Int64 = hasBias && !fusion.biasActivation ? bytes : 0
+      let unfusedSquare = feedForward.activation == .squaredReLU && !fusion.biasActivation
+      operation.forward = [
+        .stream(
+          StreamingKernel(
+            .pointwise, read: bytes + extra, written: bytes + extra,
+            launches: 1 + (extra > 0 ? 1 : 0) + (unfusedSquare ? 1 : 0)))
+      ]
+      operation.inputGradient = [
+        .stream(StreamingKernel(.pointwise, read: 2 * bytes, written: bytes))
+      ]
+      operation.saved = bytes
+    }
+    operation.backwardScratch = inputs * bytes
+    return operation
+  }
+
+  /// Router, permutation, dispatch, expert multiplies, combine; shared experts beside them.
+  ///
+  /// Balanced routing is assumed: each expert gets tokens × top-k / experts. Dropless dispatch as in
+  /// Megatron-Core's all-to-all dispatcher.
+  private func expertOperations(_ experts: MixtureOfExperts, shard: LayerShard, fusion: Fusion)
+    -> [Operation]
+  {
+    let localExperts = max(1, experts.expertCount / shard.expert)
+    let routedTokens = shard.tokens * experts.expertsPerToken
+    // With sequence parallelism each tensor rank routes its own tokens; inside experts they meet.
+    let sourceTokens = shard.tokensOutside
+    let sourceRouted = sourceTokens * experts.expertsPerToken
+    let expertRows = max(1, routedTokens * shard.expertTensor / max(1, shard.tensor))
+    let routed = shard.bytes(sourceRouted, hiddenSize)
+
+    var router = linear(
+      "router", tokens: sourceTokens, input: hiddenSize, output: experts.expertCount, shard: shard,
+      fusion: fusion, format: .fp32)
+    let scores = Int64(sourceTokens) * Int64(experts.expertCount) * 4
+    let select = Kernel.stream(
+      StreamingKernel(.rowReduction, read: 4 * scores, written: 3 * scores, launches: 8))
+    router.forward.append(select)
+    router.inputGradient.append(select)
+    router.saved = 2 * scores + Int64(sourceRouted) * 8
+
+    var dispatch = Operation("expert_dispatch")
+    let permute = Kernel.stream(StreamingKernel(.gather, read: routed, written: routed, launches: 3))
+    let sortChunks = Kernel.stream(
+      StreamingKernel(
+        .gather, read: shard.bytes(expertRows, hiddenSize),
+        written: shard.bytes(expertRows, hiddenSize)))
+    dispatch.forward = [permute]
+    dispatch.inputGradient = [permute]
+    if shard.expert > 1 {
+      dispatch.afterForward = Exchange(.allToAll, on: .expert, bytes: routed)
+      dispatch.beforeBackward = dispatch.afterForward
+      if localExperts > 1 {
+        dispatch.forward.append(sortChunks)
+        dispatch.inputGradient.append(sortChunks)
+      }
+    }
+
+    let rows = max(1, expertRows / localExperts)
+    let width = max(1, experts.intermediateSize / shard.expertTensor)
+    let isGated = feedForward.activation.isGated
+    var up = linear(
+      "expert_up_proj", tokens: rows, input: hiddenSize, output: isGated ? 2 * width : width,
+      batch: localExperts, shard: shard, fusion: fusion)
+    up.saved = shard.bytes(expertRows, hiddenSize)
+    if shard.expertTensor > 1 {
+      let whole = shard.bytes(expertRows, hiddenSize)
+      up.beforeForward = Exchange(.allGather, on: .expertTensor, bytes: whole)
+      up.afterInputGradient = Exchange(.reduceScatter, on: .expertTensor, bytes: whole)
+    }
+    let middle = activation(
+      "expert_activation", rows: expertRows, width: width, shard: shard, fusion: fusion)
+    var down = linear(
+      "expert_down_proj", tokens: rows, input: width, output: hiddenSize, batch: localExperts,
+      shard: shard, fusion: fusion)
+    down.saved = shard.bytes(expertRows, width)
+    if shard.expertTensor > 1 {
+      let whole = shard.bytes(expertRows, hiddenSize)
+      down.afterForward = Exchange(.reduceScatter, on: .expertTensor, bytes: whole)
+      down.beforeBackward = Exchange(.allGather, on: .expertTensor, bytes: whole)
+    }
+
+    var combine = Operation("expert_combine")
+    let weigh = Kernel.stream(
+      StreamingKernel(
+        .gather, read: routed, written: shard.bytes(sourceTokens, hiddenSize), launches: 3))
+    combine.forward = [weigh]
+    combine.inputGradient = [permute]
+    if shard.expert > 1 {
+      combine.beforeForward = Exchange(.allToAll, on: .expert, bytes: routed)
+      combine.afterInputGradient = combine.beforeForward
+    }
+    combine.saved = routed
+
+    var operations = [router, dispatch, up, middle, down, combine]
+    if experts.sharedIntermediateSize > 0 {
+      operations += denseBlock(
+        "shared_", width: max(1, experts.sharedIntermediateSize / shard.tensor), shard: shard,
+        fusion: fusion)
+    }
+    return operations
+  }
+
+  /// The token (and position) embedding: rows looked up, masked and all-reduced when the vocabulary
+  /// is split.
+  public func embeddingOperations(shard: LayerShard, fusion: Fusion) -> [Operation] {
+    var operation = Operation("embedding")
+    let bytes = shard.bytes(shard.tokens, hiddenSize)
+    let outside = shard.bytes(shard.tokensOutside, hiddenSize)
+    let isSplit = shard.tensor > 1
+    let hasPositions = positions == .learned
+    operation.forward = [
+      .stream(
+        StreamingKernel(
+          .gather, read: bytes * (isSplit ? 2 : 1), written: bytes * (isSplit ? 2 : 1),
+          launches: isSplit ? 5 : 1))
+    ]
+    if hasPositions {
+      operation.forward.append(
+        .stream(StreamingKernel(.pointwise, read: 2 * bytes, written: 2 * bytes, launches: 2)))
+    }
+    if hiddenDropout > 0 {
+      let mask = Int64(shard.tokensOutside) * Int64(hiddenSize)
+      operation.forward.append(
+        .stream(StreamingKernel(.pointwise, read: outside, written: outside + mask)))
+      operation.saved += mask
+    }
+    // Sorted scatter-add of rows; also for positions.
+    operation.weightGradient = [
+      .stream(StreamingKernel(.gather, read: 3 * bytes, written: 2 * bytes, launches: 8))
+    ]
+    operation.saved += Int64(shard.tokens) * 8
+    if isSplit {
+      operation.afterForward = Exchange(
+        shard.sequenceParallel ? .reduceScatter : .allReduce, on: .tensor, bytes: bytes)
+      if shard.sequenceParallel {
+        operation.beforeBackward = Exchange(.allGather, on: .tensor, bytes: bytes)
+      }
+    }
+    return normalizesEmbedding
+      ? [operation, normOperation("embedding_norm", shard: shard, fusion: fusion)] : [operation]
+  }
+
+  /// Final norm, output projection and cross-entropy.
+  ///
+  /// - Parameters:
+  ///   - shard: this rank's part.
+  ///   - fusion: what the software fuses and keeps.
+  ///   - vocabularySplit: whether logits stay split over tensor ranks for the loss.
+  public func headOperations(shard: LayerShard, fusion: Fusion, vocabularySplit: Bool = true)
+    -> [Operation]
+  {
+    let width = shard.vocabulary / shard.tensor
+    var projection = columnParallel(
+      "output_proj", input: hiddenSize, output: width, shard: shard, fusion: fusion)
+    // The output projection is not quantised in any fp8 recipe in use.
+    if shard.matmulFormat.bytesPerValue < 2 {
+      var plain = shard
+      plain.matmulFormat = shard.activationFormat
+      projection = columnParallel(
+        "output_proj", input: hiddenSize, output: width, shard: plain, fusion: fusion)
+    }
+    var loss = Operation("cross_entropy")
+    let values = Int64(shard.tokens) * Int64(width)
+    let half = values * shard.valueBytes
+    if fusion.crossEntropy {
+      // fp32 copy of the logits; maximum, exponent and sum in place; gradient in place.
+      loss.forward = [
+        .stream(
+          StreamingKernel(
+            .rowReduction, read: half + 12 * values, written: 8 * values, launches: 10))
+      ]
+      loss.inputGradient = [
+        .stream(
+          StreamingKernel(.rowReduction, read: 8 * values, written: 4 * values + half, launches: 6))
+      ]
+      loss.saved = 4 * values
+      loss.forwardScratch = half + 4 * values
+      loss.backwardScratch = half + 4 * values
+    } else {
+      // Cast to fp32, log-softmax, and their backward, each a tensor of its own.
+      loss.forward = [
+        .stream(
+          StreamingKernel(
+            .rowReduction, read: half + 8 * values, written: 8 * values, launches: 4))
+      ]
+      loss.inputGradient = [
+        .stream(
+          StreamingKernel(.rowReduction, read: 12 * values, written: 4 * values + half, launches: 4))
+      ]
+      loss.saved = 4 * values
+      loss.forwardScratch = half + 4 * values
+      loss.backwardScratch = 4 * values + half
+    }
+    if shard.tensor > 1 {
+      // Maximum, target logit and sum are all-reduced: three fp32 values a token.
+      loss.afterForward = Exchange(
+        .allReduce, on: .tensor, bytes: Int64(shard.tokens) * 12)
+    }
+    return [normOperation("final_norm", shard: shard, fusion: fusion), projection, loss]
+  }
+}

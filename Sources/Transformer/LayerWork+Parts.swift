@@ -1,0 +1,159 @@
+import Kernels
+
+extension Architecture {
+  /// A norm over `tokens` rows of `width` values, the hidden ones of this rank unless given.
+  func normOperation(
+    _ name: String, shard: LayerShard, fusion: Fusion, tokens: Int? = nil, width: Int? = nil
+  ) -> Operation {
+    var operation = Operation(name)
+    let bytes = shard.bytes(tokens ?? shard.tokensOutside, width ?? hiddenSize)
+    // Fused: read, write; backward reads input and gradient, writes gradient, and reduces the
+    // weight gradient in a second small kernel. Eager RMSNorm: cast to fp32, square, mean,
+    // product, cast, weight: six launches over about four times the traffic.
+    let (factor, launches): (Int64, Int) = fusion.norm ? (1, 1) : (4, 6)
+    operation.forward = [
+      .stream(
+        StreamingKernel(
+          .rowReduction, read: factor * bytes, written: factor * bytes, launches: launches))
+    ]
+    operation.inputGradient = [
+      .stream(
+        StreamingKernel(
+          .rowReduction, read: 2 * factor * bytes, written: factor * bytes, launches: launches + 1)
+      )
+    ]
+    operation.saved = bytes
+    if !fusion.norm { operation.saved += 3 * bytes }
+    return operation
+  }
+
+  /// A linear layer whose output features are split over tensor-parallel ranks.
+  ///
+  /// Without sequence parallelism the gradient of its input is all-reduced; with it the input is
+  /// gathered before, gathered again for the weight gradient, and the gradient reduce-scattered
+  /// (arXiv:2205.05198, section 4.2.2).
+  func columnParallel(
+    _ name: String, input: Int, output: Int, shard: LayerShard, fusion: Fusion
+  ) -> Operation {
+    var operation = linear(
+      name, tokens: shard.tokens, input: input, output: output, shard: shard, fusion: fusion)
+    let whole = shard.bytes(shard.tokens, input)
+    operation.saved = shard.bytes(shard.tokensOutside, input)
+    if shard.tensor > 1 {
+      if shard.sequenceParallel {
+        operation.beforeForward = Exchange(.allGather, on: .tensor, bytes: whole)
+        operation.regather = Exchange(.allGather, on: .tensor, bytes: whole)
+        operation.afterInputGradient = Exchange(.reduceScatter, on: .tensor, bytes: whole)
+        operation.forwardScratch = whole
+        operation.backwardScratch = 2 * whole
+      } else {
+        operation.afterInputGradient = Exchange(.allReduce, on: .tensor, bytes: whole)
+        operation.backwardScratch = whole
+      }
+    }
+    return operation
+  }
+
+  /// A linear layer whose input features are split over tensor-parallel ranks.
+  func rowParallel(
+    _ name: String, input: Int, output: Int, shard: LayerShard, fusion: Fusion,
+    keepsInput: Bool = true
+  ) -> Operation {
+    var operation = linear(
+      name, tokens: shard.tokens, input: input, output: output, shard: shard, fusion: fusion)
+    operation.saved = keepsInput ? shard.bytes(shard.tokens, input) : 0
+    let whole = shard.bytes(shard.tokens, output)
+    operation.backwardScratch = shard.bytes(shard.tokens, input)
+    if shard.tensor > 1 {
+      if shard.sequenceParallel {
+        operation.afterForward = Exchange(.reduceScatter, on: .tensor, bytes: whole)
+        operation.beforeBackward = Exchange(.allGather, on: .tensor, bytes: whole)
+        operation.forwardScratch = whole
+        operation.backwardScratch += whole
+      } else {
+        operation.afterForward = Exchange(.allReduce, on: .tensor, bytes: whole)
+      }
+    }
+    return operation
+  }
+
+  /// The three multiplies of a linear layer: output, input gradient, weight gradient.
+  func linear(
+    _ name: String, tokens: Int, input: Int, output: Int, batch: Int = 1, shard: LayerShard,
+    fusion: Fusion, format: NumberFormat? = nil
+  ) -> Operation {
+    var operation = Operation(name)
+    let format = format ?? shard.matmulFormat
+    let outputBytes = shard.activationFormat.bytesPerValue
+    let fusesAccumulation = fusion.gradientAccumulation
+    operation.forward = [
+      .matmul(
+        Matmul(
+          m: tokens, n: output, k: input, batch: batch, format: format,
+          outputBytesPerValue: outputBytes))
+    ]
+    operation.inputGradient = [
+      .matmul(
+        Matmul(
+          m: tokens, n: input, k: output, batch: batch, format: format,
+          outputBytesPerValue: outputBytes))
+    ]
+    operation.weightGradient = [
+      .matmul(
+        Matmul(
+          m: output, n: input, k: tokens, batch: batch, format: format,
+          outputBytesPerValue: fusesAccumulation ? 4 : outputBytes, accumulates: fusesAccumulation))
+    ]
+    if !fusesAccumulation {
+      // The fresh gradient is added to the accumulated one by a pass of its own.
+      let weights = Int64(batch) * Int64(input) * Int64(output)
+      operation.weightGradient.append(
+        .stream(StreamingKernel(.pointwise, read: weights * 6, written: weights * 4)))
+    }
+    if format.bytesPerValue < 2, fusion.quantizePasses {
+      // Each fp8 operand is read in bf16, its maximum taken, and written in fp8, also transposed.
+      let inputs = Int64(batch) * Int64(tokens) * Int64(input)
+      let outputs = Int64(batch) * Int64(tokens) * Int64(output)
+      operation.forward.insert(
+        .stream(StreamingKernel(.pointwise, read: inputs * 2, written: inputs * 2)), at: 0)
+      operation.inputGradient.insert(
+        .stream(StreamingKernel(.pointwise, read: outputs * 2, written: outputs * 2)), at: 0)
+    }
+    return operation
+  }
+
+  /// Bias, dropout and the sum with the residual stream.
+  func residual(_ name: String, hasBias: Bool, shard: LayerShard, fusion: Fusion) -> Operation {
+    var operation = Operation(name)
+    let values = Int64(shard.tokensOutside) * Int64(hiddenSize)
+    let bytes = values * shard.valueBytes
+    let mask = hiddenDropout > 0 ? values : 0
+    let separate = (hasBias ? 1 : 0) + (hiddenDropout > 0 ? 1 : 0)
+    let launches = fusion.biasDropoutAdd ? 1 : 1 + separate
+    let extra = fusion.biasDropoutAdd ? 0 : Int64(separate) * bytes
+    operation.forward = [
+      .stream(
+        StreamingKernel(
+          .pointwise, read: 2 * bytes + extra, written: bytes + mask + extra, launches: launches))
+    ]
+    // Backward: the gradient passes the sum untouched; the mask scales it on the branch, and the
+    // two branches meeting again add (one read of each, one write).
+    operation.inputGradient = [
+      .stream(
+        StreamingKernel(
+          .pointwise, read: 2 * bytes + (mask > 0 ? bytes + mask : 0),
+          written: bytes + (mask > 0 ? bytes : 0), launches: mask > 0 ? 2 : 1))
+    ]
+    operation.saved = mask
+    return operation
+  }
+}
+
+extension Operation {
+  /// Adds the gradient of a bias over `tokens` rows; the forward addition is in the epilogue.
+  mutating func addBias(tokens: Int, width: Int, shard: LayerShard) {
+    let bytes = shard.bytes(tokens, width)
+    weightGradient.append(
+      .stream(StreamingKernel(.rowReduction, read: bytes, written: Int64(width) * 2)))
+  }
+}

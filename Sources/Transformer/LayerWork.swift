@@ -1,0 +1,166 @@
+public import Kernels
+
+/// How one rank's part of a layer is cut out of the whole, and how many tokens pass through it.
+public struct LayerShard: Hashable, Sendable {
+  /// Sequences in the microbatch.
+  public var microBatch: Int
+  /// Tokens of each whole sequence.
+  public var sequenceLength: Int
+  /// Tensor-parallel degree.
+  public var tensor: Int
+  /// Whether norms, residuals and dropouts work on 1/tensor of the tokens.
+  public var sequenceParallel: Bool
+  /// Context-parallel degree: this rank sees sequence / context tokens of each sequence.
+  public var context: Int
+  /// Expert-parallel degree.
+  public var expert: Int
+  /// Tensor-parallel degree inside experts.
+  public var expertTensor: Int
+  /// Format of the layers' matrix multiplies.
+  public var matmulFormat: NumberFormat
+  /// Format of activations.
+  public var activationFormat: NumberFormat
+  /// Padded vocabulary.
+  public var vocabulary: Int
+
+  /// A shard from its degrees.
+  public init(
+    microBatch: Int, sequenceLength: Int, tensor: Int = 1, sequenceParallel: Bool = false,
+    context: Int = 1, expert: Int = 1, expertTensor: Int = 1, matmulFormat: NumberFormat = .bf16,
+    activationFormat: NumberFormat = .bf16, vocabulary: Int
+  ) {
+    self.microBatch = microBatch
+    self.sequenceLength = sequenceLength
+    self.tensor = tensor
+    self.sequenceParallel = sequenceParallel && tensor > 1
+    self.context = context
+    self.expert = expert
+    self.expertTensor = expertTensor
+    self.matmulFormat = matmulFormat
+    self.activationFormat = activationFormat
+    self.vocabulary = vocabulary
+  }
+
+  /// Tokens of one sequence on this rank.
+  public var localSequence: Int { (sequenceLength + context - 1) / context }
+
+  /// Tokens of the microbatch on this rank inside tensor-parallel regions.
+  public var tokens: Int { microBatch * localSequence }
+
+  /// Tokens of the microbatch on this rank between tensor-parallel regions.
+  public var tokensOutside: Int { sequenceParallel ? (tokens + tensor - 1) / tensor : tokens }
+
+  /// Bytes of one activation value.
+  public var valueBytes: Int64 { Int64(activationFormat.bytesPerValue) }
+
+  /// Bytes of an activation of `tokens` rows and `width` columns.
+  public func bytes(_ tokens: Int, _ width: Int) -> Int64 {
+    Int64(tokens) * Int64(width) * valueBytes
+  }
+}
+
+/// Which passes the software fuses, and what it keeps; facts of a framework, not efficiencies.
+public struct Fusion: Hashable, Sendable {
+  /// Norms are one kernel per direction.
+  public var norm = true
+  /// A bias and the activation after it are one kernel.
+  public var biasActivation = true
+  /// Bias, dropout and residual addition are one kernel.
+  public var biasDropoutAdd = true
+  /// The gate and its product are one kernel, which keeps only its inputs.
+  public var gate = true
+  /// Rotary embedding is one kernel over queries and keys.
+  public var rotary = true
+  /// Cross-entropy keeps one copy of the logits; else fp32 logits, log-softmax and gradient.
+  public var crossEntropy = true
+  /// Weight gradients accumulate in the multiply's epilogue straight into the gradient buffer.
+  public var gradientAccumulation = false
+  /// Linear layers quantise their inputs for fp8 multiplies in passes of their own.
+  public var quantizePasses = true
+  /// The output of a norm is not kept but computed again (Megatron `--recompute-modules`).
+  public var recomputesNorm = false
+  /// Flash attention is given query, key and value after a layout copy.
+  public var attentionCopies = false
+
+  /// All fusions of a modern stack.
+  public init() {}
+}
+
+/// A communication inside a layer, among the ranks of one axis.
+public struct Exchange: Hashable, Sendable {
+  /// The axis whose ranks take part.
+  public enum Axis: String, Hashable, Sendable {
+    /// Tensor-parallel ranks.
+    case tensor
+    /// Context-parallel ranks.
+    case context
+    /// Expert-parallel ranks.
+    case expert
+    /// Tensor-parallel ranks inside the experts.
+    case expertTensor
+  }
+
+  /// What is exchanged.
+  public enum Operation: String, Hashable, Sendable {
+    /// Sum to all.
+    case allReduce
+    /// Parts to all.
+    case allGather
+    /// Sum, each its part.
+    case reduceScatter
+    /// Each to each.
+    case allToAll
+  }
+
+  /// Among whom.
+  public var axis: Axis
+  /// What.
+  public var operation: Operation
+  /// The size in the sense of nccl-tests: the whole (gathered or reduced) buffer; for all-to-all
+  /// what one rank sends in all.
+  public var bytes: Int64
+
+  /// An exchange of `bytes` on `axis`.
+  public init(_ operation: Operation, on axis: Axis, bytes: Int64) {
+    self.operation = operation
+    self.axis = axis
+    self.bytes = bytes
+  }
+}
+
+/// One operation of a layer with all it does forward and backward, and what it keeps between.
+public struct Operation: Hashable, Sendable {
+  /// What it is, as a trace names it.
+  public var name: String
+  /// Kernels of the forward pass.
+  public var forward: [Kernel] = []
+  /// Kernels that produce the gradient of the input.
+  public var inputGradient: [Kernel] = []
+  /// Kernels that produce the gradient of the weights.
+  public var weightGradient: [Kernel] = []
+  /// Exchange before the forward kernels.
+  public var beforeForward: Exchange?
+  /// Exchange after the forward kernels.
+  public var afterForward: Exchange?
+  /// Exchange before any backward kernel: the output's gradient is needed whole.
+  public var beforeBackward: Exchange?
+  /// Exchange of the input again for the weight gradient; may run beside the input gradient.
+  public var regather: Exchange?
+  /// Exchange of the input's gradient; may run beside the weight gradient.
+  public var afterInputGradient: Exchange?
+  /// Communication that runs beside the forward kernels (ring attention).
+  public var besideForward: Exchange?
+  /// Communication that runs beside the backward kernels (ring attention).
+  public var besideBackward: Exchange?
+  /// Bytes kept from forward to backward.
+  public var saved: Int64 = 0
+  /// Bytes that live only while the operation runs forward, beyond inputs and outputs kept.
+  public var forwardScratch: Int64 = 0
+  /// Bytes that live only while the operation runs backward.
+  public var backwardScratch: Int64 = 0
+  /// Whether selective recomputation runs it again instead of keeping what it saves.
+  public var isAttentionCore = false
+
+  /// An operation that does nothing yet.
+  public init(_ name: String) { self.name = name }
+}
