@@ -153,7 +153,8 @@ extension Block {
     }
     guard range.contains(whole) else {
       report(
-        key, whole < range.lowerBound
+        key,
+        whole < range.lowerBound
           ? "\(whole) is less than \(range.lowerBound)"
           : "\(whole) is more than \(range.upperBound)")
       return nil

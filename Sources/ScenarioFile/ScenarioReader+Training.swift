@@ -40,7 +40,9 @@ extension ScenarioReader {
     if case .mapping = node.content {
       let inner = block.block("recompute")
       let layers = inner.required("full_layers", "layers of each stage recomputed in full")
-      let count = layers.flatMap { inner.integer($0, "full_layers", in: 0...Limit.counts.upperBound) }
+      let count = layers.flatMap {
+        inner.integer($0, "full_layers", in: 0...Limit.counts.upperBound)
+      }
       inner.finish()
       return count.map(Recompute.fullLayers)
     }

@@ -197,7 +197,8 @@ private struct JSONScanner {
         else { throw failure("four hexadecimal digits should follow \\u") }
         units.append(unit)
         offset += 4
-      case let byte where byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
+      case let byte
+      where byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
         || byte == UInt8(ascii: "/"):
         units.append(UInt16(byte))
       default: throw failure("an escape JSON does not know")
