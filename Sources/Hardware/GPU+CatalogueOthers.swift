@@ -99,7 +99,8 @@ extension GPU {
         Source("hostRate", "PCIe 4 × 16 (assumption)"),
         Source("power", "not published; 500 W assumed"),
         Source("idlePower", "not published; 100 W assumed"),
-        Source("hourlyPrice", "4.20 USD on demand, Google Cloud TPU price list"),
+        Source(
+          "hourlyPrice", "4.20 USD on demand, Google Cloud TPU price list of 2024 (not read again)"),
         Source("kernels", "no timings; see KernelConstants.tensorProcessor"),
       ])
   ]

@@ -35,7 +35,7 @@ extension KernelConstants {
   /// cuDNN. Streaming: A100 fractions, but row reductions from the constant SimuMax fitted for
   /// ordinary passes on a B200 (newer kernels), gather the geometric mean of A100 and B200.
   /// Sustained clock: bf16 library loops of 6 ms and longer, which reach the power limit, run 11.5 %
-  /// slower than the fit; the best shape of thousands reaches 794 TFLOP/s in longer loops, 5 %
+  /// slower than the fit; the best shape of thousands reaches 794 TFLOP/s in longer loops, 4 %
   /// under the best here.
   static let hopper = KernelConstants(
     tiles: libraryTiles, operandCost: 5, matmulEfficiency: [.bf16: 0.84, .fp16: 0.84, .fp8: 0.789],
