@@ -177,7 +177,9 @@ public struct KernelCost: Sendable {
       case .backward: 2 * (3 * queryKey + 2 * value)
       }
     let perScore = products * (1 + constants.softmaxDimensions / (queryKey + value))
-    let rate = attentionRate[attention.format.index] * constants.efficiency / multiprocessors
+    let rate =
+      attentionRate[attention.format.index] * constants.efficiency
+      * self.constants.trainingAttention / multiprocessors
     let blockRows = 128.0
     let blocks = sequences * (Double(attention.queryLength) / blockRows).rounded(.up)
     let average = blockRows * (scoresPerQuery + constants.prologueKeys) * perScore / rate
