@@ -200,6 +200,11 @@ struct NetworkConstants: Hashable, Sendable {
     }
   }
 
+  /// Fraction of a ring's rate that a tree reaches.
+  ///
+  /// NCCL's tuner takes 0.92 for a tree all-reduce and 0.85 for the tree pattern (`tuning.cc`).
+  static let treeFraction = 0.92 * 0.85
+
   /// Ports of a leaf switch towards nodes: half of a 64-port switch.
   static let leafRadix = 32
 }
