@@ -63,7 +63,8 @@ public struct CollectivePlan: Hashable, Sendable {
   init(
     operation: CollectiveOperation, algorithm: CollectiveAlgorithm,
     transferProtocol: TransferProtocol, bytes: Int64, ranks: Int, ranksPerNode: Int,
-    launch: SimDuration, intraNode: HopCost, interNode: HopCost
+    launch: SimDuration, intraNode: HopCost, interNode: HopCost,
+    pipelineChunk: Int64 = CollectivePlan.usualPipelineChunk
   ) {
     self.operation = operation
     self.algorithm = algorithm
@@ -76,7 +77,7 @@ public struct CollectivePlan: Hashable, Sendable {
     self.interNode = interNode
     self.blockBytes = Self.blockBytes(
       operation: operation, algorithm: algorithm, bytes: bytes, ranks: ranks,
-      ranksPerNode: ranksPerNode)
+      ranksPerNode: ranksPerNode, pipelineChunk: pipelineChunk)
     self.duration = .zero
     self.duration = closedForm()
   }
@@ -89,23 +90,24 @@ public struct CollectivePlan: Hashable, Sendable {
 
   /// Largest chunk of a chain or tree below 128 chunks: 512 KiB, NCCL's usual slice of all
   /// channels (4 MiB buffer of 8 steps, `NCCL_STEPS`).
-  static let pipelineChunk: Int64 = 524_288
+  static let usualPipelineChunk: Int64 = 524_288
 
-  /// Chunk of a pipelined transfer: ``pipelineChunk``, doubled until at most 128 remain.
-  static func pipelineChunk(_ bytes: Int64) -> Int64 {
-    if bytes <= pipelineChunk { return max(bytes, 1) }
-    var chunk = pipelineChunk
+  /// Chunk of a pipelined transfer: the usual one, doubled until at most 128 remain.
+  private static func chunk(_ bytes: Int64, usual: Int64) -> Int64 {
+    if bytes <= usual { return max(bytes, 1) }
+    var chunk = usual
     while bytes > chunk * 128 { chunk *= 2 }
     return chunk
   }
 
   private static func blockBytes(
     operation: CollectiveOperation, algorithm: CollectiveAlgorithm, bytes: Int64, ranks: Int,
-    ranksPerNode: Int
+    ranksPerNode: Int, pipelineChunk: Int64
   ) -> Int64 {
     switch algorithm {
-    case .doubleBinaryTree: pipelineChunk(quotientUp(bytes, 2))
-    case .ring where operation == .broadcast || operation == .reduce: pipelineChunk(bytes)
+    case .doubleBinaryTree: chunk(quotientUp(bytes, 2), usual: pipelineChunk)
+    case .ring where operation == .broadcast || operation == .reduce:
+      chunk(bytes, usual: pipelineChunk)
     case .hierarchical: quotientUp(bytes, ranksPerNode)
     case .inNetwork where ranks > ranksPerNode: quotientUp(bytes, ranksPerNode)
     default: quotientUp(bytes, ranks)

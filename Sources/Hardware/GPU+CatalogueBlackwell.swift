@@ -6,7 +6,7 @@ extension GPU {
   static let blackwellGPUs: [GPU] = [
     blackwell(
       name: "b200-sxm", memory: 178.35, peakScale: 1, fp4: 9_000, power: 1_000, idle: 140,
-      domain: 8, scaleOut: 50, host: 64, price: 5.25, kernels: .blackwell,
+      domain: 8, multiprocessors: 148, scaleOut: 50, host: 64, price: 5.25, kernels: .blackwell,
       sources: [
         Source("memory", "\(Origin.capacity): 178.35"),
         Source(
@@ -21,7 +21,7 @@ extension GPU {
       ]),
     blackwell(
       name: "b300-sxm", memory: 267.69, peakScale: 1, fp4: 12_600, power: 1_000, idle: 140,
-      domain: 8, scaleOut: 100, host: 64, price: 6.00, kernels: .blackwell,
+      domain: 8, multiprocessors: 148, scaleOut: 100, host: 64, price: 6.00, kernels: .blackwell,
       sources: [
         Source("memory", "\(Origin.capacity): 267.69"),
         Source(
@@ -34,7 +34,8 @@ extension GPU {
       ]),
     blackwell(
       name: "gb200", memory: 184.31, peakScale: 2_500 / 2_250, fp4: 10_000, power: 1_200,
-      idle: 160, domain: 72, scaleOut: 50, host: 225, price: 5.25, kernels: .graceBlackwell,
+      idle: 160, domain: 72, multiprocessors: 152, scaleOut: 50, host: 225, price: 5.25,
+      kernels: .graceBlackwell,
       sources: [
         Source("memory", "\(Origin.capacity): 184.31 (nvidia-smi 189,471 MiB)"),
         Source("scaleOut", "4 × 400 Gb/s for 4 GPUs (GB200 NVL72); \(Origin.networkLatency)"),
@@ -45,12 +46,11 @@ extension GPU {
         Source("hourlyPrice", "as b200-sxm; rented by the rack"),
       ]),
     blackwell(
-      name: "gb300", memory: 276.6, peakScale: 2_500 / 2_250, fp4: 15_000, power: 1_400,
-      idle: 160, domain: 72, scaleOut: 100, host: 225, price: 6.00, kernels: .graceBlackwell,
+      name: "gb300", memory: 276.50, peakScale: 2_500 / 2_250, fp4: 15_000, power: 1_400,
+      idle: 160, domain: 72, multiprocessors: 152, scaleOut: 100, host: 225, price: 6.00,
+      kernels: .graceBlackwell,
       sources: [
-        Source(
-          "memory", "288 GB of the data sheet less the share the driver keeps on gb200 (assumption)"
-        ),
+        Source("memory", "\(Origin.capacity): 276.50"),
         Source("scaleOut", "4 × 800 Gb/s for 4 GPUs (GB300 NVL72); \(Origin.networkLatency)"),
         Source("scaleUpDomain", "72 GPUs of an NVL72 rack"),
         Source("hostRate", "NVLink-C2C 900 GB/s both ways for the two GPUs of a Grace"),
@@ -62,7 +62,8 @@ extension GPU {
 
   private static func blackwell(
     name: String, memory: Double, peakScale: Double, fp4: Double, power: Double, idle: Double,
-    domain: Int, scaleOut: Double, host: Double, price: Double, kernels: KernelConstants,
+    domain: Int, multiprocessors: Int, scaleOut: Double, host: Double, price: Double,
+    kernels: KernelConstants,
     sources: [Source]
   ) -> GPU {
     GPU(
@@ -74,7 +75,7 @@ extension GPU {
         .fp8: .teraflops(4_500 * peakScale), .mxfp8: .teraflops(4_500 * peakScale),
         .nvfp4: .teraflops(fp4),
       ],
-      multiprocessors: 148, scaleUp: link(900, microseconds: 1),
+      multiprocessors: multiprocessors, scaleUp: link(900, microseconds: 1),
       scaleOut: link(scaleOut, microseconds: 4), scaleUpDomain: domain,
       hostRate: .gigabytesPerSecond(host), power: Watts(power), idlePower: Watts(idle),
       hourlyPrice: Dollars(price), kernels: kernels,
@@ -87,7 +88,10 @@ extension GPU {
           "peaks",
           "dense, \(Origin.sheets); mxfp8 runs at the fp8 rate; int8 left out, where Ultra parts are much slower"
         ),
-        Source("multiprocessors", "148, device query of a B200 in pytorch/ao#4002"),
+        Source(
+          "multiprocessors",
+          "148 on B200 (device query in pytorch/ao#4002) and B300, 152 on GB200 and GB300 (device queries published with kernels)"
+        ),
         Source(
           "scaleUp", "18 NVLink 5 links of 50 GB/s, \(Origin.sheets); \(Origin.nvlinkLatency)"),
         Source("kernels", "fitted on B200 and GB200 timings, see KernelConstants.blackwell"),

@@ -192,7 +192,7 @@ extension GPU {
         Source("hostRate", "PCIe 4 × 16"),
         Source("power", "350 W, \(Origin.sheets)"),
         Source("idlePower", "10 % of the board limit, as the A100 (assumption)"),
-        Source("hourlyPrice", "legacy cohort median, aimultiple.com/gpu-index of 20 May 2026"),
+        Source("hourlyPrice", "as v100-sxm2-32gb (assumption; no list of its own read)"),
         Source("kernels", "no timings; constants of the A100, see KernelConstants.ada"),
       ])
   ]

@@ -14,7 +14,7 @@ extension GPU {
       multiprocessors: 110, scaleUp: link(175, microseconds: 2),
       scaleOut: link(12.5, microseconds: 4), scaleUpDomain: 8,
       hostRate: .gigabytesPerSecond(36), power: Watts(280), idlePower: Watts(45),
-      hourlyPrice: Dollars(1.0), kernels: .instinct200,
+      hourlyPrice: Dollars(0.9), kernels: .instinct200,
       sources: [
         Source(
           "name",
@@ -47,7 +47,7 @@ extension GPU {
       multiprocessors: 304, scaleUp: link(448, microseconds: 2),
       scaleOut: link(50, microseconds: 4), scaleUpDomain: 8,
       hostRate: .gigabytesPerSecond(64), power: Watts(750), idlePower: Watts(140),
-      hourlyPrice: Dollars(2.0), kernels: .instinct300,
+      hourlyPrice: Dollars(1.85), kernels: .instinct300,
       sources: [
         Source("memory", "\(Origin.capacity): 191.98"),
         Source("memoryRate", "5.3 TB/s HBM3, \(Origin.sheets)"),
@@ -63,7 +63,8 @@ extension GPU {
         Source("hostRate", "PCIe 5 × 16"),
         Source("power", "750 W, \(Origin.sheets)"),
         Source("idlePower", "as b200-sxm: two large dies with much HBM (assumption)"),
-        Source("hourlyPrice", "about two thirds of an H100 (assumption; secondary lists vary)"),
+        Source(
+          "hourlyPrice", "1.71–1.85 USD on demand on specialised clouds, gpu.blog list of MI300X"),
         Source(
           "kernels", "scaled to the MI300X best-shape matmul, see KernelConstants.instinct300"),
       ]),
@@ -98,7 +99,8 @@ extension GPU {
         Source("hostRate", "PCIe 4 × 16 (assumption)"),
         Source("power", "not published; 500 W assumed"),
         Source("idlePower", "not published; 100 W assumed"),
-        Source("hourlyPrice", "4.20 USD on demand, Google Cloud TPU price list"),
+        Source(
+          "hourlyPrice", "4.20 USD on demand, Google Cloud TPU price list of 2024 (not read again)"),
         Source("kernels", "no timings; see KernelConstants.tensorProcessor"),
       ])
   ]

@@ -63,14 +63,14 @@ public struct GPU: Hashable, Sendable {
   /// The rate at which operands of `format` are multiplied: the data sheet's, or that of the
   /// nearest format the GPU has when it has no units for this one.
   ///
-  /// Block-scaled formats fall back to plain fp8, fp8 and int8 to 16 bits, the two 16-bit formats
-  /// to each other only where the GPU has no vector unit figure (TPU), tf32 to fp32. A GPU with
-  /// fp16 but no bf16 (V100) multiplies bf16 at its fp32 rate.
+  /// Block-scaled formats fall back to plain fp8, 8 bits to 16, fp16 to bf16, tf32 and fp32 to each
+  /// other and then to bf16 (a TPU's default precision). A GPU with fp16 but no bf16 (V100)
+  /// multiplies bf16 at its fp32 rate.
   public func peak(of format: NumberFormat) -> FlopRate {
     for candidate in [format] + Self.substitutes(for: format) {
       if let rate = peaks[candidate] { return rate }
     }
-    return peaks.values.max() ?? FlopRate(flopsPerSecond: 1)
+    return peaks.values.min() ?? FlopRate(flopsPerSecond: 1)
   }
 
   /// Formats that stand in for `format`, nearest first.
@@ -81,8 +81,8 @@ public struct GPU: Hashable, Sendable {
     case .fp8, .int8: [.bf16, .fp16]
     case .bf16: [.fp32]
     case .fp16: [.bf16, .fp32]
-    case .tf32: [.fp32]
-    case .fp32: [.tf32]
+    case .tf32: [.fp32, .bf16]
+    case .fp32: [.tf32, .bf16]
     }
   }
 }

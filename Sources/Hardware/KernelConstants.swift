@@ -6,8 +6,13 @@ public import Kernels
 public struct KernelConstants: Hashable, Sendable {
   /// Shapes of output tile the matrix-multiply library chooses among.
   public var tiles: [MatmulTile]
-  /// Fraction of the data-sheet peak that the main loop of the largest tile reaches, by format;
-  /// a format not named takes that of ``defaultMatmulEfficiency``.
+  /// Multiply-adds a multiprocessor could do in the time it takes to load one operand value.
+  ///
+  /// Smaller tiles use each loaded value less often; see ``tileEfficiency(_:)``.
+  public var operandCost: Double
+  /// Fraction of the data-sheet peak that the main loop of the largest tile reaches, by format.
+  ///
+  /// A format not named takes ``defaultMatmulEfficiency``.
   public var matmulEfficiency: [NumberFormat: Double]
   /// The fraction for formats without timings of their own.
   public var defaultMatmulEfficiency: Double
@@ -17,8 +22,9 @@ public struct KernelConstants: Hashable, Sendable {
   public var sustainedClock: Double
   /// Seconds a thread block spends outside its main loop: filling the pipeline, writing the tile.
   public var tilePrologue: Double
-  /// How much of a full wave a partly filled last wave costs beyond its share: 1 is plain wave
-  /// quantisation, 0 perfect balancing (stream-K).
+  /// How much of a full wave a partly filled last wave costs beyond its share.
+  ///
+  /// 1 is plain wave quantisation, 0 perfect balancing (stream-K).
   public var waveTail: Double
   /// Device-side minimum duration of any kernel in seconds.
   public var kernelOverhead: Double
@@ -37,13 +43,14 @@ public struct KernelConstants: Hashable, Sendable {
 
   /// Constants from their values.
   public init(
-    tiles: [MatmulTile], matmulEfficiency: [NumberFormat: Double],
+    tiles: [MatmulTile], operandCost: Double, matmulEfficiency: [NumberFormat: Double],
     defaultMatmulEfficiency: Double, sustainedClock: Double, tilePrologue: Double,
     waveTail: Double, kernelOverhead: Double, matmulMemoryFraction: Double,
     streaming: StreamingFractions, cacheSpeedup: Double, cacheResidency: Double,
     attention: AttentionConstantsTable, activity: ActivityPower = ActivityPower()
   ) {
     self.tiles = tiles
+    self.operandCost = operandCost
     self.matmulEfficiency = matmulEfficiency
     self.defaultMatmulEfficiency = defaultMatmulEfficiency
     self.sustainedClock = sustainedClock
@@ -57,6 +64,15 @@ public struct KernelConstants: Hashable, Sendable {
     self.attention = attention
     self.activity = activity
   }
+
+  /// Main-loop rate of `tile` over that of a 256 × 128 tile.
+  ///
+  /// A tile of r × c does r·c multiply-adds for every r + c values loaded, so a multiply-add costs
+  /// 1 + a·(1/r + 1/c), with a the ``operandCost``.
+  func tileEfficiency(_ tile: MatmulTile) -> Double {
+    let largest = 1 + operandCost * (1.0 / 256 + 1.0 / 128)
+    return largest / (1 + operandCost * (1 / Double(tile.rows) + 1 / Double(tile.columns)))
+  }
 }
 
 /// An output tile of a matrix-multiply kernel.
@@ -65,14 +81,11 @@ public struct MatmulTile: Hashable, Sendable {
   public var rows: Int
   /// Columns of the output one thread block makes.
   public var columns: Int
-  /// Main-loop rate over that of the best tile.
-  public var efficiency: Double
 
   /// A tile of `rows` × `columns`.
-  public init(_ rows: Int, _ columns: Int, efficiency: Double) {
+  public init(_ rows: Int, _ columns: Int) {
     self.rows = rows
     self.columns = columns
-    self.efficiency = efficiency
   }
 }
 
@@ -110,17 +123,24 @@ public struct StreamingFractions: Hashable, Sendable {
 public struct AttentionConstants: Hashable, Sendable {
   /// Fraction of the dense peak its matrix products reach.
   public var efficiency: Double
-  /// Cost of the softmax of one score, as the head dimension that would cost as much: a score
-  /// costs as if `softmaxDimensions` were added to the dimension of its products.
+  /// Cost of the softmax of one score, as the head dimension that would cost as much.
+  ///
+  /// A score costs as if half of it were added to each of the dimensions of its products. Negative
+  /// for FlashAttention-1, whose wide heads spill registers: there narrow heads cost less.
   public var softmaxDimensions: Double
   /// Keys a block of queries could have met in the time it takes to start and finish.
   public var prologueKeys: Double
+  /// Durations of the longest block by which the last multiprocessor outlasts the average one.
+  public var tail: Double
 
   /// Constants from their values.
-  public init(efficiency: Double, softmaxDimensions: Double, prologueKeys: Double) {
+  public init(
+    efficiency: Double, softmaxDimensions: Double, prologueKeys: Double, tail: Double = 0.5
+  ) {
     self.efficiency = efficiency
     self.softmaxDimensions = softmaxDimensions
     self.prologueKeys = prologueKeys
+    self.tail = tail
   }
 }
 

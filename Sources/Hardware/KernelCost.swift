@@ -23,7 +23,19 @@ public struct KernelCost: Sendable {
   /// Bytes of L2.
   private let cacheBytes: Double
   private let multiprocessors: Double
+  private let tiles: [PreparedTile]
   private let constants: KernelConstants
+
+  /// The shortest stretch of an inner product worth giving to a multiprocessor of its own.
+  private static let minimumSplit = 512.0
+
+  /// A tile with what does not depend on the multiply.
+  private struct PreparedTile: Sendable {
+    var rows: Int
+    var columns: Int
+    /// Values of the tile, divided by its efficiency.
+    var weightedArea: Double
+  }
 
   /// The costs of kernels on `gpu`.
   public init(gpu: GPU) {
@@ -31,6 +43,11 @@ public struct KernelCost: Sendable {
     let units = Double(gpu.multiprocessors)
     self.constants = constants
     multiprocessors = units
+    tiles = constants.tiles.map { tile in
+      PreparedTile(
+        rows: tile.rows, columns: tile.columns,
+        weightedArea: Double(tile.rows * tile.columns) / constants.tileEfficiency(tile))
+    }
     secondsPerMultiplyAdd = NumberFormat.allCases.map { format in
       let efficiency = constants.matmulEfficiency[format] ?? constants.defaultMatmulEfficiency
       let rate = gpu.peak(of: format).flopsPerSecond * efficiency * constants.sustainedClock
@@ -63,41 +80,46 @@ public struct KernelCost: Sendable {
   ///
   /// A tile of r × c takes (k · r · c multiply-adds at the rate of one multiprocessor) plus the
   /// prologue; tiles are dealt to multiprocessors in waves. Beside that runs the traffic of the
-  /// operands through L2 and of the output; the slower of the two counts. Few tiles are split
-  /// along k, at the price of writing and adding the parts.
+  /// operands through L2 and of the output; the two overlap, and disturb each other where they are
+  /// about equal (their fourth powers add). Few tiles are split along k, at the price of writing
+  /// and adding the parts.
   public func seconds(for matmul: Matmul) -> Double {
     guard matmul.m > 0, matmul.n > 0, matmul.k > 0, matmul.batch > 0 else { return 0 }
     let perMultiplyAdd = secondsPerMultiplyAdd[matmul.format.index]
     var best = Double.infinity
-    for tile in constants.tiles {
+    for tile in tiles {
       best = min(best, seconds(of: matmul, tile: tile, perMultiplyAdd: perMultiplyAdd))
     }
     return constants.kernelOverhead + best
   }
 
   /// Seconds of `matmul` cut into `tile`s, without the kernel overhead.
-  private func seconds(of matmul: Matmul, tile: MatmulTile, perMultiplyAdd: Double) -> Double {
-    let tileRows = ((matmul.m + tile.rows - 1) / tile.rows)
-    let tileColumns = ((matmul.n + tile.columns - 1) / tile.columns)
-    let tiles = Double(tileRows * tileColumns) * Double(matmul.batch)
+  private func seconds(of matmul: Matmul, tile: PreparedTile, perMultiplyAdd: Double) -> Double {
+    let tileRows = Double((matmul.m + tile.rows - 1) / tile.rows)
+    let tileColumns = Double((matmul.n + tile.columns - 1) / tile.columns)
+    let tiles = tileRows * tileColumns * Double(matmul.batch)
     let k = Double(matmul.k)
-    let area = Double(tile.rows * tile.columns)
-    let mainLoop = area * k * perMultiplyAdd / tile.efficiency
+    let mainLoop = tile.weightedArea * k * perMultiplyAdd
 
     // Few tiles: split each along k so that all multiprocessors work.
     var splits = 1.0
     if tiles < multiprocessors {
-      splits = max(1, min((multiprocessors / tiles).rounded(.down), (k / 512).rounded(.down)))
+      splits = max(
+        1,
+        min((multiprocessors / tiles).rounded(.down), (k / Self.minimumSplit).rounded(.down)))
     }
-    let blocks = tiles * splits
-    let blockSeconds = mainLoop / splits + constants.tilePrologue
     let outputs = Double(matmul.m) * Double(matmul.n) * Double(matmul.batch)
+    // Each part is written and read once as fp32.
     let reduction = splits > 1 ? 8 * outputs * splits / cacheRate : 0
-    let compute = waves(blocks) * blockSeconds + reduction
+    let compute =
+      waves(tiles * splits) * (mainLoop / splits + constants.tilePrologue) + reduction
     let memory =
       traffic(of: matmul, tile: tile, rows: tileRows, columns: tileColumns, outputs: outputs)
       / matmulMemoryRate
-    return max(compute, memory)
+    let computeSquared = compute * compute
+    let memorySquared = memory * memory
+    return (computeSquared * computeSquared + memorySquared * memorySquared).squareRoot()
+      .squareRoot()
   }
 
   /// Waves that `blocks` thread blocks take, the last one weighted by ``KernelConstants/waveTail``.
@@ -116,7 +138,7 @@ public struct KernelCost: Sendable {
   /// At least each operand once. A wave works on a near-square patch of tiles and reads the rows
   /// and columns that border it; operands beyond the size of L2 are read again by each wave.
   private func traffic(
-    of matmul: Matmul, tile: MatmulTile, rows: Int, columns: Int, outputs: Double
+    of matmul: Matmul, tile: PreparedTile, rows: Double, columns: Double, outputs: Double
   ) -> Double {
     let bytes = matmul.format.bytesPerValue
     let k = Double(matmul.k)
@@ -124,10 +146,10 @@ public struct KernelCost: Sendable {
     let written = outputs * matmul.outputBytesPerValue * (matmul.accumulates ? 2 : 1)
     let batch = Double(matmul.batch)
     guard operandBytes > cacheBytes else { return operandBytes * batch + written }
-    let tiles = Double(rows * columns)
+    let tiles = rows * columns
     let patch = min(tiles, multiprocessors)
     let square = (patch * Double(tile.columns) / Double(tile.rows)).squareRoot()
-    let patchRows = min(Double(rows), max(square, patch / Double(columns)))
+    let patchRows = min(rows, max(square, patch / columns))
     let patchColumns = patch / patchRows
     let border = patchRows * Double(tile.rows) + patchColumns * Double(tile.columns)
     let rereads = max(0, tiles / patch * border * k * bytes - operandBytes)
@@ -138,29 +160,30 @@ public struct KernelCost: Sendable {
   /// Seconds of a fused attention kernel.
   ///
   /// Thread blocks take 128 queries (backward: keys) of one head each and run along the keys they
-  /// may see. A score costs its products (``AttentionKernel/flops``) and its softmax; a block costs
-  /// its scores and a prologue; blocks are dealt to multiprocessors in waves. Reading and writing
-  /// the tensors once is the floor.
+  /// may see. A score costs its products (``AttentionKernel/flops``, heads padded to a multiple of
+  /// 32) and its softmax; a block costs its scores and a prologue. The GPU is done when the average
+  /// multiprocessor is, plus the tail; under a causal mask the longest block is twice the average.
+  /// Reading and writing the tensors once is the floor.
   public func seconds(for attention: AttentionKernel) -> Double {
     let scoresPerQuery = Double(attention.keyLength) * attention.computedFraction
     let sequences = Double(attention.batch) * Double(attention.heads)
     guard scoresPerQuery > 0, sequences > 0, attention.queryLength > 0 else { return 0 }
     let constants = self.constants.attention[attention.algorithm, attention.pass]
-    let dimensions = Double(attention.headDimension + attention.valueDimension)
-    let perScore =
+    let queryKey = Double((attention.headDimension + 31) / 32 * 32)
+    let value = Double((attention.valueDimension + 31) / 32 * 32)
+    let products =
       switch attention.pass {
-      case .forward: 2 * dimensions
-      case .backward:
-        2 * Double(3 * attention.headDimension + 2 * attention.valueDimension)
+      case .forward: 2 * (queryKey + value)
+      case .backward: 2 * (3 * queryKey + 2 * value)
       }
-    let softmax = perScore * constants.softmaxDimensions / dimensions
+    let perScore = products * (1 + constants.softmaxDimensions / (queryKey + value))
     let rate = attentionRate[attention.format.index] * constants.efficiency / multiprocessors
     let blockRows = 128.0
-    let blocksPerSequence = (Double(attention.queryLength) / blockRows).rounded(.up)
-    let blockSeconds =
-      blockRows * (scoresPerQuery + constants.prologueKeys) * (perScore + softmax) / rate
-    let compute = waves(sequences * blocksPerSequence) * blockSeconds
-    let memory = bytes(of: attention) / streamingRate[StreamingKind.pointwise.index]
+    let blocks = sequences * (Double(attention.queryLength) / blockRows).rounded(.up)
+    let average = blockRows * (scoresPerQuery + constants.prologueKeys) * perScore / rate
+    let longest = max(1, min(2, 1 / attention.computedFraction))
+    let compute = max(blocks / multiprocessors + constants.tail * longest, longest) * average
+    let memory = bytes(of: attention) / matmulMemoryRate
     return self.constants.kernelOverhead + max(compute, memory)
   }
 

@@ -88,6 +88,13 @@ public struct ExpertCoordinate: Hashable, Sendable {
   public var expert: Int
   /// Position in the expert-data group.
   public var data: Int
+
+  /// A position in each of the groups.
+  public init(tensor: Int = 0, expert: Int = 0, data: Int = 0) {
+    self.tensor = tensor
+    self.expert = expert
+    self.data = data
+  }
 }
 
 /// The grid a layout lays its ranks out on: which rank stands where, and in which groups.

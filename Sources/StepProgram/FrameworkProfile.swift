@@ -18,13 +18,21 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// Fused passes.
   public var fusion = Fusion()
   /// Host time to launch one kernel from the framework's hot path.
-  public var hostPerLaunch = SimDuration(seconds: 4.5e-6)
+  public var hostPerLaunch = SimDuration(seconds: 10e-6)
   /// Host time of an operation beyond its launches, forward: module call, autograd node, checks.
-  public var hostPerOperation = SimDuration(seconds: 12e-6)
+  public var hostPerOperation = SimDuration(seconds: 60e-6)
   /// Host time of an operation beyond its launches, backward.
-  public var hostPerOperationBackward = SimDuration(seconds: 8e-6)
+  public var hostPerOperationBackward = SimDuration(seconds: 60e-6)
   /// Host time to start a collective through torch.distributed.
-  public var hostPerCollective = SimDuration(seconds: 18e-6)
+  public var hostPerCollective = SimDuration(seconds: 60e-6)
+  /// Extra time of each step of a tensor-parallel collective whose group spans nodes.
+  public var tensorStepBetweenNodes = SimDuration.zero
+  /// Extra time of each step of a tensor-parallel collective while pipeline stages on different
+  /// nodes exchange activations.
+  public var tensorStepBesidePipeline = SimDuration.zero
+  /// Whether layers are dealt to stages by their multiply cost, the head counted, rather than by
+  /// number.
+  public var balancesStagesByCost = false
   /// Host time per microbatch outside the layers: batch fetch, schedule bookkeeping, loss.
   public var hostPerMicrobatch = SimDuration(seconds: 1e-3)
   /// Host time per step outside the microbatches: logging, learning rate, gradient norm readback.
@@ -86,7 +94,8 @@ extension Framework {
     case .megatronDeepSpeed:
       profile.dataOverlap = .none
       profile.gradientFormat = .bf16
-      profile.overlapsTensorBackward = true
+      profile.hostPerOperation = SimDuration(seconds: 80e-6)
+      profile.hostPerOperationBackward = SimDuration(seconds: 80e-6)
       profile.fusion.attentionCopies = true
     case .megatronCore:
       profile.dataOverlap = .gradientsAndParameters
@@ -124,6 +133,10 @@ extension Framework {
       profile.fusion.crossEntropy = true
       profile.fusion.biasDropoutAdd = false
       profile.vocabularyMultiple = 1
+      profile.balancesStagesByCost = true
+      profile.hostPerCollective = SimDuration(seconds: 200e-6)
+      profile.tensorStepBetweenNodes = SimDuration(seconds: 45e-6)
+      profile.tensorStepBesidePipeline = SimDuration(seconds: 260e-6)
     case .alephAlphaScaling:
       profile.dataOverlap = .none
       profile.fusion.gate = false

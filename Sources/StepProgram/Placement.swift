@@ -42,6 +42,11 @@ struct Placements {
     return cluster.node(of: stage * stride) == cluster.node(of: other * stride)
   }
 
+  /// Whether some neighbouring stages sit on different nodes.
+  var stagesCrossNodes: Bool {
+    (1..<max(1, grid.parallelism.pipeline)).contains { !sharesNode($0 - 1, $0) }
+  }
+
   /// A placement with equally many ranks in each node: the most that divides.
   private static func even(ranks: Int, perNode: Int, groups: Int) -> GroupPlacement {
     var perNode = max(1, min(perNode, ranks))

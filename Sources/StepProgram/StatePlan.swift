@@ -43,8 +43,12 @@ struct StatePlan {
   init(job: TrainingJob, profile: FrameworkProfile) {
     self.job = job
     self.profile = profile
-    parameters = ShardedParameters(
+    let byCost = profile.balancesStagesByCost && job.parallelism.pipeline > 1
+    let stages = StageAssignment(
       job.architecture, job.parallelism,
+      layersPerStage: byCost ? job.layersPerStageByCost : nil)
+    parameters = ShardedParameters(
+      job.architecture, job.parallelism, stages: stages,
       vocabularyPadding: profile.vocabularyMultiple > 1 ? profile.vocabularyMultiple : nil)
     let parts = parameters
     chunkCounts = (0..<job.parallelism.pipeline).map { stage in
@@ -144,6 +148,30 @@ struct StatePlan {
 }
 
 extension TrainingJob {
+  /// Layers of each stage when blocks are dealt out by cumulative multiply cost, as nanotron does:
+  /// a layer costs 4·heads·d·h + 3·f·h, the output projection V·h; a block goes to the next rank
+  /// once the cost through it exceeds the rank's equal share (nanotron `parallel/pipeline_parallel`
+  /// `utils.get_pp_ranks_per_block` and `models/llama.py` `get_block_compute_costs`).
+  var layersPerStageByCost: [Int] {
+    let hidden = Double(architecture.hiddenSize)
+    let attention = architecture.attention
+    let layer =
+      4 * Double(attention.heads * attention.headDimension) * hidden
+      + 3 * Double(architecture.feedForward.intermediateSize) * hidden
+    let total =
+      layer * Double(architecture.layerCount) + Double(architecture.vocabularySize) * hidden
+    let ranks = parallelism.pipeline
+    var counts = [Int](repeating: 0, count: ranks)
+    var rank = 0
+    var cumulative = 0.0
+    for _ in 0..<architecture.layerCount {
+      cumulative += layer
+      if rank < ranks - 1, cumulative > total * Double(rank + 1) / Double(ranks) { rank += 1 }
+      counts[rank] += 1
+    }
+    return counts
+  }
+
   /// Model FLOPs of a step over all ranks: forward and backward, no recomputation, attention
   /// counted in full as most published MFU figures do.
   public var modelFlops: Flops {

@@ -47,6 +47,7 @@ public struct StepCompiler {
     let profile = job.training.framework.profile
     self.profile = profile
     pricing = CallPricing(
+      profile: profile,
       collectives: CollectiveModel(cluster: job.cluster),
       placements: Placements(cluster: job.cluster, grid: RankGrid(job.parallelism)))
     states = StatePlan(job: job, profile: profile)
@@ -171,6 +172,7 @@ public struct StepCompiler {
 
 /// Prices collectives by axis.
 struct CallPricing {
+  let profile: FrameworkProfile
   let collectives: CollectiveModel
   let placements: Placements
 
@@ -202,8 +204,14 @@ struct CallPricing {
     let placement = placements.placement(of: axis)
     guard placement.ranks > 1, bytes > 0 else { return nil }
     let plan = collectives.plan(operation, bytes: bytes, placement: placement)
+    var duration = plan.duration
+    if axis == .tensor {
+      let steps = (operation == .allReduce ? 2 : 1) * (placement.ranks - 1)
+      if placement.nodes > 1 { duration += profile.tensorStepBetweenNodes * steps }
+      if placements.stagesCrossNodes { duration += profile.tensorStepBesidePipeline * steps }
+    }
     return CollectiveCall(
       axis: axis, operation: operation, bytes: bytes, placement: placement,
-      duration: SimDuration(seconds: plan.seconds), category: category)
+      duration: duration, category: category)
   }
 }

@@ -139,7 +139,7 @@ public struct FoldedSimulation {
           rank: program.rank, count: program.rankCount, stage: program.stage,
           duration: SimDuration(picoseconds: end), spent: spent,
           resident: program.resident.map { Bytes($0) }, atPeak: ledger.peakHeld.map { Bytes($0) },
-          peak: Bytes(ledger.peak), peakPhase: ledger.peakPhase,
+          peak: Bytes(ledger.peak), reserved: Bytes(ledger.peak), device: Bytes(ledger.peak), peakPhase: ledger.peakPhase,
           peakTime: SimTime(picoseconds: ledger.peakTime)))
     }
     let idle = ranks.map { $0.spent[TimeCategory.bubble.rawValue] }

@@ -33,6 +33,10 @@ public struct RankResult: Sendable {
   public var atPeak: [Bytes]
   /// Most bytes held at once, as an allocator counts them.
   public var peak: Bytes
+  /// What the allocator holds at the peak: tensors, rounding and its cache.
+  public var reserved: Bytes
+  /// What the device holds: reserved, context and libraries.
+  public var device: Bytes
   /// What ran at that moment.
   public var peakPhase: Phase?
   /// When that was.
@@ -58,6 +62,8 @@ public struct SimulationStatistics: Hashable, Sendable {
 public enum StepSimulationError: Error, Hashable, Sendable {
   /// Ranks that wait for ever, with what each waits for.
   case deadlock([String])
+  /// The job has no step program.
+  case unsupported(StepProgramError)
   /// The step ended below a physical floor, or lost bytes: an error of the simulator itself.
   case impossible(String)
 }

@@ -31,7 +31,8 @@ import Transformer
     }
     var configuration = model.configuration
     if model.name == "mistral-7b" {
-      // litgpt leaves the window out; arXiv:2310.06825, table 1, has 4096.
+      // litgpt calls it a llama without a window; arXiv:2310.06825, table 1, has 4096.
+      configuration.entries.insert(ConfigurationTree.Entry("model_type", "mistral"), at: 0)
       configuration.entries.append(ConfigurationTree.Entry("sliding_window", 4_096))
     }
     var read = try Architecture(configuration: configuration, name: known.name)

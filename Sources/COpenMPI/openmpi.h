@@ -1,0 +1,2 @@
+// The installed Open MPI, found through pkg-config ompi-c.
+#include <mpi.h>

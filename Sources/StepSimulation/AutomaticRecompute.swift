@@ -1,0 +1,33 @@
+public import StepProgram
+import Hardware
+import Layout
+import Quantities
+import Transformer
+
+extension StepProgram {
+  /// Compiles `job`, deciding `recompute: auto`: the lightest of none, selective and full whose
+  /// fullest rank fits in the GPU's memory; full when none does.
+  /// - Throws: ``StepSimulationError`` from trying, or the compiler's error as
+  ///   ``StepSimulationError/unsupported(_:)``.
+  public static func compile(deciding job: TrainingJob) throws(StepSimulationError) -> StepProgram {
+    guard job.training.recompute == .auto else { return try compileChecked(job) }
+    var decided = job
+    for mode in [Recompute.none, .selective] {
+      decided.training.recompute = mode
+      let program = try compileChecked(decided)
+      let result = try FoldedSimulation.run(program)
+      let peak = result.ranks.map(\.peak).max() ?? .zero
+      if peak <= job.cluster.gpu.memory { return program }
+    }
+    decided.training.recompute = .full
+    return try compileChecked(decided)
+  }
+
+  private static func compileChecked(_ job: TrainingJob) throws(StepSimulationError) -> StepProgram {
+    do throws(StepProgramError) {
+      return try StepCompiler.compile(job)
+    } catch {
+      throw StepSimulationError.unsupported(error)
+    }
+  }
+}

@@ -1,0 +1,109 @@
+import Hardware
+import Kernels
+import Quantities
+import Testing
+
+@Suite struct AttentionCostTests {
+  static func kernel(
+    pass: Pass = .forward, batch: Int = 1, heads: Int = 25, length: Int = 4_096,
+    dimension: Int = 64, fraction: Double = 1
+  ) -> AttentionKernel {
+    AttentionKernel(
+      algorithm: .flash2, pass: pass, batch: batch, heads: heads, keyValueHeads: heads,
+      queryLength: length, keyLength: length, headDimension: dimension,
+      valueDimension: dimension, computedFraction: fraction, format: .bf16)
+  }
+
+  @Test("at efficiency 1 and without overheads it runs at the peak")
+  func atThePeak() {
+    // 25 heads · 4096² scores · 4·64 FLOP = 107.374182400 GFLOP at 100 TFLOP/s: 1.073741824 ms.
+    let cost = KernelCost(gpu: .simple())
+    #expect(close(cost.seconds(for: Self.kernel()), 1.073741824e-3))
+    // Backward makes five products for the forward's two.
+    #expect(close(cost.seconds(for: Self.kernel(pass: .backward)), 2.5 * 1.073741824e-3))
+  }
+
+  @Test("softmax, prologue and tail add what they say")
+  func overheads() {
+    let gpu = GPU.simple(
+      attention: AttentionConstants(
+        efficiency: 0.5, softmaxDimensions: 32, prologueKeys: 1_024, tail: 0.5))
+    // Softmax: 1 + 32/(64 + 64) = 1.25; efficiency: ·2; prologue: (2048 + 1024)/2048 keys = 1.5 at
+    // half the scores; so 1.073741824 ms · 0.5 · 1.25 · 2 · 1.5 = 2.01326592 ms for the blocks. The
+    // tail is half of the longest block, twice the average one: one average block, of 800 blocks
+    // on 100 units: an eighth more.
+    let seconds = KernelCost(gpu: gpu).seconds(for: Self.kernel(fraction: 0.5))
+    #expect(close(seconds, 2.01326592e-3 * 1.125))
+  }
+
+  @Test("a single causal sequence cannot end before its longest block")
+  func longestBlock() {
+    // One head of 8 blocks on 100 units: the last block sees all 1024 keys, twice the average:
+    // 128 · 1024 · 4 · 64 FLOP at 1 TFLOP/s = 33.554432 us.
+    let seconds = KernelCost(gpu: .simple()).seconds(
+      for: Self.kernel(heads: 1, length: 1_024, fraction: 0.5))
+    #expect(close(seconds, 33.554432e-6))
+  }
+
+  @Test("heads are padded to a multiple of 32")
+  func padding() {
+    let cost = KernelCost(gpu: .simple())
+    #expect(
+      cost.seconds(for: Self.kernel(dimension: 80))
+        == cost.seconds(for: Self.kernel(dimension: 96)))
+  }
+
+  @Test("longer sequences run closer to the peak, and newer kernels faster")
+  func efficiencies() throws {
+    let h100 = KernelCost(gpu: try #require(GPU.named("h100-sxm-80gb")))
+    func rate(_ algorithm: AttentionAlgorithm, _ length: Int) -> Double {
+      // 16k tokens in all, hidden size 2048, as in the FlashAttention papers.
+      var kernel = Self.kernel(
+        batch: 16_384 / length, heads: 16, length: length, dimension: 128, fraction: 0.5)
+      kernel.algorithm = algorithm
+      return kernel.flops.count / h100.seconds(for: kernel)
+    }
+    for algorithm in [AttentionAlgorithm.flash1, .flash2, .flash3] {
+      #expect(rate(algorithm, 512) < rate(algorithm, 2_048))
+      #expect(rate(algorithm, 2_048) < rate(algorithm, 16_384))
+    }
+    #expect(rate(.flash1, 4_096) < rate(.flash2, 4_096))
+    #expect(rate(.flash2, 4_096) < rate(.flash3, 4_096))
+  }
+}
+
+@Suite struct StreamCostTests {
+  @Test("a large pass takes its bytes over the achieved rate, and one overhead a launch")
+  func large() {
+    let cost = KernelCost(gpu: .simple(overhead: 2e-6))
+    // 2 GB at 1 TB/s; at half of it for a row reduction; at a quarter for a gather.
+    let bytes: Int64 = 1_000_000_000
+    func seconds(_ kind: StreamingKind, launches: Int = 1) -> Double {
+      cost.seconds(
+        for: StreamingKernel(kind, read: bytes, written: bytes, launches: launches))
+    }
+    #expect(close(seconds(.pointwise), 2e-3 + 2e-6))
+    #expect(close(seconds(.rowReduction), 4e-3 + 2e-6))
+    #expect(close(seconds(.gather), 8e-3 + 2e-6))
+    #expect(close(seconds(.pointwise, launches: 5), 2e-3 + 10e-6))
+  }
+
+  @Test("a pass that fits in L2 runs at its rate")
+  func small() {
+    // Half of 40 MiB is resident: 20 971 520 B. 10 MB in all at 4 TB/s: 2.5 us. 100 MB: what is
+    // beyond, 79.02848 MB, at 1 TB/s.
+    let cost = KernelCost(gpu: .simple(residency: 0.5))
+    let small = cost.seconds(
+      for: StreamingKernel(.pointwise, read: 5_000_000, written: 5_000_000))
+    let large = cost.seconds(
+      for: StreamingKernel(.pointwise, read: 50_000_000, written: 50_000_000))
+    #expect(close(small, 2.5e-6))
+    #expect(close(large, 79.02848e-6))
+  }
+
+  @Test("an empty pass still costs its launch")
+  func empty() {
+    let cost = KernelCost(gpu: .simple(overhead: 2e-6))
+    #expect(cost.seconds(for: StreamingKernel(.pointwise, read: 0, written: 0)) == 2e-6)
+  }
+}

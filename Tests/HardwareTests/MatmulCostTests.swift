@@ -1,0 +1,100 @@
+import Hardware
+import Kernels
+import Quantities
+import Testing
+
+@Suite struct MatmulCostTests {
+  /// Memory so fast that only arithmetic counts.
+  static let unlimited = 1e12
+
+  @Test("exactly one wave takes the time of one tile, one tile more takes two")
+  func waveQuantisation() {
+    let cost = KernelCost(gpu: .simple(memory: Self.unlimited))
+    // 100 units of 1 TFLOP/s; a 128 × 128 tile with k = 1024 is 2·128·128·1024 = 33 554 432 FLOP
+    // = 33.554432 us. 10 × 10 tiles: one wave. One more row of tiles: 110 tiles, two waves.
+    let tile = 33.554432e-6
+    let one = cost.seconds(for: Matmul(m: 1_280, n: 1_280, k: 1_024, format: .bf16))
+    let two = cost.seconds(for: Matmul(m: 1_281, n: 1_280, k: 1_024, format: .bf16))
+    #expect(close(one, tile))
+    #expect(close(two, 2 * tile))
+  }
+
+  @Test("with perfect balancing the last wave costs its share")
+  func balancedWaves() {
+    let cost = KernelCost(gpu: .simple(memory: Self.unlimited, waveTail: 0))
+    // 110 tiles on 100 units: 1.1 waves.
+    let seconds = cost.seconds(for: Matmul(m: 1_408, n: 1_280, k: 1_024, format: .bf16))
+    #expect(close(seconds, 1.1 * 33.554432e-6))
+  }
+
+  @Test("prologue once a wave, overhead once a kernel, clock on the arithmetic")
+  func overheads() {
+    let gpu = GPU.simple(memory: Self.unlimited, overhead: 3e-6, prologue: 2e-6, clock: 0.5)
+    // Two waves of (33.554432 us / 0.5 + 2 us), and 3 us.
+    let seconds = KernelCost(gpu: gpu).seconds(
+      for: Matmul(m: 1_408, n: 1_280, k: 1_024, format: .bf16))
+    #expect(close(seconds, 2 * (67.108864e-6 + 2e-6) + 3e-6))
+  }
+
+  @Test("a batch is dealt out as one pool of tiles")
+  func batches() {
+    let cost = KernelCost(gpu: .simple(memory: Self.unlimited))
+    // 50 multiplies of 2 tiles each: 100 tiles, one wave.
+    let seconds = cost.seconds(
+      for: Matmul(m: 256, n: 128, k: 1_024, batch: 50, format: .bf16))
+    #expect(close(seconds, 33.554432e-6))
+  }
+
+  @Test("few tiles are split along k")
+  func splitting() {
+    let cost = KernelCost(gpu: .simple(memory: Self.unlimited))
+    // 25 tiles, k = 4096: four parts of 1024 each fill 100 units for 33.554432 us. The partial sums,
+    // 8 bytes · 640 · 640 · 4, go through an L2 of 4 · 10^21 B/s: nothing.
+    let seconds = cost.seconds(for: Matmul(m: 640, n: 640, k: 4_096, format: .bf16))
+    #expect(close(seconds, 33.554432e-6, within: 1e-6))
+    // k = 1000 leaves one part only: all of 2·128·128·1000 = 32.768 us.
+    let whole = cost.seconds(for: Matmul(m: 640, n: 640, k: 1_000, format: .bf16))
+    #expect(close(whole, 32.768e-6))
+  }
+
+  @Test("a multiply with little arithmetic takes the time of its bytes")
+  func rooflineBound() {
+    // Arithmetic for nothing: 10^9 TFLOP/s. m = n = 1024, k = 512 in 16 bits: operands
+    // 2 · 1024 · 512 · 2 B = 2 097 152 B, output 1024² · 4 B read and written = 8 388 608 B, at
+    // 1 TB/s: 10.48576 us.
+    let cost = KernelCost(gpu: .simple(peak: 1e9))
+    let seconds = cost.seconds(
+      for: Matmul(
+        m: 1_024, n: 1_024, k: 512, format: .bf16, outputBytesPerValue: 4, accumulates: true))
+    #expect(close(seconds, 10.48576e-6, within: 1e-6))
+  }
+
+  @Test("operands beyond L2 are read again by every wave")
+  func rereads() {
+    // m = n = 12 800, k = 4096 with no L2 at all and arithmetic for nothing: 100 × 100 tiles in
+    // waves of 100 (10 × 10): 100 waves read 2 · 1280 rows and columns of 4096 · 2 B each =
+    // 20 971 520 B, together 2 097 152 000 B; output 12 800² · 2 B = 327 680 000 B. At 1 TB/s
+    // 2.424832 ms.
+    let cost = KernelCost(gpu: .simple(peak: 1e9, cache: Bytes.zero))
+    let seconds = cost.seconds(for: Matmul(m: 12_800, n: 12_800, k: 4_096, format: .bf16))
+    #expect(close(seconds, 2.424832e-3, within: 1e-6))
+  }
+
+  @Test("an empty multiply takes no time")
+  func empty() {
+    let cost = KernelCost(gpu: .simple(overhead: 1e-6))
+    #expect(cost.seconds(for: Matmul(m: 0, n: 8, k: 8, format: .bf16)) == 0)
+  }
+
+  @Test("no GPU beats its data sheet", arguments: GPU.catalogue)
+  func neverAboveThePeak(gpu: GPU) {
+    let cost = KernelCost(gpu: gpu)
+    for format in NumberFormat.allCases {
+      for m in [1, 100, 1_024, 4_096, 20_000] {
+        let matmul = Matmul(m: m, n: 8_192, k: 4_096, format: format)
+        let seconds = cost.seconds(for: Kernel.matmul(matmul))
+        #expect(matmul.flops.count / seconds <= gpu.peak(of: format).flopsPerSecond)
+      }
+    }
+  }
+}
