@@ -43,6 +43,9 @@ public struct FrameworkProfile: Hashable, Sendable {
   public var reduceFormat: NumberFormat?
   /// Whether a separate accumulation buffer exists beside the parameters' own `.grad`.
   public var hasMainGradients = true
+  /// Whether gradients in the parameters' format stay allocated beside the accumulated ones (the
+  /// buckets of PyTorch's DistributedDataParallel).
+  public var keepsWorkingGradients = false
   /// How data-parallel communication overlaps.
   public var dataOverlap = DataOverlap.gradients
   /// Parameters in a gradient bucket.
@@ -150,6 +153,8 @@ extension Framework {
       profile.fusion.biasDropoutAdd = false
       profile.vocabularyMultiple = 1
       profile.balancesStagesByCost = true
+      profile.keepsWorkingGradients = true
+      profile.fusion.keepsGatheredInput = true
       profile.hostPerCollective = SimDuration(seconds: 200e-6)
       profile.tensorStepBetweenNodes = SimDuration(seconds: 45e-6)
       profile.tensorStepBesidePipeline = SimDuration(seconds: 260e-6)

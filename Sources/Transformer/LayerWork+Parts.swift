@@ -43,7 +43,11 @@ extension Architecture {
     if shard.tensor > 1 {
       if shard.sequenceParallel {
         operation.beforeForward = Exchange(.allGather, on: .tensor, bytes: whole)
-        operation.regather = Exchange(.allGather, on: .tensor, bytes: whole)
+        if fusion.keepsGatheredInput {
+          operation.saved += whole
+        } else {
+          operation.regather = Exchange(.allGather, on: .tensor, bytes: whole)
+        }
         operation.afterInputGradient = Exchange(.reduceScatter, on: .tensor, bytes: whole)
         operation.forwardScratch = whole
         operation.backwardScratch = 2 * whole
