@@ -25,7 +25,7 @@ public import Quantities
   /// Those for another logical process.
   @usableFromInline var messages: Int64 = 0
   /// Events for other processes.
-  @usableFromInline var outbox: Outbox
+  var outbox: Outbox
 
   init(partition: Partition, process: Int, lookahead: SimDuration) {
     localProcesses = partition.block(of: process)

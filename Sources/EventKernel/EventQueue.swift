@@ -47,7 +47,7 @@ public import Quantities
   @usableFromInline var wheelCount = 0
 
   /// Pages that hold nothing at the moment.
-  @usableFromInline var pages = PagePool()
+  var pages = PagePool()
   /// Room to merge in while a long run is sorted.
   @usableFromInline var scratch: UnsafeMutablePointer<Event>
   @usableFromInline var scratchCapacity = 0

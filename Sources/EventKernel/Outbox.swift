@@ -1,7 +1,7 @@
 import Quantities
 
 /// Events for other processes, collected during a window.
-@safe @usableFromInline struct Outbox: ~Copyable {
+@safe struct Outbox: ~Copyable {
   private let partition: Partition
   /// For each process, the events for it, behind room for a header.
   private let batches: UnsafeMutablePointer<Batch>

@@ -20,11 +20,10 @@ public import Quantities
   _ model: inout Model, partition: Partition, over communicator: any Communicator,
   recordsHistory: Bool = false
 ) throws(SimulationError) -> SimulationOutcome {
-  var simulation = Simulation(
+  let simulation = Simulation(
     partition: partition, communicator: communicator, lookahead: model.lookahead,
     recordsHistory: recordsHistory)
-  model.start(&simulation.context)
-  simulation.context.isStarting = false
+  simulation.start(&model)
   if communicator.size == 1 {
     simulation.run(&model, before: .never)
   } else {
@@ -36,8 +35,9 @@ public import Quantities
 }
 
 /// The state of a run on one process.
-@safe @usableFromInline struct Simulation: ~Copyable {
-  @usableFromInline var context: EventContext
+@safe @usableFromInline final class Simulation {
+  /// In memory of its own: as a field of a class each access would be checked for exclusivity.
+  @usableFromInline let context: UnsafeMutablePointer<EventContext>
   private var exchange: WindowExchange
   private let communicator: any Communicator
   private let process: Int
@@ -45,7 +45,7 @@ public import Quantities
   private var windows = 0
   private var blocked = Duration.zero
   /// One running digest for each local logical process; empty when it is not asked for.
-  @usableFromInline var history: History
+  @usableFromInline let history: History
 
   @usableFromInline init(
     partition: Partition, communicator: any Communicator, lookahead: SimDuration,
@@ -58,36 +58,49 @@ public import Quantities
       communicator.size == 1 || lookahead > .zero,
       "several processes need a lookahead greater than zero, not \(lookahead.picoseconds) ps")
     process = communicator.rank
-    context = EventContext(partition: partition, process: process, lookahead: lookahead)
+    unsafe context = .allocate(capacity: 1)
+    unsafe context.initialize(
+      to: EventContext(partition: partition, process: process, lookahead: lookahead))
     exchange = WindowExchange(communicator)
     self.communicator = communicator
     history = History(partition.block(of: process), isRecording: recordsHistory)
   }
 
+  deinit {
+    unsafe context.deinitialize(count: 1)
+    unsafe context.deallocate()
+  }
+
+  /// Lets the model schedule its first events.
+  @inlinable func start<Model: EventModel & ~Copyable>(_ model: inout Model) {
+    unsafe model.start(&context.pointee)
+    unsafe context.pointee.isStarting = false
+  }
+
   /// Handles every event before `horizon`, earliest first.
-  @inlinable mutating func run<Model: EventModel & ~Copyable>(
+  @inlinable func run<Model: EventModel & ~Copyable>(
     _ model: inout Model, before horizon: SimTime
   ) {
     var event = Event(
       time: .zero, destination: 0, source: 0, sequence: 0, kind: 0, payload: 0)
     var count: Int64 = 0
     let isRecording = history.isRecording
-    while context.queue.pop(before: horizon, into: &event) {
-      context.clock = event.time
-      context.source = event.destination
+    while unsafe context.pointee.queue.pop(before: horizon, into: &event) {
+      unsafe context.pointee.clock = event.time
+      unsafe context.pointee.source = event.destination
       count &+= 1
       if isRecording { history.record(event) }
-      model.handle(event, &context)
+      unsafe model.handle(event, &context.pointee)
     }
     handled += count
   }
 
   /// Exchanges events and agrees on the end of the next window, nil when no event is left.
-  @usableFromInline mutating func nextHorizon() throws(SimulationError) -> SimTime? {
+  @usableFromInline func nextHorizon() throws(SimulationError) -> SimTime? {
     let began = ContinuousClock.now
     let next: SimTime
     do {
-      next = try exchange.run(&context.outbox, &context.queue)
+      next = try unsafe exchange.run(&context.pointee.outbox, &context.pointee.queue)
     } catch {
       throw SimulationError.communication(error.description)
     }
@@ -95,12 +108,12 @@ public import Quantities
     guard next < .never else { return nil }
     windows += 1
     let (horizon, overflow) = next.picoseconds.addingReportingOverflow(
-      context.lookahead.picoseconds)
+      unsafe context.pointee.lookahead.picoseconds)
     return overflow ? .never : SimTime(picoseconds: horizon)
   }
 
   /// Audits the run and adds up what all processes did.
-  @usableFromInline consuming func finish(stuck: [StuckProcess]) throws(SimulationError)
+  @usableFromInline func finish(stuck: [StuckProcess]) throws(SimulationError)
     -> SimulationOutcome
   {
     do {
@@ -108,11 +121,11 @@ public import Quantities
       let seconds = Double(parts.seconds) + Double(parts.attoseconds) * 1e-18
       // Nanoseconds, since the reduction is of integers.
       var sums = [
-        handled, context.scheduled, context.messages, exchange.sent.reduce(0, +),
-        Int64(exchange.batches), Int64(seconds * 1e9), Int64(bitPattern: history.digest),
+        handled, unsafe context.pointee.scheduled, unsafe context.pointee.messages,
+        exchange.sent.reduce(0, +), Int64(exchange.batches), Int64(seconds * 1e9), Int64(bitPattern: history.digest),
       ]
       try communicator.reduce(&sums, with: .sum)
-      let end = try communicator.maximum(of: context.clock.picoseconds)
+      let end = try communicator.maximum(of: unsafe context.pointee.clock.picoseconds)
       let all = try Self.gather(stuck, over: communicator)
       if communicator.size > 1 { try audit() }
       if sums[0] != sums[1] {
@@ -131,7 +144,7 @@ public import Quantities
   }
 
   /// Compares what each process sent to each other one with what that one received.
-  private borrowing func audit() throws {
+  private func audit() throws {
     let size = communicator.size
     let sent = try communicator.gatherToAll(Wire.encode(exchange.sent)).map(Wire.decodeCounts)
     let received = try communicator.gatherToAll(Wire.encode(exchange.received))
