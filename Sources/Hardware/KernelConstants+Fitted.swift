@@ -56,7 +56,7 @@ extension KernelConstants {
           efficiency: 0.945, softmaxDimensions: 115.7, prologueKeys: 266),
         backward: AttentionConstants(
           efficiency: 0.768, softmaxDimensions: 63.9, prologueKeys: 410)))
-  ).inTraining(clock: 0.86, attention: 0.65)
+  ).inTraining(clock: 0.84, attention: 0.65)
 
   /// NVIDIA B200 and B300.
   ///
@@ -76,7 +76,7 @@ extension KernelConstants {
     cacheSpeedup: 2.5, cacheResidency: 0.06,
     attention: AttentionConstantsTable(
       flash1: blackwellAttention, flash2: blackwellAttention, flash3: blackwellAttention)
-  ).inTraining(clock: 0.68, attention: 1.0)
+  ).inTraining(clock: 0.65, attention: 1.0)
 
   /// NVIDIA GB200 and GB300.
   ///

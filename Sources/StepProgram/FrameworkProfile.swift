@@ -155,9 +155,9 @@ extension Framework {
       profile.balancesStagesByCost = true
       profile.keepsWorkingGradients = true
       profile.fusion.keepsGatheredInput = true
-      profile.hostPerCollective = SimDuration(seconds: 200e-6)
-      profile.tensorStepBetweenNodes = SimDuration(seconds: 45e-6)
-      profile.tensorStepBesidePipeline = SimDuration(seconds: 260e-6)
+      profile.hostPerCollective = SimDuration(seconds: 320e-6)
+      profile.tensorStepBetweenNodes = SimDuration(seconds: 60e-6)
+      profile.tensorStepBesidePipeline = SimDuration(seconds: 340e-6)
     case .alephAlphaScaling:
       profile.dataOverlap = .none
       profile.fusion.rotary = false

@@ -1,5 +1,5 @@
 import Collectives
-public import Hardware
+import Hardware
 import Kernels
 import Layout
 import Quantities
