@@ -31,6 +31,7 @@ struct DryRun: ParsableCommand {
   ///
   /// - Parameter session: the processes and where to print.
   /// - Returns: the exit code, the same in every process.
+  /// - Throws: what no user can mend.
   private static func run(_ session: Session) throws -> Int32 {
     do {
       var command = try parseAsRoot()

@@ -12,6 +12,7 @@ enum Simulator {
   ///   - scenario: what to simulate, and at which fidelity.
   ///   - communicator: the processes that share the work.
   /// - Returns: the step, the same in every process but for the time it took.
+  /// - Throws: `StepSimulationError` when the job has no program or its step does not end.
   static func step(of scenario: Scenario, communicator: any Communicator) throws -> StepSummary {
     let clock = ContinuousClock()
     let start = clock.now
