@@ -125,8 +125,11 @@ extension Parallelism {
     let perRank = schedule == .dualPipe && pipeline > 1 ? 2 : virtualStages
     let stages = pipeline * perRank
     if stages > layers {
+      // Empty stages are possible where a rank's other chunks have layers (Megatron-Core's pipeline
+      // layout strings leave some empty); a pipeline longer than the model is not.
+      let diagnose = pipeline <= layers ? warning : error
       problems.append(
-        error(
+        diagnose(
           perRank > 1 && pipeline <= layers ? "virtual_stages" : "pipeline",
           perRank > 1 && pipeline <= layers ? virtualStages : pipeline,
           .tooMany(parts: stages, count: layers, what: "layers"),

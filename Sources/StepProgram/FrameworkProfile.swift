@@ -87,6 +87,12 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// (arXiv:2311.05610, section 4: the RMSNorm kernel fails under activation checkpointing).
   public var fusesNormOnlyWithoutRecompute = false
 
+  /// Tensors the libraries hold for ever: cuBLAS and Transformer Engine workspaces, on an A100
+  /// (70 MiB: the constant in the static memory of Megatron-Core's own tests).
+  public var libraryWorkspace = Bytes.mebibytes(70)
+  /// The same on Hopper and later, whose cuBLAS asks for more (99 MiB, from the same tests).
+  public var libraryWorkspaceHopper = Bytes.mebibytes(99)
+
   /// A profile with the defaults above: a modern fused stack.
   public init() {}
 }
@@ -101,11 +107,13 @@ extension Framework {
     var profile = FrameworkProfile()
     switch self {
     case .megatronLM:
+      profile.fusion.crossEntropyInPlace = true
       profile.dataOverlap = .none
       profile.scattersPipeline = true
       profile.fusion.gradientAccumulation = true
       profile.fusion.attentionCopies = true
     case .megatronDeepSpeed:
+      profile.fusion.crossEntropyInPlace = true
       profile.dataOverlap = .none
       profile.gradientFormat = .bf16
       profile.overlapsTensorBackward = false
@@ -114,11 +122,13 @@ extension Framework {
       profile.hostPerOperationBackward = SimDuration(seconds: 80e-6)
       profile.fusion.attentionCopies = true
     case .megatronCore:
+      profile.fusion.crossEntropyInPlace = true
       profile.usesLibraryAttention = true
       profile.dataOverlap = .gradientsAndParameters
       profile.fusion.gradientAccumulation = true
       profile.pipelineSynchronizesHost = false
     case .nemo:
+      profile.fusion.crossEntropyInPlace = true
       profile.usesLibraryAttention = true
       profile.dataOverlap = .gradientsAndParameters
       profile.fusion.gradientAccumulation = true
@@ -182,6 +192,7 @@ extension Framework {
       profile.pipelineSynchronizesHost = false
       profile.sendsBlock = false
     case .generic:
+      profile.fusion.crossEntropyInPlace = true
       profile.usesLibraryAttention = true
       profile.dataOverlap = .gradientsAndParameters
       profile.fusion.gradientAccumulation = true

@@ -1,3 +1,4 @@
+import Hardware
 import Kernels
 import Layout
 public import Quantities
@@ -148,6 +149,12 @@ struct StatePlan {
           name: "gradients in the parameters' format", category: .gradients,
           bytes: Int64(local.total) * parameterBytes))
     }
+    // Hopper and later are the GPUs with fp8 matrix units.
+    let isHopper = job.cluster.gpu.peaks[.fp8] != nil
+    items.append(
+      MemoryItem(
+        name: "library workspaces", category: .buffers,
+        bytes: (isHopper ? profile.libraryWorkspaceHopper : profile.libraryWorkspace).count))
     items.removeAll { $0.bytes == 0 }
     return items
   }

@@ -137,7 +137,10 @@ public struct StepCompiler {
       backward.append(builder.forward(repeated, call: price))
       for index in kept.indices where isRepeated[index] {
         // A core starts again from its inputs; anything else from what is kept before it.
-        let inputs = kept[index].isAttentionCore ? coreInputBytes : 0
+        // (Operation-wise, the first of a gated block's two projections is among the multiplies kept.)
+        let inputs =
+          kept[index].isAttentionCore
+          ? coreInputBytes : kept[index].name == "activation" ? kept[index].saved / 2 : 0
         let dropped = kept[index].saved - min(kept[index].saved, inputs)
         kept[index].saved -= dropped
         kept[index].backwardScratch += dropped

@@ -250,9 +250,12 @@ extension Architecture {
         .stream(
           StreamingKernel(.rowReduction, read: 8 * values, written: 4 * values + half, launches: 6))
       ]
+      // Logits, their fp32 copy turned in place into exponents and then the gradient: 6 bytes a
+      // value. Where maximum and exponents are tensors of their own: 10.
+      let copy = fusion.crossEntropyInPlace ? 0 : 4 * values
       loss.saved = 4 * values
-      loss.forwardScratch = half + 4 * values
-      loss.backwardScratch = half + 4 * values
+      loss.forwardScratch = half + copy
+      loss.backwardScratch = half + copy
     } else {
       // Cast to fp32, log-softmax, and their backward, each a tensor of its own.
       loss.forward = [

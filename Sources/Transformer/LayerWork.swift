@@ -73,6 +73,9 @@ public struct Fusion: Hashable, Sendable {
   public var rotary = true
   /// Cross-entropy keeps one copy of the logits; else fp32 logits, log-softmax and gradient.
   public var crossEntropy = true
+  /// Cross-entropy works in place on the fp32 copy of the logits (Megatron-LM's vocabulary-parallel
+  /// cross-entropy).
+  public var crossEntropyInPlace = false
   /// Weight gradients accumulate in the multiply's epilogue straight into the gradient buffer.
   public var gradientAccumulation = false
   /// Linear layers quantise their inputs for fp8 multiplies in passes of their own.
