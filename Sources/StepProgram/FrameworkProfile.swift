@@ -172,6 +172,8 @@ extension Framework {
       profile.dataOverlap = .none
       profile.fusion.rotary = false
       profile.fusesNormOnlyWithoutRecompute = true
+      profile.splitsLoss = false
+      profile.gradientFormat = .bf16
       profile.fusion.gate = false
       profile.fusion.biasDropoutAdd = false
     case .deepspeed:

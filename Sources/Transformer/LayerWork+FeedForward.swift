@@ -237,7 +237,13 @@ extension Architecture {
         "output_proj", input: hiddenSize, output: width, shard: plain, fusion: fusion)
     }
     var loss = Operation("cross_entropy")
-    let values = Int64(shard.tokens) * Int64(width)
+    let isGathered = shard.tensor > 1 && !vocabularySplit
+    let values = Int64(shard.tokens) * Int64(isGathered ? shard.vocabulary : width)
+    if isGathered {
+      // Every rank takes the loss over the whole vocabulary: the logits are gathered.
+      projection.afterForward = Exchange(
+        .allGather, on: .tensor, bytes: values * shard.valueBytes)
+    }
     let half = values * shard.valueBytes
     if fusion.crossEntropy {
       // fp32 copy of the logits; maximum, exponent and sum in place; gradient in place.
@@ -271,7 +277,7 @@ extension Architecture {
       loss.forwardScratch = half + 4 * values
       loss.backwardScratch = 4 * values + half
     }
-    if shard.tensor > 1 {
+    if shard.tensor > 1, vocabularySplit {
       // Maximum, target logit and sum are all-reduced: three fp32 values a token.
       loss.afterForward = Exchange(
         .allReduce, on: .tensor, bytes: Int64(shard.tokens) * 12)
