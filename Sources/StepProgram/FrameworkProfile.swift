@@ -43,6 +43,9 @@ public struct FrameworkProfile: Hashable, Sendable {
   public var reduceFormat: NumberFormat?
   /// Whether a separate accumulation buffer exists beside the parameters' own `.grad`.
   public var hasMainGradients = true
+  /// Whether gradients in the parameters' format stay allocated beside the accumulated ones (the
+  /// buckets of PyTorch's DistributedDataParallel).
+  public var keepsWorkingGradients = false
   /// How data-parallel communication overlaps.
   public var dataOverlap = DataOverlap.gradients
   /// Parameters in a gradient bucket.
@@ -73,6 +76,17 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// Kernel launches of the optimizer step per parameter tensor (foreach) or in all (fused).
   public var optimizerLaunchesPerTensor = 0.2
 
+  /// Whether attention runs the vendor library's kernel (cuDNN through Transformer Engine), of
+  /// FlashAttention-3's class on Hopper, when a scenario says FlashAttention-2.
+  public var usesLibraryAttention = false
+  /// Whether selective recomputation keeps attention and every other multiply and computes all else
+  /// again (torchtitan's `selective` mode with option `op`).
+  public var selectiveRecomputesOperations = false
+
+  /// Whether norms are fused only beside FlashAttention-2 and without recomputation
+  /// (arXiv:2311.05610, section 4: the RMSNorm kernel fails under activation checkpointing).
+  public var fusesNormOnlyWithoutRecompute = false
+
   /// A profile with the defaults above: a modern fused stack.
   public init() {}
 }
@@ -94,14 +108,18 @@ extension Framework {
     case .megatronDeepSpeed:
       profile.dataOverlap = .none
       profile.gradientFormat = .bf16
+      profile.overlapsTensorBackward = false
+      profile.hostPerMicrobatch = SimDuration(seconds: 6e-3)
       profile.hostPerOperation = SimDuration(seconds: 80e-6)
       profile.hostPerOperationBackward = SimDuration(seconds: 80e-6)
       profile.fusion.attentionCopies = true
     case .megatronCore:
+      profile.usesLibraryAttention = true
       profile.dataOverlap = .gradientsAndParameters
       profile.fusion.gradientAccumulation = true
       profile.pipelineSynchronizesHost = false
     case .nemo:
+      profile.usesLibraryAttention = true
       profile.dataOverlap = .gradientsAndParameters
       profile.fusion.gradientAccumulation = true
       profile.overlapsTensorWithMultiply = true
@@ -118,6 +136,7 @@ extension Framework {
       profile.vocabularyMultiple = 1
       profile.pipelineSynchronizesHost = false
     case .torchtitan:
+      profile.selectiveRecomputesOperations = true
       profile.isFSDP = true
       profile.gradientFormat = .fp32
       profile.reduceFormat = .fp32
@@ -134,11 +153,15 @@ extension Framework {
       profile.fusion.biasDropoutAdd = false
       profile.vocabularyMultiple = 1
       profile.balancesStagesByCost = true
-      profile.hostPerCollective = SimDuration(seconds: 200e-6)
-      profile.tensorStepBetweenNodes = SimDuration(seconds: 45e-6)
-      profile.tensorStepBesidePipeline = SimDuration(seconds: 260e-6)
+      profile.keepsWorkingGradients = true
+      profile.fusion.keepsGatheredInput = true
+      profile.hostPerCollective = SimDuration(seconds: 320e-6)
+      profile.tensorStepBetweenNodes = SimDuration(seconds: 60e-6)
+      profile.tensorStepBesidePipeline = SimDuration(seconds: 340e-6)
     case .alephAlphaScaling:
       profile.dataOverlap = .none
+      profile.fusion.rotary = false
+      profile.fusesNormOnlyWithoutRecompute = true
       profile.fusion.gate = false
       profile.fusion.biasDropoutAdd = false
     case .deepspeed:
@@ -159,6 +182,7 @@ extension Framework {
       profile.pipelineSynchronizesHost = false
       profile.sendsBlock = false
     case .generic:
+      profile.usesLibraryAttention = true
       profile.dataOverlap = .gradientsAndParameters
       profile.fusion.gradientAccumulation = true
       profile.pipelineSynchronizesHost = false

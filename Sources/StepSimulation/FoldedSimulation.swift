@@ -1,4 +1,4 @@
-public import Quantities
+import Quantities
 public import StepProgram
 
 /// Runs one rank of each pipeline stage, collectives at their closed form.

@@ -1,5 +1,5 @@
-public import Quantities
-public import StepProgram
+import Quantities
+import StepProgram
 
 /// The clocks, memory and accounts of one simulated rank; one struct per rank, touched by every
 /// instruction.

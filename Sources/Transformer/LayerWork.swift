@@ -79,6 +79,9 @@ public struct Fusion: Hashable, Sendable {
   public var quantizePasses = true
   /// The output of a norm is not kept but computed again (Megatron `--recompute-modules`).
   public var recomputesNorm = false
+  /// Under sequence parallelism the gathered input of a column-parallel layer is kept, not gathered
+  /// again in the backward pass (nanotron without `tp_recompute_allgather`).
+  public var keepsGatheredInput = false
   /// Flash attention is given query, key and value after a layout copy.
   public var attentionCopies = false
 
