@@ -124,7 +124,8 @@ extension Parallelism {
     }
     let perRank = schedule == .dualPipe && pipeline > 1 ? 2 : virtualStages
     let stages = pipeline * perRank
-    if stages > layers {
+    // The embedding and the head may each count as a layer, as in `StageAssignment`.
+    if stages > layers + 2 {
       problems.append(
         error(
           perRank > 1 && pipeline <= layers ? "virtual_stages" : "pipeline",
