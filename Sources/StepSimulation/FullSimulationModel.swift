@@ -134,10 +134,13 @@ struct FullSimulationModel: EventModel {
     switch event.kind & 3 {
     case Self.messageKind: receive(event, local, &context)
     case Self.activationsKind:
+      received += 1
       let bit = Int(event.payload)
       arrived[local * wordsPerRank + bit >> 6] |= 1 << UInt64(bit & 63)
       if states[local].waiting == .activations { run(local, &context) }
-    default: run(local, &context)
+    default:
+      advanceData(local, &context)
+      run(local, &context)
     }
   }
 
