@@ -87,7 +87,8 @@ public struct FoldedSimulation {
       case .synchronizeHost:
         clock.host = max(clock.host, clock.compute)
       case .meet(let call, let first, let last):
-        guard let start = meet(stage, in: call, first: first, last: last, ready: clock.compute) else {
+        guard let start = meet(stage, in: call, first: first, last: last, ready: clock.compute)
+        else {
           break loop
         }
         clock.wait(until: start, as: .bubble)

@@ -134,18 +134,21 @@ struct FullSimulationFabric {
 
   /// The smallest delay of any message that goes from one process to another, picoseconds.
   ///
-  /// Messages inside a node count only where members that share a node live on different processes.
+  /// Messages of a group count only where its members live on different processes, those inside a
+  /// node only where members that share a node do.
   func smallestDelay(ranks: Int, process: (Int) -> Int) -> Int64 {
     var smallest = Int64.max
-    let isSplit = communicators.map { communicator in
-      let perNode =
-        calls.first { communicators[$0.communicator].axis == communicator.axis }?
-        .plan.ranksPerNode ?? 1
-      return (0..<ranks).contains { rank in
+    var isSpread = Array(repeating: false, count: communicators.count)
+    var isSplit = isSpread
+    for (index, communicator) in communicators.enumerated() {
+      let perNode = calls.first { $0.communicator == index }?.plan.ranksPerNode ?? 1
+      for rank in 0..<ranks {
         let place = communicator.groups.membership(of: rank)
+        let home = process(rank)
+        if process(place.first) != home { isSpread[index] = true }
         let head = communicator.groups.rank(
           of: place.member / perNode * perNode, first: place.first)
-        return process(head) != process(rank)
+        if process(head) != home { isSplit[index] = true }
       }
     }
     for call in calls {
@@ -153,7 +156,7 @@ struct FullSimulationFabric {
       if isSplit[call.communicator], plan.ranksPerNode > 1 {
         smallest = min(smallest, Self.delay(plan.intraNode, plan.blockBytes))
       }
-      if plan.nodes > 1 {
+      if isSpread[call.communicator], plan.nodes > 1 {
         let divides = plan.algorithm == .hierarchical || plan.algorithm == .inNetwork
         let bytes =
           divides ? (plan.blockBytes + Int64(plan.nodes) - 1) / Int64(plan.nodes) : plan.blockBytes
