@@ -23,7 +23,8 @@ extension StepProgram {
     return try compileChecked(decided)
   }
 
-  private static func compileChecked(_ job: TrainingJob) throws(StepSimulationError) -> StepProgram {
+  private static func compileChecked(_ job: TrainingJob) throws(StepSimulationError) -> StepProgram
+  {
     do throws(StepProgramError) {
       return try StepCompiler.compile(job)
     } catch {

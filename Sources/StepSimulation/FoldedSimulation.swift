@@ -53,7 +53,7 @@ public struct FoldedSimulation {
             + "\(counters[$0]): \(program.stages[$0].instructions[counters[$0]])"
         })
     }
-    return result()
+    return try result()
   }
 
   /// Runs a stage until it must wait for another.
@@ -87,7 +87,8 @@ public struct FoldedSimulation {
       case .synchronizeHost:
         clock.host = max(clock.host, clock.compute)
       case .meet(let call, let first, let last):
-        guard let start = meet(stage, in: call, first: first, last: last, ready: clock.compute) else {
+        guard let start = meet(stage, in: call, first: first, last: last, ready: clock.compute)
+        else {
           break loop
         }
         clock.wait(until: start, as: .bubble)
@@ -124,31 +125,15 @@ public struct FoldedSimulation {
     return ready
   }
 
-  private func result() -> StepResult {
-    let end = clocks.map(\.compute).max() ?? 0
-    var ranks: [RankResult] = []
-    var flops = 0.0
-    for (stage, program) in program.stages.enumerated() {
-      let clock = clocks[stage]
-      let ledger = ledgers[stage]
-      flops += clock.flops * Double(program.rankCount)
-      var spent = clock.spent.map { SimDuration(picoseconds: $0) }
-      spent[TimeCategory.bubble.rawValue] += SimDuration(picoseconds: end - clock.compute)
-      ranks.append(
-        RankResult(
-          rank: program.rank, count: program.rankCount, stage: program.stage,
-          duration: SimDuration(picoseconds: end), spent: spent,
-          resident: program.resident.map { Bytes($0) }, atPeak: ledger.peakHeld.map { Bytes($0) },
-          peak: Bytes(ledger.peak), reserved: Bytes(ledger.peak), device: Bytes(ledger.peak), peakPhase: ledger.peakPhase,
-          peakTime: SimTime(picoseconds: ledger.peakTime)))
+  private func result() throws(StepSimulationError) -> StepResult {
+    let outcomes = program.stages.enumerated().map { index, stage in
+      RankOutcome(
+        rank: stage.rank, compute: clocks[index].compute, spent: clocks[index].spent,
+        ledger: ledgers[index], flops: clocks[index].flops)
     }
-    let idle = ranks.map { $0.spent[TimeCategory.bubble.rawValue] }
-    let critical = idle.indices.min { idle[$0] < idle[$1] } ?? 0
     var statistics = SimulationStatistics()
-    statistics.simulatedRanks = ranks.count
+    statistics.simulatedRanks = outcomes.count
     statistics.events = instructionCount
-    return StepResult(
-      duration: SimDuration(picoseconds: end), ranks: ranks, criticalRank: critical,
-      hardwareFlops: Flops(flops), statistics: statistics)
+    return try StepResult(program, outcomes, statistics)
   }
 }

@@ -58,13 +58,18 @@ struct RankClock {
   /// The compute stream waits for a slot, after paying for what ran beside it: all of the slot's
   /// work but what is still to come was overlapped, and slowed the kernels it ran beside.
   mutating func wait(slot: Int, as category: TimeCategory, interference: Double) {
-    let exposed = max(0, slots[slot].end - compute)
-    let overlapped = max(0, slots[slot].active - exposed)
+    let extra = Self.slowdown(of: slots[slot], at: compute, interference: interference)
     slots[slot].active = 0
-    let extra = Int64(Double(overlapped) * interference)
     spent[TimeCategory.compute.rawValue] += extra
     compute += extra
     wait(until: slots[slot].end, as: category)
+  }
+
+  /// What the part of a slot's work that ran before `compute` has cost the kernels beside it.
+  static func slowdown(of slot: Slot, at compute: Int64, interference: Double) -> Int64 {
+    let exposed = max(0, slot.end - compute)
+    let overlapped = max(0, slot.active - exposed)
+    return Int64(Double(overlapped) * interference)
   }
 }
 
@@ -77,6 +82,8 @@ struct MemoryLedger {
   var peakPhase: Phase?
   var peakTime: Int64 = 0
   var phase: Phase?
+  /// The fewest bytes any category ever held.
+  var lowest: Int64 = 0
 
   init(resident: [Int64]) {
     held = resident
@@ -88,6 +95,7 @@ struct MemoryLedger {
   mutating func change(_ category: MemoryCategory, by bytes: Int64, at time: Int64) {
     held[category.rawValue] += bytes
     total += bytes
+    lowest = min(lowest, held[category.rawValue])
     if total > peak { keep(scratch: 0, category, at: time) }
   }
 

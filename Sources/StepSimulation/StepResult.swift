@@ -66,4 +66,6 @@ public enum StepSimulationError: Error, Hashable, Sendable {
   case unsupported(StepProgramError)
   /// The step ended below a physical floor, or lost bytes: an error of the simulator itself.
   case impossible(String)
+  /// Processes could not pass messages to one another.
+  case communication(String)
 }

@@ -1,27 +1,62 @@
 import Quantities
+import StepProgram
 import Testing
 
-@testable import StepProgram
-
-@Suite struct WorkSummaryTests {
-  @Test("a run of kernels ends when the slower of host and device does")
-  func composition() {
-    // Two kernels, host 3, device 10: the host starts at 0 on an idle GPU; the first kernel runs 3…13,
-    // the second 13…23. The host is free at 6, the device busy 20 of the 23.
-    let kernel = WorkSummary.kernel(
-      host: SimDuration(picoseconds: 3), device: SimDuration(picoseconds: 10))
-    #expect(kernel.then(kernel) == WorkSummary(issue: 6, busy: 20, lag: 23))
-    // Host 10, device 3: kernels run 10…13 and 20…23.
-    let slow = WorkSummary.kernel(
-      host: SimDuration(picoseconds: 10), device: SimDuration(picoseconds: 3))
-    #expect(slow.then(slow) == WorkSummary(issue: 20, busy: 6, lag: 23))
+@Suite("Runs of kernels")
+struct WorkSummaryTests {
+  /// SplitMix64 (Steele, Lea, Flood 2014).
+  private struct Seeded: RandomNumberGenerator {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+      state &+= 0x9E37_79B9_7F4A_7C15
+      var mixed = state
+      mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+      mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+      return mixed ^ (mixed >> 31)
+    }
   }
 
-  @Test("repetition equals composition, one by one", arguments: 0..<50)
-  func repetition(count: Int) {
-    let run = WorkSummary(issue: 7 + Int64(count % 5), busy: 11, lag: 19)
-    var expected = WorkSummary.empty
-    for _ in 0..<count { expected = expected.then(run) }
-    #expect(run.repeated(count) == expected)
+  @Test("a summary does what its kernels do one by one", arguments: 0..<200)
+  func summaryEqualsSteps(seed: Int) {
+    var random = Seeded(state: UInt64(seed))
+    let startHost = Int64.random(in: 0..<1_000, using: &random)
+    let startDevice = Int64.random(in: 0..<1_000, using: &random)
+    var host = startHost
+    var device = startDevice
+    var summary = WorkSummary.empty
+    // The last piece is a kernel: host work alone moves the idle stream's clock up to the host's,
+    // which the next kernel, issued later, does not notice.
+    let count = Int.random(in: 1..<30, using: &random)
+    for index in 0..<count {
+      let issue = SimDuration(picoseconds: .random(in: 0..<100, using: &random))
+      let length = Int64.random(in: 0..<100, using: &random)
+      switch Int.random(in: index == count - 1 ? 1..<3 : 0..<3, using: &random) {
+      case 0:
+        summary = summary.then(.hostOnly(issue))
+        host += issue.picoseconds
+      case 1:
+        summary = summary.then(.kernel(host: issue, device: SimDuration(picoseconds: length)))
+        host += issue.picoseconds
+        device = max(device, host) + length
+      default:
+        let launches = Int.random(in: 1..<5, using: &random)
+        let work = SimDuration(picoseconds: length * Int64(launches))
+        summary = summary.then(.kernels(launches, host: issue, device: work))
+        for _ in 0..<launches {
+          host += issue.picoseconds
+          device = max(device, host) + length
+        }
+      }
+    }
+    #expect(startHost + summary.issue == host)
+    #expect(max(startDevice + summary.busy, startHost + summary.lag) == device)
+  }
+
+  @Test("repeating is composing", arguments: 0..<20)
+  func repeatedEqualsComposed(count: Int) {
+    let run = WorkSummary(issue: 7, busy: 5, lag: 9)
+    var composed = WorkSummary.empty
+    for _ in 0..<count { composed = composed.then(run) }
+    #expect(run.repeated(count) == composed)
   }
 }

@@ -1,0 +1,182 @@
+import Collectives
+import EventKernel
+import Hardware
+import Layout
+public import MessagePassing
+import Quantities
+public import StepProgram
+
+/// Runs every rank, each a logical process of the event kernel, collectives message by message.
+///
+/// The ranks are dealt to the processes of a communicator in contiguous blocks, whole nodes as long
+/// as there are enough. The result does not depend on how many processes there are, and on an idle
+/// symmetric fabric it is ``FoldedSimulation``'s.
+public enum FullSimulation {
+  /// Runs the step to its end.
+  ///
+  /// - Parameters:
+  ///   - program: what the ranks do; the same on every process.
+  ///   - communicator: the processes, all of which make this call.
+  /// - Returns: the result, the same on every process; a pipeline stage is represented by its rank
+  ///   that ends last.
+  /// - Throws: ``StepSimulationError``, the same on every process.
+  public static func run(
+    _ program: StepProgram, communicator: any Communicator
+  ) throws(StepSimulationError) -> StepResult {
+    let ranks = program.job.parallelism.gpuCount
+    let code = FullSimulationCode(program)
+    let fabric = try FullSimulationFabric(program)
+    let partition = Partition(
+      evenly: ranks, over: communicator.size, inUnitsOf: program.job.cluster.gpusPerNode)
+    var smallest = fabric.smallestDelay(ranks: ranks) {
+      partition.process(of: LogicalProcess($0))
+    }
+    for stage in program.stages {
+      for case .send(_, _, _, let duration, _) in stage.instructions {
+        smallest = min(smallest, duration.picoseconds)
+      }
+    }
+    guard smallest > 0 else {
+      throw .impossible("a message between stages takes no time")
+    }
+    let block = partition.block(of: communicator.rank)
+    var model = FullSimulationModel(
+      program, code: code, fabric: fabric, lookahead: SimDuration(picoseconds: smallest),
+      ranks: Int(block.lowerBound)..<Int(block.upperBound))
+    let outcome: SimulationOutcome
+    do throws(SimulationError) {
+      outcome = try simulate(&model, partition: partition, over: communicator)
+    } catch {
+      switch error {
+      case .communication(let text): throw .communication(text)
+      case .lostEvents, .unhandledEvents: throw .impossible(error.description)
+      }
+    }
+    guard outcome.isComplete else { throw .deadlock(outcome.stuck.map(\.reason)) }
+    if let fault = model.fault { throw .impossible(fault) }
+    return try result(of: model, outcome, over: communicator)
+  }
+
+  /// Puts the ranks of all processes together.
+  private static func result(
+    of model: FullSimulationModel, _ outcome: SimulationOutcome,
+    over communicator: any Communicator
+  ) throws(StepSimulationError) -> StepResult {
+    let stages = model.program.stages.count
+    let categories = FullSimulationModel.categories
+    var balance = [model.sent, model.received, 0]
+    var ends = [Int64](repeating: 0, count: stages)
+    for (local, state) in model.states.enumerated() {
+      let stage = model.stage(of: local)
+      ends[stage] = max(ends[stage], state.compute)
+      if !model.isDataDone(local) || state.waiting != .end { balance[2] += 1 }
+    }
+    try reduce(&balance, with: .sum, over: communicator)
+    guard balance[0] == balance[1] else {
+      throw .impossible("\(balance[0]) messages were sent, \(balance[1]) received")
+    }
+    guard balance[2] == 0 else { throw .impossible("\(balance[2]) ranks ended half way") }
+    try reduce(&ends, with: .maximum, over: communicator)
+
+    var slowest = [Int64](repeating: .max, count: stages)
+    for (local, state) in model.states.enumerated() {
+      let stage = model.stage(of: local)
+      if state.compute == ends[stage] {
+        slowest[stage] = min(slowest[stage], Int64(model.firstRank + local))
+      }
+    }
+    try reduce(&slowest, with: .minimum, over: communicator)
+
+    // Of each stage the slowest rank's times, and when it held most.
+    let width = categories + 1
+    var times = [Int64](repeating: 0, count: stages * width)
+    for (stage, rank) in slowest.enumerated() {
+      let local = Int(rank) - model.firstRank
+      guard model.states.indices.contains(local) else { continue }
+      for category in 0..<categories {
+        times[stage * width + category] = model.spent[local * categories + category]
+      }
+      times[stage * width + categories] = model.states[local].peakTime
+    }
+    try reduce(&times, with: .sum, over: communicator)
+
+    let outcomes = model.code.stages.indices.map { index in
+      var ledger = model.code.stages[index].ledger
+      ledger.peakTime = times[index * width + categories]
+      return RankOutcome(
+        rank: Int(slowest[index]), compute: ends[index],
+        spent: Array(times[index * width..<index * width + categories]), ledger: ledger,
+        flops: model.code.stages[index].flops)
+    }
+    var statistics = SimulationStatistics()
+    statistics.simulatedRanks = model.program.job.parallelism.gpuCount
+    statistics.events = outcome.events
+    statistics.messages = outcome.messages
+    statistics.mpiMessages = outcome.mpiMessages
+    return try StepResult(model.program, outcomes, statistics)
+  }
+
+  private static func reduce(
+    _ values: inout [Int64], with reduction: Reduction, over communicator: any Communicator
+  ) throws(StepSimulationError) {
+    do throws(CommunicationError) {
+      try communicator.reduce(&values, with: reduction)
+    } catch {
+      throw .communication(error.description)
+    }
+  }
+}
+
+extension FullSimulationModel {
+  /// The ranks that have not come to their end, and what each waits for.
+  func stuckProcesses() -> [StuckProcess] {
+    states.indices.compactMap { local in
+      guard states[local].waiting != .end || !isDataDone(local) else { return nil }
+      return StuckProcess(LogicalProcess(firstRank + local), reason: reason(local))
+    }
+  }
+
+  private func reason(_ local: Int) -> String {
+    let state = states[local]
+    let stage = stage(of: local)
+    let head = "rank \(firstRank + local) (pipeline stage \(stage))"
+    guard state.waiting != .end else {
+      return head + " has ended, but its data stream waits " + dataReason(local)
+    }
+    let counter = Int(state.counter)
+    let instruction = code.instructions[counter]
+    let place =
+      " waits at instruction \(counter - code.stages[stage].instructions.lowerBound): "
+      + "\(instruction): "
+    switch instruction {
+    case .receive(let lane, let microbatch):
+      let sender = code.sender[lane]
+      let rank = sender * ranksPerStage + (firstRank + local) % ranksPerStage
+      return head + place
+        + (sender < 0
+          ? "nobody sends microbatch \(microbatch) into lane \(lane)"
+          : "for microbatch \(microbatch) from rank \(rank)")
+    case .wait: return head + place + dataReason(local)
+    default: return head + place + members(of: actives[2 * local], local)
+    }
+  }
+
+  private func dataReason(_ local: Int) -> String {
+    let active = actives[2 * local + 1]
+    if active.isBusy { return members(of: active, local) }
+    return "for data operation \(states[local].nextOperation), which never began"
+  }
+
+  private func members(of active: FullSimulationFabric.Active, _ local: Int) -> String {
+    guard active.isBusy else { return "for nothing known" }
+    let call = fabric.calls[Int(active.call)]
+    let communicator = fabric.communicators[call.communicator]
+    let box = inboxes[local * fabric.communicators.count + call.communicator]
+    let ranks = (0..<min(8, communicator.groups.size)).map {
+      String(communicator.groups.rank(of: $0, first: Int(box.first)))
+    }
+    let isLong = communicator.groups.size > ranks.count
+    return "for the other ranks of \(call.plan.operation.rawValue) \(box.ended) on the "
+      + "\(communicator.axis) axis: " + ranks.joined(separator: ", ") + (isLong ? ", …" : "")
+  }
+}

@@ -1,0 +1,182 @@
+import Collectives
+import EventKernel
+import Layout
+import Quantities
+import StepProgram
+
+/// Collectives message by message.
+///
+/// A member sends by the execution rule of ``Collectives/CollectivePlan``. It leaves when all its
+/// messages have gone and all that are for it have come, and not before the plan's duration after
+/// the last member came: NCCL hands data over through a few buffers of each receiver, so that early
+/// members cannot run ahead of late ones. Every message carries when the last member that its sender
+/// knows of came; since each member depends on all others, all learn of the last one.
+extension FullSimulationModel {
+  /// A member comes to a collective at `start`, not before now.
+  ///
+  /// - Returns: when it is over, negative when messages must come first.
+  mutating func begin(
+    _ call: Int, _ stream: Stream, at start: Int64, _ local: Int, _ context: inout EventContext
+  ) -> Int64 {
+    if start < context.now.picoseconds {
+      note("rank \(firstRank + local) begins a collective in the past")
+    }
+    let index = 2 * local + stream.rawValue
+    let description = fabric.calls[call]
+    let box = local * fabric.communicators.count + description.communicator
+    let isOdd = inboxes[box].ended & 1 == 1
+    if isOdd {
+      inboxes[box].latest.1 = max(inboxes[box].latest.1, start)
+    } else {
+      inboxes[box].latest.0 = max(inboxes[box].latest.0, start)
+    }
+    actives[index].call = Int32(call)
+    actives[index].start = start
+    actives[index].ready = start + description.launch
+    actives[index].sent = 0
+    actives[index].lanesLeft = Int32(description.laneCount)
+    let member = Int(inboxes[box].member)
+    for lane in 0..<description.laneCount {
+      actives[index].lanes[lane] = FullSimulationFabric.Lane()
+      findMessage(index, lane: lane, of: description, member: member)
+    }
+    return pump(index, local, box, &context)
+  }
+
+  /// A message of a collective arrives.
+  mutating func receive(_ event: Event, _ local: Int, _ context: inout EventContext) {
+    received += 1
+    let communicator = Int(event.kind >> 2 & 63)
+    let slot = Int(event.kind >> 8 & 63)
+    let ordinal = event.kind >> 14 & 255
+    let box = local * fabric.communicators.count + communicator
+    let ahead = (ordinal &- inboxes[box].ended) & 255
+    if ahead > 1 {
+      note("rank \(firstRank + local) received a message of a collective \(ahead) ahead")
+    }
+    let description = fabric.communicators[communicator]
+    let parity = Int(ordinal & 1)
+    let latest = Int64(event.payload)
+    if parity == 1 {
+      inboxes[box].received.1 += 1
+      inboxes[box].latest.1 = max(inboxes[box].latest.1, latest)
+    } else {
+      inboxes[box].received.0 += 1
+      inboxes[box].latest.0 = max(inboxes[box].latest.0, latest)
+    }
+    counts[
+      local * fabric.countersPerRank + description.firstCounter + parity * description.slotCount
+        + slot] += 1
+    let index = 2 * local + description.stream.rawValue
+    let call = Int(actives[index].call)
+    guard ahead == 0, call >= 0, fabric.calls[call].communicator == communicator else { return }
+    let end = pump(index, local, box, &context)
+    guard end >= 0 else { return }
+    if description.stream == .compute {
+      resume(local, call: call, end: end, &context)
+    } else {
+      resumeData(local, end: end, &context)
+    }
+  }
+
+  /// Sends what can be sent; when the collective is over its end, otherwise a negative number.
+  private mutating func pump(
+    _ index: Int, _ local: Int, _ box: Int, _ context: inout EventContext
+  ) -> Int64 {
+    let call = Int(actives[index].call)
+    let inbox = inboxes[box]
+    let parity = Int(inbox.ended & 1)
+    let communicator = fabric.calls[call].communicator
+    let counter =
+      local * fabric.countersPerRank + fabric.communicators[communicator].firstCounter
+      + parity * fabric.communicators[communicator].slotCount
+    let latest = parity == 1 ? inbox.latest.1 : inbox.latest.0
+    if actives[index].lanesLeft > 0 {
+      let earliest = max(actives[index].ready, context.now.picoseconds)
+      let kind =
+        Self.messageKind | UInt32(communicator) << 2 | (inbox.ended & 255) << 14
+      for lane in 0..<fabric.calls[call].laneCount {
+        while actives[index].lanes[lane].step >= 0,
+          hasArrived(actives[index].lanes[lane], counter)
+        {
+          let state = actives[index].lanes[lane]
+          guard
+            let message = fabric.calls[call].plan.message(
+              from: Int(inbox.member), lane: lane, step: Int(state.step))
+          else { break }
+          let left = max(earliest, state.free) + message.occupancy.picoseconds
+          let arrival = max(left + message.latency.picoseconds, context.now.picoseconds + 1)
+          let target = fabric.communicators[communicator].groups.rank(
+            of: message.receiver, first: Int(inbox.first))
+          context.schedule(
+            kind | UInt32(message.slot) << 8, payload: UInt64(latest),
+            to: LogicalProcess(target), at: SimTime(picoseconds: arrival))
+          actives[index].sent += 1
+          actives[index].lanes[lane].free = left
+          actives[index].lanes[lane].step += 1
+          findMessage(index, lane: lane, of: fabric.calls[call], member: Int(inbox.member))
+        }
+      }
+    }
+    let received = parity == 1 ? inbox.received.1 : inbox.received.0
+    guard actives[index].lanesLeft == 0, received == actives[index].sent else { return -1 }
+    return finish(index, box, counter: counter, latest: latest, now: context.now.picoseconds)
+  }
+
+  /// Ends a collective and makes its counters ready for the one after the next.
+  private mutating func finish(
+    _ index: Int, _ box: Int, counter: Int, latest: Int64, now: Int64
+  ) -> Int64 {
+    let call = fabric.calls[Int(actives[index].call)]
+    var end = max(now, latest + call.duration)
+    for lane in 0..<call.laneCount { end = max(end, actives[index].lanes[lane].free) }
+    for slot in 0..<fabric.communicators[call.communicator].slotCount { counts[counter + slot] = 0 }
+    sent += Int64(actives[index].sent)
+    if inboxes[box].ended & 1 == 1 {
+      inboxes[box].received.1 = 0
+      inboxes[box].latest.1 = 0
+    } else {
+      inboxes[box].received.0 = 0
+      inboxes[box].latest.0 = 0
+    }
+    inboxes[box].ended &+= 1
+    actives[index].call = -1
+    return end
+  }
+
+  /// Whether what a lane's next message waits for has come.
+  private func hasArrived(_ lane: FullSimulationFabric.Lane, _ counter: Int) -> Bool {
+    guard lane.awaitedArrivals > 0 else { return true }
+    var rest = lane.awaitedSlots
+    while rest != 0 {
+      let slot = rest.trailingZeroBitCount
+      if counts[counter + slot] < lane.awaitedArrivals { return false }
+      rest &= rest - 1
+    }
+    return true
+  }
+
+  /// Moves a lane on to its next step with a message; its step is negative when none is left.
+  private mutating func findMessage(
+    _ index: Int, lane: Int, of call: FullSimulationFabric.Call, member: Int
+  ) {
+    let stepCount = call.plan.stepCount(lane: lane)
+    var step = Int(actives[index].lanes[lane].step)
+    while step < stepCount {
+      if let message = call.plan.message(from: member, lane: lane, step: step) {
+        actives[index].lanes[lane].step = Int32(step)
+        actives[index].lanes[lane].awaitedSlots = message.awaitedSlots
+        actives[index].lanes[lane].awaitedArrivals = UInt32(message.awaitedArrivals)
+        return
+      }
+      if call.hasEmptyLanes { break }
+      step += 1
+    }
+    actives[index].lanes[lane].step = -1
+    actives[index].lanesLeft -= 1
+  }
+
+  private mutating func note(_ text: String) {
+    if fault == nil { fault = text }
+  }
+}

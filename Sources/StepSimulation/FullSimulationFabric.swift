@@ -1,0 +1,173 @@
+import Collectives
+import Layout
+import Quantities
+import StepProgram
+
+/// The collectives of a program as plans, and the groups that run them.
+struct FullSimulationFabric {
+  /// A collective the program calls.
+  struct Call {
+    var plan: CollectivePlan
+    /// What it takes when all members come at once, framework costs included; picoseconds.
+    var duration: Int64
+    /// From a member's coming to its first departure.
+    var launch: Int64
+    /// Index of its groups among ``FullSimulationFabric/communicators``.
+    var communicator: Int
+    var category: Int
+    var laneCount: Int
+    /// Whether a lane without a message at its first step never has one.
+    var hasEmptyLanes: Bool
+  }
+
+  /// Groups of one axis on one stream: their collectives follow one another.
+  struct Communicator {
+    var axis: CommunicationAxis
+    var stream: Stream
+    var groups: FullSimulationGroups
+    /// Slots counted at each member for each of two collectives.
+    var slotCount: Int
+    /// Where they begin among a rank's counters.
+    var firstCounter: Int
+  }
+
+  /// What a member sends on one lane.
+  struct Lane {
+    /// When its last message has left, picoseconds.
+    var free: Int64 = 0
+    /// What its next message waits for.
+    var awaitedSlots: UInt64 = 0
+    var awaitedArrivals: UInt32 = 0
+    /// The next step; the step count when nothing is left.
+    var step: Int32 = 0
+  }
+
+  /// A collective in progress on one stream of a rank.
+  struct Active {
+    var call: Int32 = -1
+    var lanesLeft: Int32 = 0
+    /// Messages sent; as many come in.
+    var sent: UInt32 = 0
+    /// When the member came, and when it is ready to send.
+    var start: Int64 = 0
+    var ready: Int64 = 0
+    var lanes = InlineArray<8, Lane>(repeating: Lane())
+
+    var isBusy: Bool { call >= 0 }
+  }
+
+  /// What has come from the other members of one group: for the collective in progress (or next)
+  /// and for the one after it, which others may have begun.
+  struct Inbox {
+    var first: UInt32
+    var member: UInt32
+    /// Collectives this rank has ended.
+    var ended: UInt32 = 0
+    /// Messages received, by parity of the collective.
+    var received: (UInt32, UInt32) = (0, 0)
+    /// When the last member known to have come came, by parity; picoseconds.
+    var latest: (Int64, Int64) = (0, 0)
+  }
+
+  private(set) var calls: [Call] = []
+  private(set) var communicators: [Communicator] = []
+  /// Counters of one rank.
+  private(set) var countersPerRank = 0
+
+  /// - Throws: ``StepSimulationError/impossible(_:)`` for a collective whose members do not all wait
+  ///   for one another.
+  init(_ program: StepProgram) throws(StepSimulationError) {
+    let model = CollectiveModel(cluster: program.job.cluster)
+    let grid = RankGrid(program.job.parallelism)
+    let streams = Self.streams(of: program)
+    for (index, call) in program.calls.enumerated() {
+      guard call.operation != .broadcast, call.operation != .reduce else {
+        throw .impossible("a step program has no \(call.operation.rawValue)")
+      }
+      let stream = streams[index]
+      let known = communicators.firstIndex { $0.axis == call.axis && $0.stream == stream }
+      let plan = model.plan(call.operation, bytes: call.bytes, placement: call.placement)
+      let communicator = known ?? communicators.count
+      if known == nil {
+        communicators.append(
+          Communicator(
+            axis: call.axis, stream: stream, groups: FullSimulationGroups(call.axis, grid: grid),
+            slotCount: 0, firstCounter: 0))
+      }
+      guard communicators[communicator].groups.size == plan.ranks else {
+        throw .impossible(
+          "a \(call.axis) group of \(communicators[communicator].groups.size) ranks was planned "
+            + "for \(plan.ranks)")
+      }
+      communicators[communicator].slotCount = max(
+        communicators[communicator].slotCount, plan.slotCount)
+      let extra = max(0, call.duration.picoseconds - plan.duration.picoseconds)
+      calls.append(
+        Call(
+          plan: plan, duration: call.duration.picoseconds,
+          launch: plan.launch.picoseconds + extra, communicator: communicator,
+          category: call.category.rawValue, laneCount: plan.laneCount,
+          hasEmptyLanes: plan.algorithm == .doubleBinaryTree))
+    }
+    for index in communicators.indices {
+      communicators[index].firstCounter = countersPerRank
+      countersPerRank += 2 * communicators[index].slotCount
+    }
+  }
+
+  /// The stream each call runs on.
+  private static func streams(of program: StepProgram) -> [Stream] {
+    var streams = Array(repeating: Stream.compute, count: program.calls.count)
+    for stage in program.stages {
+      for case .launch(let call, _, _) in stage.instructions { streams[call] = .data }
+    }
+    return streams
+  }
+
+  /// The empty inboxes of a rank.
+  func inboxes(of rank: Int) -> [Inbox] {
+    communicators.map {
+      let place = $0.groups.membership(of: rank)
+      return Inbox(first: UInt32(place.first), member: UInt32(place.member))
+    }
+  }
+
+  /// The smallest delay of any message that goes from one process to another, picoseconds.
+  ///
+  /// Messages of a group count only where its members live on different processes, those inside a
+  /// node only where members that share a node do.
+  func smallestDelay(ranks: Int, process: (Int) -> Int) -> Int64 {
+    var smallest = Int64.max
+    var isSpread = Array(repeating: false, count: communicators.count)
+    var isSplit = isSpread
+    for (index, communicator) in communicators.enumerated() {
+      let perNode = calls.first { $0.communicator == index }?.plan.ranksPerNode ?? 1
+      for rank in 0..<ranks {
+        let place = communicator.groups.membership(of: rank)
+        let home = process(rank)
+        if process(place.first) != home { isSpread[index] = true }
+        let head = communicator.groups.rank(
+          of: place.member / perNode * perNode, first: place.first)
+        if process(head) != home { isSplit[index] = true }
+      }
+    }
+    for call in calls {
+      let plan = call.plan
+      if isSplit[call.communicator], plan.ranksPerNode > 1 {
+        smallest = min(smallest, Self.delay(plan.intraNode, plan.blockBytes))
+      }
+      if isSpread[call.communicator], plan.nodes > 1 {
+        let divides = plan.algorithm == .hierarchical || plan.algorithm == .inNetwork
+        let bytes =
+          divides ? (plan.blockBytes + Int64(plan.nodes) - 1) / Int64(plan.nodes) : plan.blockBytes
+        smallest = min(smallest, Self.delay(plan.interNode, bytes))
+      }
+    }
+    return smallest
+  }
+
+  /// A message takes a picosecond at least, so that simulated causes precede their effects.
+  private static func delay(_ hop: HopCost, _ bytes: Int64) -> Int64 {
+    max(1, hop.latency.picoseconds + hop.occupancy(bytes).picoseconds)
+  }
+}

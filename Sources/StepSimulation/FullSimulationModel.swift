@@ -1,0 +1,424 @@
+import Collectives
+import EventKernel
+import Layout
+import Quantities
+import StepProgram
+
+/// The ranks of one process, each a logical process of the event kernel.
+///
+/// A rank's clocks are numbers, not events: between two things it must wait for, it runs its program
+/// at once and moves its clocks on. Only what comes from another rank is an event: a message of a
+/// collective, or a microbatch's activations. All state lies in flat arrays indexed by local rank.
+struct FullSimulationModel: EventModel {
+  /// What a rank waits for.
+  enum Waiting: UInt8 {
+    case nothing, collective, slot, activations, end
+  }
+
+  /// Clocks and counters of one rank.
+  struct RankState {
+    /// When the host thread, and the compute, data and pipeline streams, are free; picoseconds.
+    var host: Int64 = 0
+    var compute: Int64 = 0
+    var data: Int64 = 0
+    var pipeline: Int64 = 0
+    /// What meetings have cost the host: its clock less all it has issued.
+    var hostShift: Int64 = 0
+    /// When the block in progress began, and how long its collectives took beyond their closed form.
+    var blockStart: Int64 = 0
+    var blockExtra: Int64 = 0
+    /// End of the work beside the collective in progress.
+    var forkEnd: Int64 = 0
+    var peakTime: Int64 = 0
+    /// Next instruction, and next leaf when inside a block (else negative).
+    var counter: Int32
+    var leaf: Int32 = -1
+    /// Next data operation to begin, and next one the program will come to.
+    var nextOperation: Int32
+    var reached: Int32
+    var waiting = Waiting.nothing
+  }
+
+  /// Times of data operations between the two streams that pass over them: when those the program
+  /// has passed may begin, or when those it has not come to have ended.
+  struct Backlog {
+    struct Entry {
+      var time: Int64
+      var active: Int64
+    }
+    var entries: [Entry] = []
+    var head = 0
+
+    mutating func append(_ entry: Entry) { entries.append(entry) }
+
+    mutating func removeFirst() -> Entry {
+      let entry = entries[head]
+      head += 1
+      if head == entries.count {
+        entries.removeAll(keepingCapacity: true)
+        head = 0
+      }
+      return entry
+    }
+  }
+
+  static let startKind: UInt32 = 0
+  static let messageKind: UInt32 = 1
+  static let activationsKind: UInt32 = 2
+  static let categories = TimeCategory.allCases.count
+
+  let program: StepProgram
+  let code: FullSimulationCode
+  let fabric: FullSimulationFabric
+  let lookahead: SimDuration
+  let firstRank: Int
+  let microbatches: Int
+  let ranksPerStage: Int
+  private let slotCount: Int
+  private let wordsPerRank: Int
+
+  var states: [RankState]
+  /// Time by category, rank after rank.
+  var spent: [Int64]
+  private var slots: [RankClock.Slot]
+  private var backlogs: [Backlog]
+  /// Which microbatches have arrived in which lane, a bit each.
+  private var arrived: [UInt64]
+  /// Collectives of the compute and the data stream, rank after rank.
+  var actives: [FullSimulationFabric.Active]
+  var inboxes: [FullSimulationFabric.Inbox]
+  var counts: [UInt32]
+  var sent: Int64 = 0
+  var received: Int64 = 0
+  /// What should not have happened, the first of it.
+  var fault: String?
+
+  init(
+    _ program: StepProgram, code: FullSimulationCode, fabric: FullSimulationFabric,
+    lookahead: SimDuration, ranks: Range<Int>
+  ) {
+    self.program = program
+    self.code = code
+    self.fabric = fabric
+    self.lookahead = lookahead
+    firstRank = ranks.lowerBound
+    microbatches = program.job.microbatchCount
+    ranksPerStage = program.job.parallelism.gpuCount / program.stages.count
+    slotCount = program.slotCount
+    wordsPerRank = (code.receivedLanes * microbatches + 63) / 64
+    let stageSize = ranksPerStage
+    states = ranks.map { rank in
+      let stage = code.stages[rank / stageSize]
+      return RankState(
+        counter: Int32(stage.instructions.lowerBound),
+        nextOperation: Int32(stage.operations.lowerBound),
+        reached: Int32(stage.operations.lowerBound))
+    }
+    spent = Array(repeating: 0, count: ranks.count * Self.categories)
+    slots = Array(repeating: RankClock.Slot(), count: ranks.count * program.slotCount)
+    backlogs = Array(repeating: Backlog(), count: ranks.count)
+    arrived = Array(repeating: 0, count: ranks.count * wordsPerRank)
+    actives = Array(repeating: FullSimulationFabric.Active(), count: ranks.count * 2)
+    inboxes = ranks.flatMap { fabric.inboxes(of: $0) }
+    counts = Array(repeating: 0, count: ranks.count * fabric.countersPerRank)
+  }
+
+  mutating func start(_ context: inout EventContext) {
+    for rank in context.localProcesses {
+      context.schedule(Self.startKind, to: rank, at: .zero)
+    }
+  }
+
+  mutating func handle(_ event: Event, _ context: inout EventContext) {
+    let local = Int(event.destination) - firstRank
+    switch event.kind & 3 {
+    case Self.messageKind: receive(event, local, &context)
+    case Self.activationsKind:
+      received += 1
+      let bit = Int(event.payload)
+      arrived[local * wordsPerRank + bit >> 6] |= 1 << UInt64(bit & 63)
+      if states[local].waiting == .activations { run(local, &context) }
+    default:
+      advanceData(local, &context)
+      run(local, &context)
+    }
+  }
+
+  /// The pipeline stage of a local rank.
+  func stage(of local: Int) -> Int { (firstRank + local) / ranksPerStage }
+
+  // MARK: The program
+
+  /// Runs a rank's program until it must wait.
+  mutating func run(_ local: Int, _ context: inout EventContext) {
+    let now = context.now.picoseconds
+    let stage = code.stages[stage(of: local)]
+    states[local].waiting = .nothing
+    while true {
+      let counter = Int(states[local].counter)
+      guard counter < stage.instructions.upperBound else {
+        states[local].waiting = .end
+        return
+      }
+      switch code.instructions[counter] {
+      case .run(let block):
+        guard run(block: block, local, &context) else { return }
+      case .launch(_, let afterCompute, _):
+        let state = states[local]
+        reach(
+          operation: Int(code.related[counter]), local,
+          ready: max(state.host, afterCompute ? state.compute : 0))
+        states[local].counter += 1
+        advanceData(local, &context)
+        continue
+      case .holdData(let slot):
+        reach(
+          operation: Int(code.related[counter]), local, ready: slots[local * slotCount + slot].end)
+        states[local].counter += 1
+        advanceData(local, &context)
+        continue
+      case .wait(let slot, let category):
+        guard operationsDone(local) >= code.related[counter] else {
+          states[local].waiting = .slot
+          return
+        }
+        wait(local, slot: slot, as: category)
+      case .mark(let slot):
+        slots[local * slotCount + slot].end = states[local].compute
+        slots[local * slotCount + slot].active = 0
+        states[local].counter += 1
+        advanceData(local, &context)
+        continue
+      case .send(let lane, let microbatch, _, let duration, let isBlocking):
+        let begin = max(states[local].compute, states[local].pipeline)
+        let end = begin + duration.picoseconds
+        states[local].pipeline = end
+        send(lane: lane, microbatch: microbatch, at: end, from: local, &context)
+        if isBlocking { wait(local, until: end, as: .pipeline) }
+      case .receive(let lane, let microbatch):
+        let bit = code.position[lane] * microbatches + microbatch
+        guard arrived[local * wordsPerRank + bit >> 6] >> UInt64(bit & 63) & 1 == 1 else {
+          states[local].waiting = .activations
+          return
+        }
+        wait(local, until: now, as: .bubble)
+      case .synchronizeHost:
+        meetHost(local)
+        states[local].counter += 1
+        advanceData(local, &context)
+        continue
+      case .meet(let call, _, _):
+        let end = begin(call, .compute, at: states[local].compute, local, &context)
+        guard end >= 0 else {
+          states[local].waiting = .collective
+          return
+        }
+        concludeMeeting(local, call: call, end: end)
+        states[local].counter += 1
+        advanceData(local, &context)
+        continue
+      case .memory, .scratch:
+        if counter == stage.peakInstruction { states[local].peakTime = states[local].compute }
+      case .phase: break
+      }
+      states[local].counter += 1
+    }
+  }
+
+  /// The rank's collective on the compute stream is over: the program goes on.
+  mutating func resume(_ local: Int, call: Int, end: Int64, _ context: inout EventContext) {
+    if states[local].leaf >= 0 {
+      conclude(local, call: call, end: end)
+    } else {
+      concludeMeeting(local, call: call, end: end)
+      states[local].counter += 1
+      advanceData(local, &context)
+    }
+    run(local, &context)
+  }
+
+  /// Runs what is left of a block; false when it must wait.
+  private mutating func run(block: Int, _ local: Int, _ context: inout EventContext) -> Bool {
+    let range = code.blocks[block]
+    if states[local].leaf < 0 {
+      states[local].leaf = range.first
+      states[local].blockStart = states[local].compute
+      states[local].blockExtra = 0
+    }
+    while states[local].leaf < range.end {
+      switch code.leaves[Int(states[local].leaf)] {
+      case .work(let work):
+        states[local].compute = max(
+          states[local].compute + work.busy, states[local].host + work.lag)
+        states[local].host += work.issue
+        states[local].leaf += 1
+      case .exchange(let call, let host):
+        states[local].host += host.picoseconds
+        states[local].forkEnd = 0
+        guard exchange(call, local, &context) else { return false }
+      case .fork(let call, let host, let work):
+        states[local].host += host.picoseconds
+        states[local].forkEnd = max(
+          states[local].compute + work.busy, states[local].host + work.lag)
+        // The collective was issued first.
+        let start = max(states[local].compute, states[local].host)
+        states[local].host += work.issue
+        guard exchange(call, local, at: start, &context) else { return false }
+      }
+    }
+    let categories = Self.categories
+    for category in 0..<categories {
+      spent[local * categories + category] += code.busy[block * categories + category]
+    }
+    let state = states[local]
+    spent[local * categories + TimeCategory.other.rawValue] +=
+      state.compute - state.blockStart - range.busy - state.blockExtra
+    states[local].leaf = -1
+    return true
+  }
+
+  private mutating func exchange(
+    _ call: Int, _ local: Int, at start: Int64? = nil, _ context: inout EventContext
+  ) -> Bool {
+    let start = start ?? max(states[local].compute, states[local].host)
+    let end = begin(call, .compute, at: start, local, &context)
+    guard end >= 0 else {
+      states[local].waiting = .collective
+      return false
+    }
+    conclude(local, call: call, end: end)
+    return true
+  }
+
+  /// Ends the leaf whose collective is over; what it took beyond the closed form counts for its
+  /// category, the rest is the block's.
+  private mutating func conclude(_ local: Int, call: Int, end: Int64) {
+    let begun = actives[2 * local].start
+    let duration = fabric.calls[call].duration
+    let idle = max(states[local].forkEnd, begun + duration)
+    let actual = max(states[local].forkEnd, end)
+    states[local].blockExtra += actual - idle
+    spent[local * Self.categories + fabric.calls[call].category] += actual - idle
+    states[local].compute = actual
+    states[local].leaf += 1
+  }
+
+  /// Ends a meeting: what it took beyond the closed form was waiting for the others.
+  private mutating func concludeMeeting(_ local: Int, call: Int, end: Int64) {
+    wait(local, until: end - fabric.calls[call].duration, as: .bubble)
+    let category = TimeCategory(rawValue: fabric.calls[call].category) ?? .other
+    wait(local, until: end, as: category)
+    meetHost(local)
+  }
+
+  private mutating func meetHost(_ local: Int) {
+    let late = max(0, states[local].compute - states[local].host)
+    states[local].host += late
+    states[local].hostShift += late
+  }
+
+  /// Moves the compute stream on to `time`, counting the wait.
+  private mutating func wait(_ local: Int, until time: Int64, as category: TimeCategory) {
+    guard time > states[local].compute else { return }
+    spent[local * Self.categories + category.rawValue] += time - states[local].compute
+    states[local].compute = time
+  }
+
+  /// The compute stream waits for a slot, as ``RankClock/wait(slot:as:interference:)``.
+  private mutating func wait(_ local: Int, slot: Int, as category: TimeCategory) {
+    let held = slots[local * slotCount + slot]
+    slots[local * slotCount + slot].active = 0
+    let extra = RankClock.slowdown(
+      of: held, at: states[local].compute, interference: program.interference)
+    spent[local * Self.categories + TimeCategory.compute.rawValue] += extra
+    states[local].compute += extra
+    wait(local, until: held.end, as: category)
+  }
+
+  private mutating func send(
+    lane: Int, microbatch: Int, at time: Int64, from local: Int, _ context: inout EventContext
+  ) {
+    let receiver = code.receiver[lane]
+    guard receiver >= 0 else { return }
+    sent += 1
+    let target = receiver * ranksPerStage + (firstRank + local) % ranksPerStage
+    context.schedule(
+      Self.activationsKind, payload: UInt64(code.position[lane] * microbatches + microbatch),
+      to: LogicalProcess(target), at: SimTime(picoseconds: time))
+  }
+
+  // MARK: The data stream
+
+  /// Data operations that are over.
+  private func operationsDone(_ local: Int) -> Int32 {
+    states[local].nextOperation - (actives[2 * local + 1].isBusy ? 1 : 0)
+  }
+
+  /// The program comes to a data operation: it may begin at `ready`, or is over already.
+  private mutating func reach(operation: Int, _ local: Int, ready: Int64) {
+    let isDone = operation < Int(operationsDone(local))
+    states[local].reached = Int32(operation + 1)
+    let description = code.operations[operation]
+    if operation >= Int(states[local].nextOperation) {
+      backlogs[local].append(Backlog.Entry(time: ready, active: 0))
+    } else if isDone, description.call >= 0 {
+      let entry = backlogs[local].removeFirst()
+      settle(local, slot: Int(description.slot), entry)
+    }
+  }
+
+  private mutating func settle(_ local: Int, slot: Int, _ entry: Backlog.Entry) {
+    slots[local * slotCount + slot].end = entry.time
+    slots[local * slotCount + slot].active += entry.active
+  }
+
+  /// Begins what the data stream can begin.
+  private mutating func advanceData(_ local: Int, _ context: inout EventContext) {
+    let end = code.stages[stage(of: local)].operations.upperBound
+    while Int(states[local].nextOperation) < end, !actives[2 * local + 1].isBusy {
+      let index = Int(states[local].nextOperation)
+      let operation = code.operations[index]
+      guard states[local].counter >= operation.required else { return }
+      let ready: Int64
+      if index < Int(states[local].reached) {
+        ready = backlogs[local].removeFirst().time
+      } else if operation.call >= 0 {
+        ready = states[local].hostShift + operation.issued
+      } else {
+        ready = slots[local * slotCount + Int(operation.slot)].end
+      }
+      states[local].nextOperation += 1
+      states[local].data = max(states[local].data, ready)
+      guard operation.call >= 0 else { continue }
+      let finished = begin(
+        Int(operation.call), .data, at: states[local].data, local, &context)
+      guard finished >= 0 else { return }
+      concludeData(local, end: finished)
+    }
+  }
+
+  /// Ends the data stream's collective.
+  private mutating func concludeData(_ local: Int, end: Int64) {
+    let index = Int(states[local].nextOperation) - 1
+    states[local].data = end
+    let entry = Backlog.Entry(time: end, active: end - actives[2 * local + 1].start)
+    if index < Int(states[local].reached) {
+      settle(local, slot: Int(code.operations[index].slot), entry)
+    } else {
+      backlogs[local].append(entry)
+    }
+  }
+
+  /// The rank's collective on the data stream is over: the stream goes on, and the program when it
+  /// waited for that.
+  mutating func resumeData(_ local: Int, end: Int64, _ context: inout EventContext) {
+    concludeData(local, end: end)
+    advanceData(local, &context)
+    if states[local].waiting == .slot { run(local, &context) }
+  }
+
+  /// Whether nothing of a rank's data stream is left.
+  func isDataDone(_ local: Int) -> Bool {
+    Int(operationsDone(local)) == code.stages[stage(of: local)].operations.upperBound
+  }
+}

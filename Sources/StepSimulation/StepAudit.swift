@@ -1,0 +1,108 @@
+import Hardware
+import Layout
+import Quantities
+import StepProgram
+
+/// What one rank of a stage came to, before the step as a whole is known.
+struct RankOutcome {
+  var rank: Int
+  /// When its compute stream ended, picoseconds.
+  var compute: Int64
+  /// Time by category; adds up to ``compute``.
+  var spent: [Int64]
+  var ledger: MemoryLedger
+  /// Work of one rank on the matrix units.
+  var flops: Double
+}
+
+extension StepResult {
+  /// The result of a step from one rank of each stage, audited.
+  /// - Throws: ``StepSimulationError/impossible(_:)`` when a physical floor is broken.
+  init(
+    _ program: StepProgram, _ outcomes: [RankOutcome], _ statistics: SimulationStatistics
+  ) throws(StepSimulationError) {
+    let end = outcomes.map(\.compute).max() ?? 0
+    var ranks: [RankResult] = []
+    var flops = 0.0
+    for (stage, outcome) in zip(program.stages, outcomes) {
+      let ledger = outcome.ledger
+      flops += outcome.flops * Double(stage.rankCount)
+      var spent = outcome.spent.map { SimDuration(picoseconds: $0) }
+      spent[TimeCategory.bubble.rawValue] += SimDuration(picoseconds: end - outcome.compute)
+      ranks.append(
+        RankResult(
+          rank: outcome.rank, count: stage.rankCount, stage: stage.stage,
+          duration: SimDuration(picoseconds: end), spent: spent,
+          resident: stage.resident.map { Bytes($0) }, atPeak: ledger.peakHeld.map { Bytes($0) },
+          peak: Bytes(ledger.peak), reserved: Bytes(ledger.peak), device: Bytes(ledger.peak),
+          peakPhase: ledger.peakPhase, peakTime: SimTime(picoseconds: ledger.peakTime)))
+    }
+    let idle = ranks.map { $0.spent[TimeCategory.bubble.rawValue] }
+    let critical = idle.indices.min { idle[$0] < idle[$1] } ?? 0
+    self.init(
+      duration: SimDuration(picoseconds: end), ranks: ranks, criticalRank: critical,
+      hardwareFlops: Flops(flops), statistics: statistics)
+    try StepAudit.check(self, of: program, outcomes)
+  }
+}
+
+/// Floors no step can fall below, and sums that must come out: a result that breaks one is an error
+/// of the simulator.
+enum StepAudit {
+  static func check(
+    _ result: StepResult, of program: StepProgram, _ outcomes: [RankOutcome]
+  ) throws(StepSimulationError) {
+    try checkFlops(result, of: program)
+    for (stage, outcome) in zip(program.stages, outcomes) {
+      try checkMemory(outcome.ledger, of: stage)
+    }
+    for rank in result.ranks {
+      let sum = rank.spent.reduce(SimDuration.zero, +)
+      guard sum == rank.duration else {
+        throw .impossible(
+          "rank \(rank.rank): the parts of its time add up to \(sum.seconds) s of "
+            + "\(rank.duration.seconds) s")
+      }
+      if let negative = rank.spent.firstIndex(where: { $0 < .zero }),
+        let category = TimeCategory(rawValue: negative)
+      {
+        throw .impossible(
+          "rank \(rank.rank): negative time for \(category): \(rank.spent[negative].seconds) s")
+      }
+    }
+  }
+
+  /// The step takes at least as long as its FLOPs at the peak of the multiply format.
+  ///
+  /// The model's FLOPs count attention in full, which causal kernels half avoid; the kernels' own
+  /// count includes recomputation. The smaller of the two is a floor.
+  private static func checkFlops(
+    _ result: StepResult, of program: StepProgram
+  ) throws(StepSimulationError) {
+    let job = program.job
+    let peak = job.cluster.gpu.peak(of: job.training.precision.matmulFormat).flopsPerSecond
+    let flops = min(program.modelFlops.count, result.hardwareFlops.count)
+    let floor = flops / (Double(job.parallelism.gpuCount) * peak)
+    guard result.duration.seconds >= floor else {
+      throw .impossible(
+        "a step of \(result.duration.seconds) s is below the \(floor) s its FLOPs take at peak")
+    }
+  }
+
+  /// No category is ever left with fewer bytes than none, and all are back at rest in the end.
+  private static func checkMemory(
+    _ ledger: MemoryLedger, of stage: StageProgram
+  ) throws(StepSimulationError) {
+    for category in MemoryCategory.allCases {
+      let left = ledger.held[category.rawValue]
+      guard left == stage.resident[category.rawValue] else {
+        throw .impossible(
+          "stage \(stage.stage): \(left) bytes of \(category) in the end, "
+            + "\(stage.resident[category.rawValue]) at rest")
+      }
+    }
+    guard ledger.lowest >= 0 else {
+      throw .impossible("stage \(stage.stage): a memory category falls to \(ledger.lowest) bytes")
+    }
+  }
+}

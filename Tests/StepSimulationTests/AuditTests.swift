@@ -1,0 +1,110 @@
+import Layout
+import MessagePassing
+import Quantities
+import StepProgram
+import Testing
+
+@testable import StepSimulation
+
+@Suite("Steps that cannot be")
+struct AuditTests {
+  private func failure(_ body: () throws -> StepResult) -> StepSimulationError? {
+    do {
+      _ = try body()
+      return nil
+    } catch {
+      return error as? StepSimulationError
+    }
+  }
+
+  /// A pipeline of two whose first rank forgets to send microbatch 2.
+  private func forgetful() throws -> StepProgram {
+    var program = try SyntheticPrograms.pipeline(
+      .oneForwardOneBackward, ranks: 2, microbatches: 4, forward: 1_000, backward: 2_000, send: 10)
+    program.stages[0].instructions.removeAll {
+      if case .send(_, 2, _, _, _) = $0 { return true }
+      return false
+    }
+    return program
+  }
+
+  @Test("ranks that wait for ever are named, with what they wait for", arguments: [1, 2])
+  func deadlockIsNamed(processes: Int) throws {
+    let program = try forgetful()
+    let error = failure { try SmallJobs.full(program, processes: processes) }
+    guard case .deadlock(let ranks) = error else {
+      Issue.record("not a deadlock: \(String(describing: error))")
+      return
+    }
+    // Rank 1 waits for microbatch 2, so rank 0 waits for its gradient.
+    #expect(ranks.count == 2)
+    #expect(ranks.last?.hasPrefix("rank 1 (pipeline stage 1) waits at instruction ") == true)
+    #expect(ranks.last?.hasSuffix("for microbatch 2 from rank 0") == true)
+    #expect(ranks.first?.hasSuffix("for microbatch 2 from rank 1") == true)
+  }
+
+  @Test("a member that never comes to a collective leaves the others waiting")
+  func absentMemberIsMissed() throws {
+    var program = try StepCompiler.compile(
+      SmallJobs.job(Parallelism(tensor: 2, pipeline: 2), framework: .megatronLM))
+    program.stages[1].instructions.removeAll {
+      if case .meet = $0 { return true }
+      return false
+    }
+    let error = failure { try SmallJobs.full(program) }
+    guard case .deadlock(let ranks) = error else {
+      Issue.record("not a deadlock: \(String(describing: error))")
+      return
+    }
+    #expect(ranks.count == 2)
+    #expect(
+      ranks.first?.hasSuffix("all_reduce 0 on the model axis: 0, 1, 2, 3") == true, "\(ranks)")
+  }
+
+  @Test("memory that is not given back is an error of the simulator")
+  func lostBytes() throws {
+    var program = try SyntheticPrograms.pipeline(
+      .gpipe, ranks: 2, microbatches: 2, forward: 1_000, backward: 2_000, send: 10, kept: 64)
+    let index = try #require(
+      program.stages[1].instructions.lastIndex {
+        if case .memory = $0 { return true }
+        return false
+      })
+    program.stages[1].instructions.remove(at: index)
+    guard case .impossible(let text) = failure({ try FoldedSimulation.run(program) }) else {
+      Issue.record("lost bytes went unnoticed")
+      return
+    }
+    #expect(text == "stage 1: 64 bytes of activations in the end, 0 at rest")
+    #expect(failure { try SmallJobs.full(program) } == .impossible(text))
+  }
+
+  @Test("a step faster than its FLOPs at peak is an error of the simulator")
+  func belowFloor() throws {
+    var program = try SyntheticPrograms.pipeline(
+      .gpipe, ranks: 2, microbatches: 2, forward: 1_000, backward: 2_000, send: 10)
+    // A100: 312 TFLOP/s in bf16. 9 ns + 20 ps on 2 GPUs are worth about 5.6 MFLOP.
+    program.modelFlops = Flops(6e6)
+    for block in program.blocks.indices { program.blocks[block].flops = 6e6 }
+    guard case .impossible = failure({ try FoldedSimulation.run(program) }) else {
+      Issue.record("a step below the floor went unnoticed")
+      return
+    }
+    program.modelFlops = Flops(5e6)
+    #expect(failure { try FoldedSimulation.run(program) } == nil)
+  }
+
+  @Test("messages of one all-reduce are counted, and those between processes")
+  func messageCounts() throws {
+    // Gradients of all parameters in one ring all-reduce in a node of 8: 2·7 steps of 8 ranks; and
+    // one event to start each rank.
+    let program = try StepCompiler.compile(
+      SmallJobs.job(Parallelism(data: 8, overlaps: false)))
+    let alone = try SmallJobs.full(program).statistics
+    #expect(alone.messages == 112)
+    #expect(alone.events == 120)
+    #expect(alone.mpiMessages == 0)
+    // Two processes of four ranks: two of the ring's eight links cross, 14 messages each.
+    #expect(try SmallJobs.full(program, processes: 2).statistics.mpiMessages == 28)
+  }
+}

@@ -1,0 +1,63 @@
+import Testing
+import Hardware
+import Layout
+import MessagePassing
+import Quantities
+import StepProgram
+import Transformer
+
+@testable import StepSimulation
+
+/// Small jobs built by hand.
+enum SmallJobs {
+  /// A dense model of a few layers.
+  static func model(
+    layers: Int = 8, hidden: Int = 1024, tied: Bool = false, experts: Int = 0
+  ) -> Architecture {
+    Architecture(
+      name: "small", layerCount: layers, hiddenSize: hidden,
+      attention: SelfAttention(
+        heads: hidden / 64, keyValueHeads: hidden / 64, headDimension: 64),
+      feedForward: FeedForward(intermediateSize: 4 * hidden, activation: .gelu),
+      experts: experts == 0
+        ? nil
+        : MixtureOfExperts(
+          expertCount: experts, expertsPerToken: 2, intermediateSize: 2 * hidden,
+          expertLayers: Array(repeating: true, count: layers)),
+      vocabularySize: 32_000, tiesEmbeddings: tied, positions: .rotary, maximumPositions: 2048,
+      norm: Norm(.rmsNorm, hasBias: false))
+  }
+
+  static func cluster(gpus: Int, perNode: Int = 8) throws -> Cluster {
+    let gpu = try #require(GPU.named("a100-sxm-80gb"))
+    return Cluster(
+      gpu: gpu, gpuCount: gpus, gpusPerNode: perNode, intraNode: gpu.scaleUp,
+      interNode: gpu.scaleOut)
+  }
+
+  static func job(
+    _ parallelism: Parallelism, model: Architecture = model(), microbatches: Int = 4,
+    perNode: Int = 8, recompute: Recompute = .none, framework: Framework = .generic
+  ) throws -> TrainingJob {
+    TrainingJob(
+      architecture: model, cluster: try cluster(gpus: parallelism.gpuCount, perNode: perNode),
+      parallelism: parallelism,
+      training: TrainingSettings(
+        sequenceLength: 2048, globalBatch: microbatches * parallelism.data, microBatch: 1,
+        recompute: recompute, framework: framework))
+  }
+
+  /// The job on every rank, alone or over several processes played by threads.
+  static func full(_ program: StepProgram, processes: Int = 1) throws -> StepResult {
+    try #require(try fullEverywhere(program, processes: processes).first)
+  }
+
+  static func fullEverywhere(_ program: StepProgram, processes: Int) throws -> [StepResult] {
+    if processes == 1 {
+      return [try FullSimulation.run(program, communicator: SoloCommunicator())]
+    }
+    return try ThreadCommunicator.run(processes: processes) {
+      try FullSimulation.run(program, communicator: $0)
+    }
+  }
+}
