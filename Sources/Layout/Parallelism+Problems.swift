@@ -124,17 +124,10 @@ extension Parallelism {
     }
     let perRank = schedule == .dualPipe && pipeline > 1 ? 2 : virtualStages
     let stages = pipeline * perRank
-<<<<<<< HEAD
-    if stages > layers {
-      // Empty stages are possible where a rank's other chunks have layers (Megatron-Core's pipeline
-      // layout strings leave some empty); a pipeline longer than the model is not.
-      let diagnose = pipeline <= layers ? warning : error
-=======
     // The embedding and the head may each count as a layer, as in `StageAssignment`.
     if stages > layers + 2 {
->>>>>>> scenario
       problems.append(
-        diagnose(
+        error(
           perRank > 1 && pipeline <= layers ? "virtual_stages" : "pipeline",
           perRank > 1 && pipeline <= layers ? virtualStages : pipeline,
           .tooMany(parts: stages, count: layers, what: "layers"),
