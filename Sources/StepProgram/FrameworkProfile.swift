@@ -93,6 +93,9 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// The same on Hopper and later, whose cuBLAS asks for more (99 MiB, from the same tests).
   public var libraryWorkspaceHopper = Bytes.mebibytes(99)
 
+  /// Bytes the allocator's cache loses to fragmentation, as a share of activations.
+  public var fragmentation = 0.03
+
   /// A profile with the defaults above: a modern fused stack.
   public init() {}
 }
@@ -174,6 +177,8 @@ extension Framework {
       profile.fusesNormOnlyWithoutRecompute = true
       profile.splitsLoss = false
       profile.gradientFormat = .bf16
+      // Fitted on the out-of-memory labels of its layout sweep; eager kernels free in odd orders.
+      profile.fragmentation = 0.22
       profile.fusion.gate = false
       profile.fusion.biasDropoutAdd = false
     case .deepspeed:
