@@ -31,14 +31,20 @@ struct FullSimulationFabric {
     var firstCounter: Int
   }
 
-  /// What a member sends on one lane.
+  /// What a member sends on one lane: its next message, asked for once.
   struct Lane {
     /// When its last message has left, picoseconds.
     var free: Int64 = 0
-    /// What its next message waits for.
+    /// What the next message waits for.
     var awaitedSlots: UInt64 = 0
+    /// How long it keeps the sender's port busy, and how long it travels then; picoseconds.
+    var occupancy: Int64 = 0
+    var latency: Int64 = 0
     var awaitedArrivals: UInt32 = 0
-    /// The next step; the step count when nothing is left.
+    /// Rank it goes to, and the slot it counts in there.
+    var target: UInt32 = 0
+    var slot: UInt32 = 0
+    /// Its step; negative when nothing is left.
     var step: Int32 = 0
   }
 
