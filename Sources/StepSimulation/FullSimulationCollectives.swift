@@ -36,7 +36,8 @@ extension FullSimulationModel {
     actives[index].sent = 0
     actives[index].lanesLeft = Int32(laneCount)
     for lane in 0..<laneCount {
-      actives[index].lanes[lane] = FullSimulationFabric.Lane()
+      let position = index * fabric.laneWidth + lane
+      lanes[position] = FullSimulationFabric.Lane()
       findMessage(index, lane: lane, call: call, inboxes[box])
     }
     return pump(index, local, box, &context)
@@ -95,18 +96,19 @@ extension FullSimulationModel {
       let kind =
         Self.messageKind | UInt32(communicator) << 2 | (inbox.ended & 255) << 14
       for lane in 0..<fabric.calls[call].laneCount {
-        while actives[index].lanes[lane].step >= 0,
-          hasArrived(actives[index].lanes[lane], counter)
+        let position = index * fabric.laneWidth + lane
+        while lanes[position].step >= 0,
+          hasArrived(lanes[position], counter)
         {
-          let next = actives[index].lanes[lane]
+          let next = lanes[position]
           let left = max(earliest, next.free) + next.occupancy
           let arrival = max(left + next.latency, context.now.picoseconds + 1)
           context.schedule(
             kind | next.slot << 8, payload: UInt64(latest), to: next.target,
             at: SimTime(picoseconds: arrival))
           actives[index].sent += 1
-          actives[index].lanes[lane].free = left
-          actives[index].lanes[lane].step += 1
+          lanes[position].free = left
+          lanes[position].step += 1
           findMessage(index, lane: lane, call: call, inbox)
         }
       }
@@ -122,7 +124,8 @@ extension FullSimulationModel {
   ) -> Int64 {
     let call = fabric.calls[Int(actives[index].call)]
     var end = max(now, latest + call.duration)
-    for lane in 0..<call.laneCount { end = max(end, actives[index].lanes[lane].free) }
+    let position = index * fabric.laneWidth
+    for lane in 0..<call.laneCount { end = max(end, lanes[position + lane].free) }
     for slot in 0..<fabric.communicators[call.communicator].slotCount { counts[counter + slot] = 0 }
     sent += Int64(actives[index].sent)
     if inboxes[box].ended & 1 == 1 {
@@ -155,12 +158,13 @@ extension FullSimulationModel {
   ) {
     let stepCount = fabric.calls[call].plan.stepCount(lane: lane)
     let member = Int(inbox.member)
-    var step = Int(actives[index].lanes[lane].step)
+    let position = index * fabric.laneWidth + lane
+    var step = Int(lanes[position].step)
     while step < stepCount {
       if let message = fabric.calls[call].plan.message(from: member, lane: lane, step: step) {
         let groups = fabric.calls[call].communicator
-        actives[index].lanes[lane] = FullSimulationFabric.Lane(
-          free: actives[index].lanes[lane].free, awaitedSlots: message.awaitedSlots,
+        lanes[position] = FullSimulationFabric.Lane(
+          free: lanes[position].free, awaitedSlots: message.awaitedSlots,
           occupancy: message.occupancy.picoseconds, latency: message.latency.picoseconds,
           awaitedArrivals: UInt32(message.awaitedArrivals),
           target: UInt32(
@@ -172,7 +176,7 @@ extension FullSimulationModel {
       if fabric.calls[call].hasEmptyLanes { break }
       step += 1
     }
-    actives[index].lanes[lane].step = -1
+    lanes[position].step = -1
     actives[index].lanesLeft -= 1
   }
 

@@ -57,7 +57,6 @@ struct FullSimulationFabric {
     /// When the member came, and when it is ready to send.
     var start: Int64 = 0
     var ready: Int64 = 0
-    var lanes = InlineArray<8, Lane>(repeating: Lane())
 
     var isBusy: Bool { call >= 0 }
   }
@@ -79,6 +78,8 @@ struct FullSimulationFabric {
   private(set) var communicators: [Communicator] = []
   /// Counters of one rank.
   private(set) var countersPerRank = 0
+  /// Most lanes of any collective.
+  private(set) var laneWidth = 1
 
   /// - Throws: ``StepSimulationError/impossible(_:)`` for a collective whose members do not all wait
   ///   for one another.
@@ -107,6 +108,7 @@ struct FullSimulationFabric {
       }
       communicators[communicator].slotCount = max(
         communicators[communicator].slotCount, plan.slotCount)
+      laneWidth = max(laneWidth, plan.laneCount)
       let extra = max(0, call.duration.picoseconds - plan.duration.picoseconds)
       calls.append(
         Call(

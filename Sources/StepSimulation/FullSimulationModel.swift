@@ -86,6 +86,8 @@ struct FullSimulationModel: EventModel {
   private var arrived: [UInt64]
   /// Collectives of the compute and the data stream, rank after rank.
   var actives: [FullSimulationFabric.Active]
+  /// What each of them sends, lane after lane.
+  var lanes: [FullSimulationFabric.Lane]
   var inboxes: [FullSimulationFabric.Inbox]
   var counts: [UInt32]
   var sent: Int64 = 0
@@ -119,6 +121,8 @@ struct FullSimulationModel: EventModel {
     backlogs = Array(repeating: Backlog(), count: ranks.count)
     arrived = Array(repeating: 0, count: ranks.count * wordsPerRank)
     actives = Array(repeating: FullSimulationFabric.Active(), count: ranks.count * 2)
+    lanes = Array(
+      repeating: FullSimulationFabric.Lane(), count: ranks.count * 2 * fabric.laneWidth)
     inboxes = ranks.flatMap { fabric.inboxes(of: $0) }
     counts = Array(repeating: 0, count: ranks.count * fabric.countersPerRank)
   }
