@@ -1,3 +1,5 @@
+import Hardware
+import Kernels
 import Layout
 public import Quantities
 
@@ -12,11 +14,14 @@ extension StepProgram {
     return Bytes(held.reduce(0, +) + fragments)
   }
 
-  /// Device memory outside the allocator: CUDA context and kernels, 1,573 MiB on an A100 before the
-  /// model is built (bigscience training notes); NCCL's channel buffers, 392 MiB in groups of four
-  /// and more (ai-dynamo/aiconfigurator `h100_sxm.yaml`, `nccl_mem`), none on a single GPU.
+  /// Device memory outside the allocator: CUDA context and kernels, and NCCL's buffers.
+  ///
+  /// Context: 1,573 MiB on an A100 before the model is built (bigscience training notes, CUDA 11);
+  /// 550 MiB on Hopper and later, an assumption: their CUDA 12 loads kernels when first used. NCCL:
+  /// 392 MiB (ai-dynamo/aiconfigurator `h100_sxm.yaml`, `nccl_mem`), none on a single GPU.
   public var runtime: Bytes {
-    job.parallelism.gpuCount > 1
-      ? Bytes.mebibytes(1_573 + 392) : Bytes.mebibytes(1_573)
+    let loadsLazily = job.cluster.gpu.peaks[.fp8] != nil
+    return Bytes.mebibytes(loadsLazily ? 550 : 1_573)
+      + Bytes.mebibytes(job.parallelism.gpuCount > 1 ? 392 : 0)
   }
 }

@@ -139,6 +139,8 @@ extension Framework {
       profile.sendsBlock = false
       profile.pipelineSynchronizesHost = false
     case .llmFoundry:
+      profile.fusion.crossEntropyFused = true
+      profile.fusion.attentionCopies = true
       profile.isFSDP = true
       profile.gradientFormat = .fp32
       profile.reduceFormat = .bf16

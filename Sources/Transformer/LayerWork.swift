@@ -73,6 +73,9 @@ public struct Fusion: Hashable, Sendable {
   public var rotary = true
   /// Cross-entropy keeps one copy of the logits; else fp32 logits, log-softmax and gradient.
   public var crossEntropy = true
+  /// Cross-entropy is one kernel a direction over the logits as they are, its gradient written over
+  /// them (flash-attn's fused cross-entropy with in-place backward).
+  public var crossEntropyFused = false
   /// Cross-entropy works in place on the fp32 copy of the logits (Megatron-LM's vocabulary-parallel
   /// cross-entropy).
   public var crossEntropyInPlace = false
