@@ -81,6 +81,9 @@ public struct Fusion: Hashable, Sendable {
   public var crossEntropyInPlace = false
   /// Weight gradients accumulate in the multiply's epilogue straight into the gradient buffer.
   public var gradientAccumulation = false
+  /// The pass that adds a fresh gradient casts it to a tensor of its own first, and clears it
+  /// afterwards (DeepSpeed's `BF16_Optimizer.update_hp_grads`).
+  public var accumulatesEagerly = false
   /// Linear layers quantise their inputs for fp8 multiplies in passes of their own.
   public var quantizePasses = true
   /// The output of a norm is not kept but computed again (Megatron `--recompute-modules`).
