@@ -49,8 +49,9 @@ public struct CollectiveModel: Sendable {
       if other.duration < best.duration { best = other }
     }
     if operation == .allReduce, placement.nodes > 1 { consider(.doubleBinaryTree) }
-    // NCCL uses NVLS in groups of more than four (measured: 8 H100 do, 4 do not).
-    if operation == .allReduce, placement.ranksPerNode > 4 { consider(.inNetwork) }
+    // NCCL uses NVLS in groups of more than four (measured: 8 H100 do, 4 do not). On several nodes
+    // measured rates are the NICs' (32 B200: 382 of 400 GB/s), so it is not chosen there.
+    if operation == .allReduce, placement.ranks > 4, placement.nodes == 1 { consider(.inNetwork) }
     // NCCL's PAT, logarithmic as halving-doubling, serves groups of one rank a node.
     if operation != .allReduce, placement.ranksPerNode == 1 { consider(.halvingDoubling) }
     return best
@@ -145,8 +146,8 @@ public struct CollectiveModel: Sendable {
     case .doubleBinaryTree:
       // A node passes on 2 × the buffer (up 1, down 2 in one tree, up 1 in the other, half each);
       // of two nodes, only once.
-      intra.secondsPerByte *= 4
-      inter.secondsPerByte *= placement.nodes == 2 ? 2 : 4
+      intra.secondsPerByte *= 4 / NetworkConstants.treeFraction
+      inter.secondsPerByte *= (placement.nodes == 2 ? 2 : 4) / NetworkConstants.treeFraction
     case .inNetwork:
       if let lines = constants.inNetwork {
         let ranks = Double(placement.ranksPerNode)

@@ -68,7 +68,8 @@ struct SwitchLines: Hashable, Sendable {
 /// 512 MiB (ai-dynamo/aiconfigurator 095f58a, NCCL 2.27.3 and 2.29.2), with the steps of LL128 and
 /// Simple taken from NCCL's tuner (`src/graph/tuning.cc` at 5067397: 1.9 and 3.4 µs on NVLink) and
 /// asymptotic rates not above the bus bandwidths NVIDIA states (GTC24 S62129, GTC25 S72583: 235,
-/// 370, 700 GB/s for A100, H100, B200).
+/// 370, 700 GB/s for A100, H100, B200). The ring lines of the PCIe kinds come from the same fit with
+/// the steps left free, only bounded below; a line below the others on stray sizes only is left out.
 struct FabricConstants: Hashable, Sendable {
   var ring: ProtocolLines
   var direct: ProtocolLines
@@ -80,8 +81,8 @@ struct FabricConstants: Hashable, Sendable {
 
   /// NVLink 3 and NVSwitch: A100-SXM, 300 GB/s per direction.
   ///
-  /// Point to point: 92.6 GB/s a pair of 4 × 25 GB/s links on Perlmutter, whose 4 GPUs are joined
-  /// directly (DebarghaG/estimate-train-time, send_recv rows, 11.01 MB in 119.6 µs).
+  /// Point to point: the fraction of NVLink 4 and 5 (0.83), no NVSwitch measurement at hand; a pair
+  /// joined by 4 direct links reaches 0.93 (Perlmutter, DebarghaG/estimate-train-time, send_recv).
   static let ampere = FabricConstants(
     ring: ProtocolLines(
       lowLatency: ProtocolLine(8.96, 0.90, 0.347, 0.249),
@@ -199,6 +200,11 @@ struct NetworkConstants: Hashable, Sendable {
     case .simple: 0.95
     }
   }
+
+  /// Fraction of a ring's rate that a tree reaches.
+  ///
+  /// NCCL's tuner takes 0.92 for a tree all-reduce and 0.85 for the tree pattern (`tuning.cc`).
+  static let treeFraction = 0.92 * 0.85
 
   /// Ports of a leaf switch towards nodes: half of a 64-port switch.
   static let leafRadix = 32

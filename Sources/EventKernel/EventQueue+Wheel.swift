@@ -184,11 +184,6 @@ extension EventQueue {
     for index in unsafe slabs.indices { unsafe slabs[index].deallocate() }
   }
 
-  /// Bytes in all slabs.
-  var bytes: Int {
-    unsafe slabs.count * Self.slabPages * (Self.events + 1) * MemoryLayout<Event>.stride
-  }
-
   /// A page for ``events`` events.
   mutating func take() -> UnsafeMutablePointer<Event> {
     if let page = unsafe free {

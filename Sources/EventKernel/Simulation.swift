@@ -122,7 +122,8 @@ public import Quantities
       // Nanoseconds, since the reduction is of integers.
       var sums = [
         handled, unsafe context.pointee.scheduled, unsafe context.pointee.messages,
-        exchange.sent.reduce(0, +), Int64(exchange.batches), Int64(seconds * 1e9), Int64(bitPattern: history.digest),
+        exchange.sent.reduce(0, +), Int64(exchange.batches), Int64(seconds * 1e9),
+        Int64(bitPattern: history.digest),
       ]
       try communicator.reduce(&sums, with: .sum)
       let end = try communicator.maximum(of: unsafe context.pointee.clock.picoseconds)

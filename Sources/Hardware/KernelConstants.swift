@@ -38,6 +38,9 @@ public struct KernelConstants: Hashable, Sendable {
   public var cacheResidency: Double
   /// Constants of fused attention.
   public var attention: AttentionConstantsTable
+  /// Rate of fused attention inside training steps over its rate in benchmark loops, beyond the
+  /// sustained clock: real masks, unaligned strides, cold caches.
+  public var trainingAttention = 1.0
   /// Board power by activity, as a fraction of the way from idle power to the power limit.
   public var activity: ActivityPower
 

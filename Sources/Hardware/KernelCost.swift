@@ -99,7 +99,7 @@ public struct KernelCost: Sendable {
     let tileColumns = Double((matmul.n + tile.columns - 1) / tile.columns)
     let tiles = tileRows * tileColumns * Double(matmul.batch)
     let k = Double(matmul.k)
-    let mainLoop = tile.weightedArea * k * perMultiplyAdd
+    let mainLoop = tile.weightedArea * k * perMultiplyAdd * Self.alignmentCost(matmul)
 
     // Few tiles: split each along k so that all multiprocessors work.
     var splits = 1.0
@@ -120,6 +120,18 @@ public struct KernelCost: Sendable {
     let memorySquared = memory * memory
     return (computeSquared * computeSquared + memorySquared * memorySquared).squareRoot()
       .squareRoot()
+  }
+
+  /// Cost of rows that do not begin on 16 bytes: operands are then loaded value by value.
+  ///
+  /// Matrix units are used most efficiently when dimensions are multiples of 16 bytes, and since
+  /// cuBLAS 11 also, less efficiently, when they are not (NVIDIA, "Matrix Multiplication Background",
+  /// section on tensor core requirements). The factor is that of BLOOM's head size 225 against 224
+  /// (bigscience chronicles-prequel, hidden 14400 against 14336).
+  @inline(__always)
+  private static func alignmentCost(_ matmul: Matmul) -> Double {
+    let worst = (matmul.k | matmul.n) & 7
+    return worst == 0 ? 1 : worst & 1 == 1 ? 3 : 1.5
   }
 
   /// Waves that `blocks` thread blocks take, the last one weighted by ``KernelConstants/waveTail``.
@@ -177,7 +189,9 @@ public struct KernelCost: Sendable {
       case .backward: 2 * (3 * queryKey + 2 * value)
       }
     let perScore = products * (1 + constants.softmaxDimensions / (queryKey + value))
-    let rate = attentionRate[attention.format.index] * constants.efficiency / multiprocessors
+    let rate =
+      attentionRate[attention.format.index] * constants.efficiency
+      * self.constants.trainingAttention / multiprocessors
     let blockRows = 128.0
     let blocks = sequences * (Double(attention.queryLength) / blockRows).rounded(.up)
     let average = blockRows * (scoresPerQuery + constants.prologueKeys) * perScore / rate

@@ -40,7 +40,9 @@ extension Parallelism {
   private var degreeProblems: [LayoutProblem] {
     let degrees = [
       ("tensor", tensor), ("pipeline", pipeline), ("virtual_stages", virtualStages),
-      ("context", context), ("expert", expert), ("expert_tensor", expertTensor), ("data", data),
+      ("context", context), ("expert", expert), ("data", data),
+      // Left out, the tensor degree inside experts is the tensor degree: one complaint is enough.
+      ("expert_tensor", expertTensor == tensor ? 1 : expertTensor),
       ("shard_group", shardGroup ?? 1),
     ]
     var problems = degrees.filter { $0.1 < 1 }.map {
@@ -74,8 +76,10 @@ extension Parallelism {
     let widths = [
       architecture.feedForward.intermediateSize, architecture.experts?.sharedIntermediateSize ?? 0,
     ]
+    let local = request.sequenceLength / context
     let choices = divisors(of: heads).filter { degree in
       divides(keyValueHeads, degree) && widths.allSatisfy { $0.isMultiple(of: degree) }
+        && (!sequence || local.isMultiple(of: degree))
     }
     if !heads.isMultiple(of: tensor) {
       return [error("tensor", tensor, .doesNotDivide(tensor, heads, "attention heads"), choices)]
@@ -89,13 +93,10 @@ extension Parallelism {
     if let width = widths.first(where: { !$0.isMultiple(of: tensor) }) {
       return [error("tensor", tensor, .doesNotDivide(tensor, width, "feed-forward width"), choices)]
     }
-    let local = request.sequenceLength / context
     if sequence, !local.isMultiple(of: tensor) {
       let what = context == 1 ? "tokens of a sequence" : "tokens of a context rank"
       return [
-        error(
-          "tensor", tensor, .doesNotDivide(tensor, local, what),
-          choices.filter { local.isMultiple(of: $0) })
+        error("tensor", tensor, .doesNotDivide(tensor, local, what), choices)
       ]
     }
     return []
@@ -123,7 +124,8 @@ extension Parallelism {
     }
     let perRank = schedule == .dualPipe && pipeline > 1 ? 2 : virtualStages
     let stages = pipeline * perRank
-    if stages > layers {
+    // The embedding and the head may each count as a layer, as in `StageAssignment`.
+    if stages > layers + 2 {
       problems.append(
         error(
           perRank > 1 && pipeline <= layers ? "virtual_stages" : "pipeline",

@@ -56,6 +56,7 @@ public protocol Communicator: AnyObject {
   /// Whenever this process has a transfer with non-empty `outgoing` for a peer, that peer makes the
   /// matching call with room for it.
   /// - Parameter transfers: at most one for each peer, none for this process itself.
+  /// - Throws: ``CommunicationError``.
   @unsafe func exchange(_ transfers: UnsafeBufferPointer<Transfer>) throws(CommunicationError)
 
   /// Sends the n-th equal part of `outgoing` to process n and receives its part for this process.
@@ -72,6 +73,7 @@ public protocol Communicator: AnyObject {
   ///   - bytes: what to hand out; ignored on the other processes.
   ///   - root: the rank whose bytes count.
   /// - Returns: the root's bytes.
+  /// - Throws: ``CommunicationError``.
   func broadcast(_ bytes: [UInt8], from root: Int) throws(CommunicationError) -> [UInt8]
 
   /// Collects the bytes of every process at the root.
@@ -80,6 +82,7 @@ public protocol Communicator: AnyObject {
   ///   - bytes: this process's part; parts may differ in length.
   ///   - root: the rank that gets all parts.
   /// - Returns: the parts in the order of ranks at the root, nothing elsewhere.
+  /// - Throws: ``CommunicationError``.
   func gather(_ bytes: [UInt8], at root: Int) throws(CommunicationError) -> [[UInt8]]
 
   /// Waits until every process has come here.

@@ -165,7 +165,7 @@ import Glibc
     exit(exitCode == 0 ? 1 : exitCode)
   }
 
-  /// Leaves MPI; nothing can be sent afterwards. A second call does nothing.
+  /// Leaves MPI for good; a second call does nothing.
   ///
   /// The corresponding C function is `MPI_Finalize`.
   func finalize() throws(CommunicationError) {

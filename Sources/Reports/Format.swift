@@ -95,7 +95,7 @@ enum Format {
     for (size, name) in [(1e9, " billion"), (1e6, " million")] where amount.value >= size {
       return "\(number(amount.value / size))\(name) USD"
     }
-    return "\(number(amount.value, digits: 5)) USD"
+    return "\(fixed(amount.value, decimals: amount.value < 1_000 ? 2 : 0)) USD"
   }
 
   /// Operations a second in TFLOP/s.

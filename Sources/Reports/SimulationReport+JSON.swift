@@ -123,3 +123,15 @@ extension SimulationReport {
     ]
   }
 }
+
+extension SimulationReport {
+  /// The memory part of the result alone.
+  public var memoryJSON: JSONValue {
+    [
+      "schema": "dryrun.memory/1",
+      "scenario": scenario.resolved,
+      "fits": .bool(fits),
+      "memory": memoryTree,
+    ]
+  }
+}

@@ -18,11 +18,14 @@ extension StepSummary {
       bubble: spent(.bubble), optimizer: spent(.optimizer), other: spent(.other))
     let memory = result.ranks.map { rank in
       let held = { (category: MemoryCategory) in rank.atPeak[category.rawValue] }
+      let named: [MemoryCategory] = [.parameters, .gradients, .optimizer, .activations, .buffers]
+      // Everything beside the tensors: context, libraries, what the allocator rounds and caches.
+      let runtime = named.reduce(rank.device) { $0 - held($1) }
       return RankMemory(
         rank: rank.rank, count: rank.count, pipelineStage: rank.stage,
         parameters: held(.parameters), gradients: held(.gradients), optimizer: held(.optimizer),
-        activations: held(.activations), buffers: held(.buffers), runtime: held(.runtime),
-        peak: rank.peak)
+        activations: held(.activations), buffers: held(.buffers), runtime: runtime,
+        peak: rank.device)
     }
     self.init(
       seconds: Seconds(result.duration.seconds), breakdown: breakdown,

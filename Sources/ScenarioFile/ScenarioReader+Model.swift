@@ -6,38 +6,47 @@ struct ReadModel {
   var architecture: Architecture
   /// The catalogue name, or the configuration's keys.
   var resolved: JSONValue
+  /// Sentences about what the configuration does not say and had to be assumed.
+  var assumptions: [String] = []
 }
 
 extension ScenarioReader {
   /// Reads `model`: a catalogue name, the path of a `config.json`, or its keys inline.
-  func model(_ top: Block) -> ReadModel? {
+  ///
+  /// A learned position table without a size of its own has a row for each token of the sequence.
+  func model(_ top: Block, sequenceLength: SourceNode?) -> ReadModel? {
+    var positions: Int?
+    if case .scalar(let text, _) = sequenceLength?.content { positions = Int(text) }
     let meaning = "a catalogue name, the path of a config.json, or its keys"
     guard let node = top.required("model", meaning) else { return nil }
-    guard case .scalar(let name, _) = node.content else { return inlineModel(node, in: top) }
-    if Self.isFileName(name) { return modelInFile(named: name, in: top) }
+    guard case .scalar(let name, _) = node.content else {
+      return inlineModel(node, in: top, positions: positions)
+    }
+    if Self.isFileName(name) {
+      return modelInFile(named: name, in: top, positions: positions)
+    }
     if let architecture = Architecture.named(name) {
       return ReadModel(architecture: architecture, resolved: .string(name))
     }
-    let names = Architecture.catalogueNames
     let hint =
-      nearest(to: name, among: names).map { "did you mean '\($0)'?" }
+      Architecture.nearestName(to: name).map { "did you mean '\($0)'?" }
       ?? "'dryrun catalog models' lists them"
     top.report("model", "'\(name)' is not in the catalogue; \(hint)")
     return nil
   }
 
   /// The keys of a configuration written in the scenario itself.
-  private func inlineModel(_ node: SourceNode, in top: Block) -> ReadModel? {
+  private func inlineModel(_ node: SourceNode, in top: Block, positions: Int?) -> ReadModel? {
     let block = top.block("model")
     let name = block.text("name")
     block.accept(ConfigurationKeys.understood + ConfigurationKeys.ignored)
     block.finish()
     guard block.isSound else { return nil }
-    return architecture(node, name: name ?? "inline model")
+    return architecture(node, name: name ?? "inline model", positions: positions)
   }
 
   /// The configuration file that `name` leads to, seen from the scenario's folder.
-  private func modelInFile(named name: String, in top: Block) -> ReadModel? {
+  private func modelInFile(named name: String, in top: Block, positions: Int?) -> ReadModel? {
     guard let text = modelFile?.text else {
       top.report("model", "there is no file '\(name)' beside the scenario")
       return nil
@@ -48,7 +57,7 @@ extension ScenarioReader {
         log.add(node.position, "", "\(node.described) is not a Hugging Face configuration")
         return nil
       }
-      return architecture(node, name: Self.modelName(ofFile: name))
+      return architecture(node, name: Self.modelName(ofFile: name), positions: positions)
     } catch {
       if case .wrong(let diagnostics) = error {
         for found in diagnostics { log.add(found.position, found.keyPath, found.message) }
@@ -68,9 +77,11 @@ extension ScenarioReader {
     return name == "config" ? parts.last ?? name : name
   }
 
-  private func architecture(_ node: SourceNode, name: String) -> ReadModel? {
+  private func architecture(_ node: SourceNode, name: String, positions: Int?) -> ReadModel? {
     do throws(ConfigurationError) {
-      let architecture = try Architecture(configuration: node.configuration, name: name)
+      let reading = try Architecture.read(
+        node.configuration, name: name,
+        defaultPositions: positions.map { min(max($0, 1), 1 << 24) } ?? 2_048)
       var members: [JSONValue.Member] = [JSONValue.Member("name", .string(name))]
       if case .mapping(let entries) = node.content {
         let understood = Set(ConfigurationKeys.understood)
@@ -78,7 +89,9 @@ extension ScenarioReader {
           members.append(JSONValue.Member(entry.key, entry.value.json))
         }
       }
-      return ReadModel(architecture: architecture, resolved: .object(members))
+      return ReadModel(
+        architecture: reading.architecture, resolved: .object(members),
+        assumptions: reading.assumptions.map { "model: \($0)" })
     } catch {
       let prefix = "\(error.key): "
       let text = error.description

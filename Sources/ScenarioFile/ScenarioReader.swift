@@ -28,7 +28,7 @@ struct ScenarioReader {
   func read(_ root: SourceNode, defaultName: String, path: String = "") -> Scenario? {
     let top = Block(root, path: path, at: root.position, log: log)
     let name = top.text("name")
-    let model = model(top)
+    let model = model(top, sequenceLength: root["training"]?["sequence_length"])
     let clusterBlock = top.block("cluster")
     let cluster = cluster(clusterBlock)
     // The framework decides defaults of the layout: its mapping is opened first.
@@ -47,13 +47,13 @@ struct ScenarioReader {
     let job = TrainingJob(
       architecture: model.architecture, cluster: cluster, parallelism: parallelism,
       training: training.settings)
-    var checks = ScenarioChecks(job: job, layout: layoutBlock, training: trainingBlock)
-    checks.run()
+    let checks = ScenarioChecks(job: job, layout: layoutBlock, training: trainingBlock)
+    let warnings = model.assumptions + checks.run()
     let parameters = Double(job.architecture.parameterCount)
     let tokens = training.tokens ?? Self.tokensPerParameter * parameters
     var scenario = Scenario(
       name: name ?? defaultName, job: job, tokens: tokens, run: run, simulation: simulation,
-      resolved: .null, warnings: checks.warnings)
+      resolved: .null, warnings: warnings)
     scenario.resolved = scenario.resolvedTree(model: model.resolved)
     return scenario
   }

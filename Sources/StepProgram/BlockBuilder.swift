@@ -66,8 +66,20 @@ struct BlockAssembly {
     busy[category.rawValue] += work.busy
   }
 
+  /// Counts matrix-unit work by the convention of published HFU figures: attention in full whatever
+  /// blocks a causal kernel skips, its backward as two forwards, so that HFU less MFU is what
+  /// recomputation repeats.
   mutating func count(_ kernels: [Kernel]) {
-    for kernel in kernels { flops += kernel.flops.count }
+    for kernel in kernels {
+      switch kernel {
+      case .matmul(let matmul): flops += matmul.flops.count
+      case .stream: break
+      case .attention(var attention):
+        let passes = attention.pass == .forward ? 1.0 : 2.0
+        attention.pass = .forward
+        flops += passes * attention.flops.count / attention.computedFraction
+      }
+    }
   }
 
   mutating func exchange(_ index: Int, call: CollectiveCall, host: SimDuration) {

@@ -43,6 +43,9 @@ public struct FrameworkProfile: Hashable, Sendable {
   public var reduceFormat: NumberFormat?
   /// Whether a separate accumulation buffer exists beside the parameters' own `.grad`.
   public var hasMainGradients = true
+  /// Whether gradients in the parameters' format stay allocated beside the accumulated ones (the
+  /// buckets of PyTorch's DistributedDataParallel).
+  public var keepsWorkingGradients = false
   /// How data-parallel communication overlaps.
   public var dataOverlap = DataOverlap.gradients
   /// Parameters in a gradient bucket.
@@ -73,6 +76,26 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// Kernel launches of the optimizer step per parameter tensor (foreach) or in all (fused).
   public var optimizerLaunchesPerTensor = 0.2
 
+  /// Whether attention runs the vendor library's kernel (cuDNN through Transformer Engine), of
+  /// FlashAttention-3's class on Hopper, when a scenario says FlashAttention-2.
+  public var usesLibraryAttention = false
+  /// Whether selective recomputation keeps attention and every other multiply and computes all else
+  /// again (torchtitan's `selective` mode with option `op`).
+  public var selectiveRecomputesOperations = false
+
+  /// Whether norms are fused only beside FlashAttention-2 and without recomputation
+  /// (arXiv:2311.05610, section 4: the RMSNorm kernel fails under activation checkpointing).
+  public var fusesNormOnlyWithoutRecompute = false
+
+  /// Tensors the libraries hold for ever: cuBLAS and Transformer Engine workspaces, on an A100
+  /// (70 MiB: the constant in the static memory of Megatron-Core's own tests).
+  public var libraryWorkspace = Bytes.mebibytes(70)
+  /// The same on Hopper and later, whose cuBLAS asks for more (99 MiB, from the same tests).
+  public var libraryWorkspaceHopper = Bytes.mebibytes(99)
+
+  /// Bytes the allocator's cache loses to fragmentation, as a share of activations.
+  public var fragmentation = 0.03
+
   /// A profile with the defaults above: a modern fused stack.
   public init() {}
 }
@@ -87,27 +110,37 @@ extension Framework {
     var profile = FrameworkProfile()
     switch self {
     case .megatronLM:
+      profile.fusion.crossEntropyInPlace = true
       profile.dataOverlap = .none
       profile.scattersPipeline = true
       profile.fusion.gradientAccumulation = true
       profile.fusion.attentionCopies = true
     case .megatronDeepSpeed:
+      profile.fusion.crossEntropyInPlace = true
       profile.dataOverlap = .none
       profile.gradientFormat = .bf16
+      profile.overlapsTensorBackward = false
+      profile.hostPerMicrobatch = SimDuration(seconds: 6e-3)
       profile.hostPerOperation = SimDuration(seconds: 80e-6)
       profile.hostPerOperationBackward = SimDuration(seconds: 80e-6)
       profile.fusion.attentionCopies = true
     case .megatronCore:
+      profile.fusion.crossEntropyInPlace = true
+      profile.usesLibraryAttention = true
       profile.dataOverlap = .gradientsAndParameters
       profile.fusion.gradientAccumulation = true
       profile.pipelineSynchronizesHost = false
     case .nemo:
+      profile.fusion.crossEntropyInPlace = true
+      profile.usesLibraryAttention = true
       profile.dataOverlap = .gradientsAndParameters
       profile.fusion.gradientAccumulation = true
       profile.overlapsTensorWithMultiply = true
       profile.sendsBlock = false
       profile.pipelineSynchronizesHost = false
     case .llmFoundry:
+      profile.fusion.crossEntropyFused = true
+      profile.fusion.attentionCopies = true
       profile.isFSDP = true
       profile.gradientFormat = .fp32
       profile.reduceFormat = .bf16
@@ -118,6 +151,7 @@ extension Framework {
       profile.vocabularyMultiple = 1
       profile.pipelineSynchronizesHost = false
     case .torchtitan:
+      profile.selectiveRecomputesOperations = true
       profile.isFSDP = true
       profile.gradientFormat = .fp32
       profile.reduceFormat = .fp32
@@ -134,11 +168,19 @@ extension Framework {
       profile.fusion.biasDropoutAdd = false
       profile.vocabularyMultiple = 1
       profile.balancesStagesByCost = true
-      profile.hostPerCollective = SimDuration(seconds: 200e-6)
-      profile.tensorStepBetweenNodes = SimDuration(seconds: 45e-6)
-      profile.tensorStepBesidePipeline = SimDuration(seconds: 260e-6)
+      profile.keepsWorkingGradients = true
+      profile.fusion.keepsGatheredInput = true
+      profile.hostPerCollective = SimDuration(seconds: 320e-6)
+      profile.tensorStepBetweenNodes = SimDuration(seconds: 60e-6)
+      profile.tensorStepBesidePipeline = SimDuration(seconds: 340e-6)
     case .alephAlphaScaling:
       profile.dataOverlap = .none
+      profile.fusion.rotary = false
+      profile.fusesNormOnlyWithoutRecompute = true
+      profile.splitsLoss = false
+      profile.gradientFormat = .bf16
+      // Fitted on the out-of-memory labels of its layout sweep; eager kernels free in odd orders.
+      profile.fragmentation = 0.22
       profile.fusion.gate = false
       profile.fusion.biasDropoutAdd = false
     case .deepspeed:
@@ -159,6 +201,8 @@ extension Framework {
       profile.pipelineSynchronizesHost = false
       profile.sendsBlock = false
     case .generic:
+      profile.fusion.crossEntropyInPlace = true
+      profile.usesLibraryAttention = true
       profile.dataOverlap = .gradientsAndParameters
       profile.fusion.gradientAccumulation = true
       profile.pipelineSynchronizesHost = false

@@ -76,8 +76,7 @@ extension PipelineSchedule {
       }
     }
     let total = table.count
-    let warmUp =
-      microbatches == ranks ? total : min((ranks - rank - 1) * 2 + (chunks - 1) * ranks, total)
+    let warmUp = min((ranks - rank - 1) * 2 + (chunks - 1) * ranks, total)
     let forward = { (index: Int) in
       Turn(.forward, microbatch: table[index].microbatch, chunk: table[index].chunk)
     }

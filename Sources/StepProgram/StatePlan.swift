@@ -1,3 +1,4 @@
+import Hardware
 import Kernels
 import Layout
 public import Quantities
@@ -142,6 +143,18 @@ struct StatePlan {
       MemoryItem(
         name: "optimizer states", category: .optimizer, bytes: Int64(owned) * optimizerBytes),
     ]
+    if profile.keepsWorkingGradients, gradientFormat == .fp32 {
+      items.append(
+        MemoryItem(
+          name: "gradients in the parameters' format", category: .gradients,
+          bytes: Int64(local.total) * parameterBytes))
+    }
+    // Hopper and later are the GPUs with fp8 matrix units.
+    let isHopper = job.cluster.gpu.peaks[.fp8] != nil
+    items.append(
+      MemoryItem(
+        name: "library workspaces", category: .buffers,
+        bytes: (isHopper ? profile.libraryWorkspaceHopper : profile.libraryWorkspace).count))
     items.removeAll { $0.bytes == 0 }
     return items
   }
@@ -149,9 +162,9 @@ struct StatePlan {
 
 extension TrainingJob {
   /// Layers of each stage when blocks are dealt out by cumulative multiply cost, as nanotron does:
-  /// a layer costs 4·heads·d·h + 3·f·h, the output projection V·h; a block goes to the next rank
-  /// once the cost through it exceeds the rank's equal share (nanotron `parallel/pipeline_parallel`
-  /// `utils.get_pp_ranks_per_block` and `models/llama.py` `get_block_compute_costs`).
+  /// a layer costs 4·heads·d·h + 3·f·h, the output projection V·h; a rank's share ends with the
+  /// block that brings the cumulative cost to its threshold (nanotron's `get_block_compute_costs`;
+  /// the rounding is what the activation memory of its first stages shows).
   var layersPerStageByCost: [Int] {
     let hidden = Double(architecture.hiddenSize)
     let attention = architecture.attention
@@ -166,8 +179,8 @@ extension TrainingJob {
     var cumulative = 0.0
     for _ in 0..<architecture.layerCount {
       cumulative += layer
-      if rank < ranks - 1, cumulative > total * Double(rank + 1) / Double(ranks) { rank += 1 }
       counts[rank] += 1
+      if rank < ranks - 1, cumulative >= total * Double(rank + 1) / Double(ranks) { rank += 1 }
     }
     return counts
   }

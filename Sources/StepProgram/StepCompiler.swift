@@ -1,5 +1,5 @@
 import Collectives
-public import Hardware
+import Hardware
 import Kernels
 import Layout
 import Quantities
@@ -11,6 +11,8 @@ public struct StepCompiler {
   let profile: FrameworkProfile
   let pricing: CallPricing
   let shard: LayerShard
+  /// The attention kernel that runs.
+  let attention: AttentionAlgorithm
   let states: StatePlan
   var builder: BlockBuilder
   var layerCache: [LayerKey: LayerBlocks] = [:]
@@ -44,8 +46,15 @@ public struct StepCompiler {
   /// Prepares to compile `job`; `recompute: auto` must have been decided.
   public init(job: TrainingJob) {
     self.job = job
-    let profile = job.training.framework.profile
+    var profile = job.training.framework.profile
+    if profile.fusesNormOnlyWithoutRecompute {
+      profile.fusion.norm =
+        job.training.recompute == .none && job.training.attention == .flash2
+    }
     self.profile = profile
+    attention =
+      profile.usesLibraryAttention && job.training.attention == .flash2
+      ? .flash3 : job.training.attention
     pricing = CallPricing(
       profile: profile,
       collectives: CollectiveModel(cluster: job.cluster),
@@ -97,7 +106,7 @@ public struct StepCompiler {
     if let known = layerCache[key] { return known }
     let operations =
       architecture.attentionOperations(
-        layer: layer, shard: shard, algorithm: job.training.attention, fusion: profile.fusion)
+        layer: layer, shard: shard, algorithm: attention, fusion: profile.fusion)
       + architecture.feedForwardOperations(layer: layer, shard: shard, fusion: profile.fusion)
     let made = blocks(of: operations, recompute: recompute)
     layerCache[key] = made
@@ -115,14 +124,26 @@ public struct StepCompiler {
     switch recompute {
     case .none: break
     case .selective:
-      let isFlash = job.training.attention.isFlash
-      let isRepeated = { (operation: Operation) in operation.isAttentionCore && !isFlash }
-      backward.append(builder.forward(operations.filter(isRepeated), call: price))
-      let inputs = coreInputBytes
-      for index in kept.indices where isRepeated(kept[index]) {
-        let whole = kept[index].saved
-        kept[index].saved = min(whole, inputs)
-        kept[index].backwardScratch += whole - kept[index].saved
+      var isRepeated = operations.map { $0.isAttentionCore && !attention.isFlash }
+      if profile.selectiveRecomputesOperations {
+        var multiplies = 0
+        for (index, operation) in operations.enumerated() where !operation.isAttentionCore {
+          let isMultiply = !operation.weightGradient.isEmpty
+          multiplies += isMultiply ? 1 : 0
+          isRepeated[index] = !isMultiply || multiplies.isMultiple(of: 2)
+        }
+      }
+      let repeated = operations.indices.filter { isRepeated[$0] }.map { operations[$0] }
+      backward.append(builder.forward(repeated, call: price))
+      for index in kept.indices where isRepeated[index] {
+        // A core starts again from its inputs; anything else from what is kept before it.
+        // (Operation-wise, the first of a gated block's two projections is among the multiplies kept.)
+        let inputs =
+          kept[index].isAttentionCore
+          ? coreInputBytes : kept[index].name == "activation" ? kept[index].saved / 2 : 0
+        let dropped = kept[index].saved - min(kept[index].saved, inputs)
+        kept[index].saved -= dropped
+        kept[index].backwardScratch += dropped
       }
     case .full:
       backward.append(builder.forward(operations, call: price))

@@ -1,7 +1,5 @@
-public import Hardware
 public import Layout
 public import Quantities
-public import Transformer
 
 /// What every rank does in one training step: one program per pipeline stage, shared by all its
 /// ranks.

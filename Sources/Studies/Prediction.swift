@@ -1,7 +1,7 @@
 import Hardware
 public import Quantities
 public import ScenarioFile
-public import StepProgram
+import StepProgram
 public import StepSimulation
 
 /// What is predicted for a measured run.

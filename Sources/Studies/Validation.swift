@@ -1,7 +1,7 @@
 public import ScenarioFile
 import Foundation
 import Hardware
-public import StepSimulation
+import StepSimulation
 
 /// Predictions held against measurements.
 public struct Validation: Sendable {

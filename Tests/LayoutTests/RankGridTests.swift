@@ -9,7 +9,8 @@ import Testing
   @Test("Megatron's drawn example") func drawnExample() {
     // There: 8 data groups [g0, g2], [g1, g3], [g4, g6], …; 8 tensor groups [g0, g1], [g2, g3], …;
     // 4 pipeline groups [g0, g4, g8, g12], [g1, g5, g9, g13], …
-    #expect(megatron.groups(.data).map(\.members).prefix(4) == [[0, 2], [1, 3], [4, 6], [5, 7]])
+    #expect(
+      megatron.groups(.data).map(\.members).prefix(4) == [[0, 2], [1, 3], [4, 6], [5, 7]])
     #expect(megatron.groups(.tensor).map(\.members).prefix(3) == [[0, 1], [2, 3], [4, 5]])
     #expect(
       megatron.groups(.pipeline).map(\.members)

@@ -1,0 +1,42 @@
+extension ScenarioSource {
+  /// The source as bytes that ``init(bytes:)`` reads back: to hand what one process has read to all
+  /// others.
+  public var bytes: [UInt8] {
+    var fields = [path, text, modelFile?.path ?? "", modelFile?.text ?? ""]
+    fields.append(modelFile == nil ? "no file" : modelFile?.text == nil ? "unreadable" : "file")
+    for override in overrides {
+      fields.append(override.path.joined(separator: "."))
+      fields.append(override.value)
+    }
+    return fields.flatMap { field -> [UInt8] in
+      let text = Array(field.utf8)
+      let count = UInt64(text.count)
+      return (0..<8).map { UInt8(truncatingIfNeeded: count >> (8 * UInt64($0))) } + text
+    }
+  }
+
+  /// The source whose ``bytes`` these are; `nil` when they are not a source's.
+  public init?(bytes: [UInt8]) {
+    var fields: [String] = []
+    var offset = 0
+    while offset < bytes.count {
+      guard offset + 8 <= bytes.count else { return nil }
+      let size = (0..<8).reduce(UInt64(0)) {
+        $0 | UInt64(bytes[offset + $1]) << (8 * UInt64($1))
+      }
+      offset += 8
+      guard size <= UInt64(bytes.count - offset) else { return nil }
+      let end = offset + Int(size)
+      fields.append(String(decoding: bytes[offset..<end], as: UTF8.self))
+      offset = end
+    }
+    guard fields.count >= 5, !fields.count.isMultiple(of: 2) else { return nil }
+    self.init(path: fields[0], text: fields[1])
+    if fields[4] != "no file" {
+      modelFile = ModelFile(path: fields[2], text: fields[4] == "file" ? fields[3] : nil)
+    }
+    for index in stride(from: 5, to: fields.count, by: 2) {
+      overrides.append(ScenarioOverride(key: fields[index], value: fields[index + 1]))
+    }
+  }
+}

@@ -1,0 +1,105 @@
+import ArgumentParser
+import Reports
+import RunForecast
+import ScenarioFile
+
+/// A condition that makes the exit code 3.
+enum FailureCondition: String, ExpressibleByArgument, CaseIterable {
+  case doesNotFit = "does-not-fit"
+}
+
+/// The scenario a command reads.
+struct ScenarioArguments: ParsableArguments {
+  @Argument(help: "A scenario file, YAML or JSON.")
+  var scenario: String
+
+  @Option(
+    name: .customLong("set"),
+    help: "Set a key of the scenario; may be repeated.",
+    transform: { $0 })
+  var settings: [String] = []
+
+  @Flag(help: "Print the result as JSON.")
+  var json = false
+
+  @Flag(help: "Print nothing but the result and errors.")
+  var quiet = false
+}
+
+/// `dryrun simulate`.
+struct Simulate: SessionCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Simulate one training step on every rank, then the whole run.")
+
+  @OptionGroup var arguments: ScenarioArguments
+
+  @Option(help: "folded: one rank per class of ranks; full: every GPU, every message.")
+  var fidelity: Fidelity?
+
+  @Option(help: "Folder for result.json, memory.csv and report.txt (default: Results/<file name>).")
+  var output: String?
+
+  @Option(help: "Exit with code 3 when this holds (does-not-fit).")
+  var failIf: FailureCondition?
+
+  func run(in session: Session) throws -> Int32 {
+    let scenario = try session.scenario(
+      at: arguments.scenario, settings: arguments.settings, fidelity: fidelity?.rawValue)
+    let step = try Simulator.step(of: scenario, communicator: session.communicator)
+    let report = SimulationReport(scenario: scenario, step: step)
+    let json = report.json.text + "\n"
+    let folder = output ?? "Results/" + folderName
+    try session.write(
+      [("result.json", json), ("memory.csv", report.memoryCSV), ("report.txt", report.text)],
+      to: folder)
+    session.output(arguments.json ? json : report.text)
+    if !arguments.quiet { session.log("wrote \(folder)/result.json, memory.csv, report.txt") }
+    return failIf == .doesNotFit && !report.fits ? ExitStatus.conditionHolds : ExitStatus.done
+  }
+
+  /// The scenario file's name without folders and ending.
+  private var folderName: String {
+    let file = arguments.scenario.split(separator: "/").last.map(String.init) ?? "scenario"
+    guard let dot = file.lastIndex(of: "."), dot > file.startIndex else { return file }
+    return String(file[..<dot])
+  }
+}
+
+/// `dryrun memory`.
+struct Memory: SessionCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Show where every byte is, for each kind of rank, and whether it fits.")
+
+  @OptionGroup var arguments: ScenarioArguments
+
+  @Flag(help: "Print comma-separated values, in bytes.")
+  var csv = false
+
+  @Option(help: "Exit with code 3 when this holds (does-not-fit).")
+  var failIf: FailureCondition?
+
+  func run(in session: Session) throws -> Int32 {
+    let scenario = try session.scenario(
+      at: arguments.scenario, settings: arguments.settings, fidelity: Fidelity.folded.rawValue)
+    let step = try Simulator.step(of: scenario, communicator: session.communicator)
+    let report = SimulationReport(scenario: scenario, step: step)
+    session.output(
+      arguments.json ? report.memoryJSON.text : csv ? report.memoryCSV : report.memoryText)
+    return failIf == .doesNotFit && !report.fits ? ExitStatus.conditionHolds : ExitStatus.done
+  }
+}
+
+/// `dryrun check`.
+struct Check: SessionCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Read and check a scenario, run nothing.",
+    discussion: "With --json the scenario is printed with every default filled in.")
+
+  @OptionGroup var arguments: ScenarioArguments
+
+  func run(in session: Session) throws -> Int32 {
+    let scenario = try session.scenario(at: arguments.scenario, settings: arguments.settings)
+    session.output(arguments.json ? scenario.resolved.text : scenario.checkText)
+    return ExitStatus.done
+  }
+}

@@ -1,0 +1,105 @@
+import Quantities
+import RunForecast
+import Testing
+
+@Suite struct RunForecastTests {
+  private var plan: RunPlan {
+    RunPlan(
+      step: Seconds(2), tokensPerStep: 1e6, tokens: 10.5e6, gpuCount: 8, activeParameters: 1e9,
+      modelFlopsPerStep: Flops(7e15), checkpoint: Bytes(6_000_000_000 as Int64),
+      gpuPower: Watts(700), gpuHourPrice: Dollars(2))
+  }
+
+  @Test("nothing but steps: whole steps, 6PD, GPU-hours, money, energy") func plain() {
+    let run = RunForecast(plan, settings: RunSettings())
+    // 10.5 million tokens take 11 steps of a million, 22 s.
+    #expect(run.steps == 11)
+    #expect(run.tokens == 11e6)
+    #expect(run.flops == Flops(6.6e16))
+    #expect(run.modelFlops == Flops(7.7e16))
+    #expect(run.wallTime == Seconds(22))
+    #expect(run.goodput == 1)
+    // 8 · 22 s = 176 GPU-s = 0.04889 h, at 2 USD and 0.7 kW.
+    #expect(abs(run.gpuHours - 176.0 / 3_600) < 1e-12)
+    #expect(abs(run.cost.value - 352.0 / 3_600) < 1e-12)
+    #expect(abs(run.energyKilowattHours - 176.0 * 0.7 / 3_600) < 1e-12)
+    #expect(run.bestCheckpointInterval == nil)
+    #expect(run.carbonKilograms == nil)
+  }
+
+  @Test("checkpoints and evaluations stop training") func overheads() {
+    var plan = self.plan
+    plan.tokens = 3_000e6
+    let run = RunForecast(
+      plan,
+      settings: RunSettings(
+        checkpoint: CheckpointSettings(
+          interval: Seconds(600), writeRate: ByteRate(bytesPerSecond: 1e8)),
+        evaluation: EvaluationSettings(steps: 1_000, duration: Seconds(100))))
+    // 3,000 steps are 6,000 s; 3 evaluations 300 s; 6.3e3/600 = 10.5 writes of 6e9/1e8 = 60 s.
+    #expect(run.evaluationTime == Seconds(300))
+    #expect(run.checkpointWrite == Seconds(60))
+    #expect(abs(run.checkpointTime.value - 630) < 1e-9)
+    #expect(abs(run.wallTime.value - 6_930) < 1e-9)
+    #expect(abs(run.goodput - 6_000.0 / 6_930) < 1e-12)
+    #expect(run.failures == 0)
+  }
+
+  @Test("failures follow Daly's complete model, near its first order") func failures() {
+    var plan = self.plan
+    plan.tokens = 3_000e6
+    plan.gpuCount = 1_000
+    let settings = RunSettings(
+      checkpoint: CheckpointSettings(
+        interval: Seconds(600), writeRate: ByteRate(bytesPerSecond: 1e8)),
+      failures: FailureSettings(
+        gpuMeanTimeBetweenFailures: Seconds(3_600_000), restart: Seconds(120)))
+    let run = RunForecast(plan, settings: settings)
+    // M = 3.6e6/1000 = 3,600 s: 3600 · e^(120/3600) · (e^(660/3600) − 1) · 6000/600 = 7489.258 s.
+    #expect(abs(run.wallTime.value - 7_489.258) < 0.001)
+    // First order: 6000 · (1 + 60/600) · (1 + (330 + 120)/3600) = 7425 s, under 1 % away.
+    #expect(abs(run.wallTime.value / 7_425 - 1) < 0.01)
+    #expect(abs(run.failures - run.wallTime.value / 3_600) < 1e-9)
+    #expect(abs(run.lostTime.value - (run.wallTime.value - 6_600)) < 1e-9)
+  }
+
+  @Test("the best interval is Daly's, and no other loses less", arguments: 1...20)
+  func bestInterval(multiple: Int) throws {
+    let settings = { (interval: Double) in
+      RunSettings(
+        checkpoint: CheckpointSettings(
+          interval: Seconds(interval), writeRate: ByteRate(bytesPerSecond: 1e8)),
+        failures: FailureSettings(
+          gpuMeanTimeBetweenFailures: Seconds(8 * 86_400), restart: Seconds(600)))
+    }
+    var plan = self.plan
+    plan.tokens = 1e12
+    // δ = 60 s, M = 8 · 86400 / 8 GPUs: √(2 · 60 · 86400) = 3219.9; · (1 + 0.00621 + 0.00004) − 60.
+    let best = RunForecast(plan, settings: settings(600))
+    let interval = try #require(best.bestCheckpointInterval).value
+    #expect(abs(interval - 3_180.06) < 0.01)
+    let least = RunForecast(plan, settings: settings(interval)).wallTime
+    let other = RunForecast(plan, settings: settings(Double(multiple) * 400)).wallTime
+    #expect(least.value <= other.value * (1 + 1e-6))
+  }
+
+  @Test("energy counts the building, carbon the energy") func energy() {
+    let power = PowerSettings(gpu: Watts(500), usageEffectiveness: 1.2, carbonPerKilowattHour: 0.5)
+    let run = RunForecast(plan, settings: RunSettings(power: power))
+    // 176 GPU-s · 0.5 kW · 1.2 / 3600 = 0.02933 kWh.
+    #expect(abs(run.energyKilowattHours - 0.029_333_333) < 1e-8)
+    #expect(abs((run.carbonKilograms ?? 0) - 0.014_666_667) < 1e-8)
+  }
+
+  @Test("failures without checkpoints lose everything, and stay a number or endless") func endless()
+  {
+    var plan = self.plan
+    plan.tokens = 1e15
+    let run = RunForecast(
+      plan,
+      settings: RunSettings(
+        failures: FailureSettings(gpuMeanTimeBetweenFailures: Seconds(60), restart: Seconds(1))))
+    #expect(run.wallTime.value == .infinity)
+    #expect(run.goodput == 0)
+  }
+}

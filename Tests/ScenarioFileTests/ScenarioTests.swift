@@ -1,0 +1,132 @@
+import Hardware
+import Kernels
+import Layout
+import Quantities
+import RunForecast
+import ScenarioFile
+import StepProgram
+import Testing
+import Transformer
+
+@Suite struct ScenarioTests {
+  @Test("values and defaults reach the job") func values() throws {
+    let scenario = try Sample.read(Sample.text)
+    let job = scenario.job
+    #expect(scenario.name == "sample")
+    #expect(scenario.tokens == 2e12)
+    // 64 GPUs / (tensor 4 × pipeline 2).
+    #expect(job.parallelism.data == 8)
+    #expect(job.parallelism.schedule == .interleaved)
+    // Tensor parallelism under the generic framework splits the sequence.
+    #expect(job.parallelism.sequence)
+    #expect(job.parallelism.zero == 0)
+    #expect(job.training.attention == .flash2)
+    #expect(job.training.precision == .bf16Mixed)
+    // 400 Gb/s = 50 GB/s.
+    #expect(job.cluster.interNode.rate == .gigabytesPerSecond(50))
+    #expect(job.cluster.interNode.latency == SimDuration(picoseconds: 4_000_000))
+    // 128 sequences / (1 × 8).
+    #expect(job.microbatchCount == 16)
+  }
+
+  @Test("without tokens a run trains 20 per parameter") func tokens() throws {
+    let text = Sample.text.replacing("  tokens: 2e12\n", with: "")
+    // Llama 3.1 8B has 8,030,261,248 parameters.
+    #expect(try Sample.read(text).tokens == 20 * 8_030_261_248)
+  }
+
+  @Test("the resolved scenario reads back to an equal one") func resolved() throws {
+    let first = try Sample.read(Sample.text)
+    let second = try Scenario(
+      ScenarioSource(path: "resolved.json", text: first.resolved.text))
+    #expect(second.job == first.job)
+    #expect(second.resolved == first.resolved)
+    #expect(second.hash == first.hash)
+    let other = try Sample.read(Sample.replacing("tensor: 4", with: "tensor: 8"))
+    #expect(other.hash != first.hash)
+  }
+
+  @Test("JSON and YAML read alike") func json() throws {
+    let json = """
+      {"name": "sample", "model": "llama-3.1-8b",
+       "cluster": {"gpu": "h100-sxm-80gb", "gpus": 64,
+                   "inter_node": {"bandwidth": "400 Gb/s", "latency": "4 us"}},
+       "parallelism": {"tensor": 4, "pipeline": 2, "virtual_stages": 2},
+       "training": {"tokens": 2e12, "sequence_length": 8192, "global_batch": 128,
+                    "micro_batch": 1}}
+      """
+    let fromJSON = try Scenario(ScenarioSource(path: "a.json", text: json))
+    #expect(try Sample.read(Sample.text) == fromJSON)
+  }
+
+  @Test("keys set on the command line win, and null takes a key away") func overrides() throws {
+    let overrides = ["parallelism.tensor=8", "parallelism.zero=1", "training.tokens=null"]
+      .compactMap { ScenarioOverride($0) }
+    #expect(overrides.count == 3)
+    let scenario = try Sample.read(Sample.text, overrides)
+    #expect(scenario.job.parallelism.tensor == 8)
+    #expect(scenario.job.parallelism.data == 4)
+    #expect(scenario.job.parallelism.zero == 1)
+    #expect(scenario.tokens == 20 * 8_030_261_248)
+    #expect(ScenarioOverride("tensor") == nil)
+    #expect(ScenarioOverride("a..b=1") == nil)
+    let wrong = ScenarioOverride(key: "parallelism.tensor", value: "x")
+    #expect(
+      throws: ScenarioError.wrong([
+        Diagnostic(
+          position: SourcePosition(file: "--set parallelism.tensor", line: 1, column: 1),
+          keyPath: "parallelism.tensor", message: "x is not a whole number")
+      ])
+    ) { try Sample.read(Sample.text, [wrong]) }
+  }
+
+  @Test("recompute takes a number of layers") func recompute() throws {
+    let text = Sample.text + "\n  recompute: {full_layers: 3}"
+    #expect(try Sample.read(text).job.training.recompute == .fullLayers(3))
+  }
+
+  @Test("run settings are read with their units") func run() throws {
+    let text =
+      Sample.text + """
+
+        run:
+          checkpoint: {every: 30 min, write_rate: 200 GB/s}
+          failures: {gpu_mtbf: 50000 h, restart: 10 min}
+          evaluation: {every_steps: 1000, duration: 12 min}
+          price: {gpu_hour: 2.5 USD}
+          power: {gpu: 700 W, pue: 1.1, carbon_kg_per_kwh: 0.4}
+        simulation: {fidelity: full, seed: 7}
+        """
+    let scenario = try Sample.read(text)
+    #expect(scenario.run.checkpoint?.interval == Seconds(1_800))
+    #expect(scenario.run.failures?.gpuMeanTimeBetweenFailures == Seconds(1.8e8))
+    #expect(scenario.run.evaluation?.duration == Seconds(720))
+    #expect(scenario.run.gpuHourPrice == Dollars(2.5))
+    #expect(scenario.run.power.usageEffectiveness == 1.1)
+    #expect(scenario.simulation.fidelity == .full)
+    #expect(scenario.simulation.seed == 7)
+  }
+
+  @Test("a GPU may be changed in place") func gpu() throws {
+    let text = Sample.replacing(
+      "gpu: h100-sxm-80gb", with: "gpu: {like: h100-sxm-80gb, name: mine, power: 500 W}")
+    let scenario = try Sample.read(text)
+    #expect(scenario.job.cluster.gpu.name == "mine")
+    #expect(scenario.job.cluster.gpu.power == Watts(500))
+    let again = try Scenario(
+      ScenarioSource(path: "resolved.json", text: scenario.resolved.text))
+    #expect(again.job == scenario.job)
+  }
+
+  @Test("a source survives its way to another process") func bytes() throws {
+    var source = ScenarioSource(
+      path: "ä.yaml", text: "model: x/y.json\n",
+      overrides: [ScenarioOverride(key: "parallelism.tensor", value: "8")])
+    #expect(ScenarioSource(bytes: source.bytes) == source)
+    source.modelFile = ScenarioSource.ModelFile(path: "x/y.json", text: nil)
+    #expect(ScenarioSource(bytes: source.bytes) == source)
+    source.modelFile = ScenarioSource.ModelFile(path: "x/y.json", text: "{}")
+    #expect(ScenarioSource(bytes: source.bytes) == source)
+    #expect(ScenarioSource(bytes: [1, 2, 3]) == nil)
+  }
+}
