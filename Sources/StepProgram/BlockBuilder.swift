@@ -8,6 +8,8 @@ import Transformer
 struct BlockBuilder {
   let cost: KernelCost
   let profile: FrameworkProfile
+  /// Whether expert-parallel traffic hides behind the kernels of another microbatch.
+  let hidesExpertTraffic: Bool
   /// Part of a multiply's speed lost while a collective runs beside it.
   let interference: Double
   /// Registers a collective, returning its index.
@@ -15,7 +17,11 @@ struct BlockBuilder {
   private var callIndex: [CollectiveCall: Int] = [:]
   private(set) var blocks: [Block] = []
 
-  init(cost: KernelCost, profile: FrameworkProfile, interference: Double) {
+  init(
+    cost: KernelCost, profile: FrameworkProfile, interference: Double,
+    hidesExpertTraffic: Bool = false
+  ) {
+    self.hidesExpertTraffic = hidesExpertTraffic
     self.cost = cost
     self.profile = profile
     self.interference = interference
@@ -52,8 +58,10 @@ struct BlockBuilder {
 /// Collects leaves in order and their summary as a block.
 struct BlockAssembly {
   private(set) var leaves: [Leaf] = []
+  /// Work behind the last collective, not yet a leaf.
   private var pending = WorkSummary.empty
-  private var summary = WorkSummary.empty
+  /// Summary of the leaves.
+  private var flushed = WorkSummary.empty
   private var busy = [Int64](repeating: 0, count: TimeCategory.allCases.count)
   private(set) var flops = 0.0
   let interference: Double
@@ -62,7 +70,6 @@ struct BlockAssembly {
 
   mutating func append(_ work: WorkSummary, as category: TimeCategory = .compute) {
     pending = pending.then(work)
-    summary = summary.then(work)
     busy[category.rawValue] += work.busy
   }
 
@@ -85,8 +92,18 @@ struct BlockAssembly {
   mutating func exchange(_ index: Int, call: CollectiveCall, host: SimDuration) {
     flush()
     leaves.append(.exchange(index, host: host))
-    summary = summary.then(.kernel(host: host, device: call.duration))
+    flushed = flushed.then(.kernel(host: host, device: call.duration))
     busy[call.category.rawValue] += call.duration.picoseconds
+  }
+
+  /// A collective beside the work since the last one, which stands for as much of another
+  /// microbatch: DualPipe runs a forward and a backward together so that the kernels of one hide
+  /// the expert traffic of the other (arXiv:2412.19437, figure 4).
+  mutating func exchangeBesidePending(_ index: Int, call: CollectiveCall, host: SimDuration) {
+    let work = pending
+    pending = .empty
+    busy[TimeCategory.compute.rawValue] -= work.busy
+    fork(index, call: call, host: host, work: work)
   }
 
   /// A collective beside `work`: done when both are, the work slowed while the collective runs.
@@ -95,7 +112,7 @@ struct BlockAssembly {
     let slowed = work.slowed(beside: call.duration, by: interference)
     leaves.append(.fork(index, host: host, slowed))
     let both = slowed.beside(call.duration, host: host)
-    summary = summary.then(both)
+    flushed = flushed.then(both)
     busy[TimeCategory.compute.rawValue] += slowed.busy
     busy[call.category.rawValue] += both.busy - slowed.busy
   }
@@ -104,17 +121,9 @@ struct BlockAssembly {
   mutating func append(_ other: BlockAssembly, times count: Int = 1) {
     var whole = other
     whole.flush()
-    for _ in 0..<count {
-      for leaf in whole.leaves {
-        if case .work(let work) = leaf {
-          pending = pending.then(work)
-        } else {
-          flush()
-          leaves.append(leaf)
-        }
-      }
-    }
-    summary = summary.then(whole.summary.repeated(count))
+    flush()
+    for _ in 0..<count { leaves += whole.leaves }
+    flushed = flushed.then(whole.flushed.repeated(count))
     for index in busy.indices { busy[index] += whole.busy[index] * Int64(count) }
     flops += whole.flops * Double(count)
   }
@@ -122,6 +131,7 @@ struct BlockAssembly {
   private mutating func flush() {
     guard pending != .empty else { return }
     leaves.append(.work(pending))
+    flushed = flushed.then(pending)
     pending = .empty
   }
 
@@ -130,7 +140,8 @@ struct BlockAssembly {
     var finished = self
     finished.flush()
     return Block(
-      name: name, leaves: finished.leaves, summary: summary, busyByCategory: busy, flops: flops)
+      name: name, leaves: finished.leaves, summary: finished.flushed, busyByCategory: busy,
+      flops: flops)
   }
 }
 
@@ -152,6 +163,17 @@ extension WorkSummary {
 }
 
 extension BlockBuilder {
+  /// Adds a collective the compute stream waits for, or that hides behind what ran before it.
+  private mutating func place(
+    _ call: CollectiveCall, in assembly: inout BlockAssembly, host: SimDuration
+  ) {
+    if hidesExpertTraffic, call.category == .expert {
+      assembly.exchangeBesidePending(index(of: call), call: call, host: host)
+    } else {
+      assembly.exchange(index(of: call), call: call, host: host)
+    }
+  }
+
   /// The forward pass of operations.
   mutating func forward(
     _ operations: [Operation], call: (Exchange) -> CollectiveCall?
@@ -167,7 +189,7 @@ extension BlockBuilder {
             index(of: before), call: before, host: profile.hostPerCollective, work: kernels)
           continue
         }
-        assembly.exchange(index(of: before), call: before, host: profile.hostPerCollective)
+        place(before, in: &assembly, host: profile.hostPerCollective)
       }
       let after = operation.afterForward.flatMap(call)
       if let beside = operation.besideForward.flatMap(call) {
@@ -183,7 +205,7 @@ extension BlockBuilder {
         assembly.append(kernels)
       }
       if let after {
-        assembly.exchange(index(of: after), call: after, host: profile.hostPerCollective)
+        place(after, in: &assembly, host: profile.hostPerCollective)
       }
     }
     return assembly
@@ -207,7 +229,7 @@ extension BlockBuilder {
       }
       let host = profile.hostPerCollective
       if let before = operation.beforeBackward.flatMap(call) {
-        assembly.exchange(index(of: before), call: before, host: host)
+        place(before, in: &assembly, host: host)
       }
       let inputWork = work(operation.inputGradient)
       let weightWork = work(weights)
@@ -220,13 +242,13 @@ extension BlockBuilder {
       } else if let regather, profile.overlapsTensorBackward {
         assembly.fork(index(of: regather), call: regather, host: host, work: inputWork)
       } else {
-        if let regather { assembly.exchange(index(of: regather), call: regather, host: host) }
+        if let regather { place(regather, in: &assembly, host: host) }
         assembly.append(inputWork)
       }
       if let after, profile.overlapsTensorBackward, !weights.isEmpty {
         assembly.fork(index(of: after), call: after, host: host, work: weightWork)
       } else {
-        if let after { assembly.exchange(index(of: after), call: after, host: host) }
+        if let after { place(after, in: &assembly, host: host) }
         assembly.append(weightWork)
       }
     }

@@ -26,14 +26,16 @@ extension PipelineSchedule {
   ///   2·(ranks − rank − 1) + (chunks − 1)·ranks forwards (fig. 4, and Megatron-LM's `schedules.py`).
   /// - Zero-bubble: ZB-H1 (arXiv:2401.10241, fig. 3): as 1F1B, weight gradients put off to the
   ///   cool-down, where they fill the bubble.
-  /// - DualPipe is not ordered here: ``supported`` says so.
-  /// - Precondition: `microbatches` > 0; the schedule is ``supported``.
+  /// - Zero-bubble with two chunks a rank, and DualPipe: ``VShapedOrder``.
+  /// - Precondition: `microbatches` > 0.
   public func turns(rank: Int, ranks: Int, chunks: Int, microbatches: Int) -> [Turn] {
     switch self {
     case .gpipe:
       return (0..<microbatches).map { Turn(.forward, microbatch: $0) }
         + (0..<microbatches).map { Turn(.backward, microbatch: $0) }
-    case .oneForwardOneBackward, .dualPipe:
+    case .zeroBubble where chunks == 2 && ranks > 1, .dualPipe where ranks > 1:
+      return VShapedOrder(ranks: ranks, microbatches: microbatches).turns[rank]
+    case .oneForwardOneBackward:
       return Self.oneForwardOneBackwardTurns(rank: rank, ranks: ranks, microbatches: microbatches)
     case .interleaved:
       guard chunks > 1 else {
@@ -42,13 +44,10 @@ extension PipelineSchedule {
       }
       return Self.interleavedTurns(
         rank: rank, ranks: ranks, chunks: chunks, microbatches: microbatches)
-    case .zeroBubble:
+    case .zeroBubble, .dualPipe:
       return Self.zeroBubbleTurns(rank: rank, ranks: ranks, microbatches: microbatches)
     }
   }
-
-  /// Whether ``turns(rank:ranks:chunks:microbatches:)`` knows the schedule.
-  public var isSupported: Bool { self != .dualPipe }
 
   private static func oneForwardOneBackwardTurns(rank: Int, ranks: Int, microbatches: Int)
     -> [Turn]

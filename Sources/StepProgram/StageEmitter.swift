@@ -42,6 +42,7 @@ struct StageEmitter {
       switch turn.kind {
       case .forward: emitForward(turn)
       case .backward: emitBackward(turn)
+      case .weightGradient where compiler.states.gathersParameters: break  // ran with the inputs'
       case .weightGradient: instructions.append(.run(chunks[turn.chunk].weightGradient))
       case .optimizer: break
       }
@@ -54,7 +55,7 @@ struct StageEmitter {
   private mutating func emitForward(_ turn: Turn) {
     let chunk = chunks[turn.chunk]
     let virtualStage = chunk.plan.stage
-    if virtualStage > 0 {
+    if virtualStage > 0, rank(of: virtualStage - 1) != stage {
       instructions.append(.receive(lane: virtualStage, microbatch: turn.microbatch))
     }
     if compiler.states.gathersParameters {
@@ -70,14 +71,14 @@ struct StageEmitter {
       emitPass(chunk.forward, peak: chunk.forwardPeak, net: chunk.saved)
     }
     if virtualStage < virtualStages - 1 {
-      emitSend(lane: virtualStage + 1, to: (virtualStage + 1) % job.parallelism.pipeline, turn)
+      emitSend(lane: virtualStage + 1, to: rank(of: virtualStage + 1), turn)
     }
   }
 
   private mutating func emitBackward(_ turn: Turn) {
     let chunk = chunks[turn.chunk]
     let virtualStage = chunk.plan.stage
-    if virtualStage < virtualStages - 1 {
+    if virtualStage < virtualStages - 1, rank(of: virtualStage + 1) != stage {
       instructions.append(
         .receive(lane: virtualStages + virtualStage, microbatch: turn.microbatch))
     }
@@ -85,17 +86,17 @@ struct StageEmitter {
     if compiler.states.gathersParameters {
       emitGatheredBackward(chunk, turn)
     } else if compiler.bucketsOverlap, isLast || job.parallelism.zero == 2,
-      job.parallelism.schedule != .zeroBubble
+      !job.parallelism.schedule.splitsBackward
     {
       emitBucketedBackward(chunk)
-    } else if job.parallelism.schedule == .zeroBubble {
+    } else if job.parallelism.schedule.splitsBackward {
       emitPass(chunk.inputGradient, peak: chunk.backwardPeak, net: -chunk.saved)
     } else {
       emitPass(chunk.backward, peak: chunk.backwardPeak, net: -chunk.saved)
     }
     if virtualStage > 0 {
-      let target = (virtualStage - 1) % job.parallelism.pipeline
-      emitSend(lane: virtualStages + virtualStage - 1, to: target, turn)
+      emitSend(
+        lane: virtualStages + virtualStage - 1, to: rank(of: virtualStage - 1), turn)
     }
   }
 
@@ -106,7 +107,14 @@ struct StageEmitter {
     instructions.append(.memory(.activations, net))
   }
 
+  /// The pipeline rank that holds a virtual stage.
+  private func rank(of virtualStage: Int) -> Int {
+    compiler.states.parameters.stages.chunks[virtualStage].pipelineRank
+  }
+
+  /// Sends to a neighbour; where both stages are this rank's, there is nothing to send.
   private mutating func emitSend(lane: Int, to target: Int, _ turn: Turn) {
+    guard target != stage else { return }
     let whole = compiler.shard.bytes(
       compiler.shard.tokensOutside, job.architecture.hiddenSize)
     let isScattered =
@@ -291,7 +299,8 @@ struct StageEmitter {
 
   private mutating func emitUpdate() {
     let local = compiler.states.parameters(ofStage: stage)
-    if !compiler.bucketsOverlap, !compiler.states.gathersParameters {
+    let isReduced = compiler.bucketsOverlap && !job.parallelism.schedule.splitsBackward
+    if !isReduced, !compiler.states.gathersParameters {
       reduce(local, operation: job.parallelism.zero >= 1 ? .reduceScatter : .allReduce)
     }
     for slot in reductionSlots { instructions.append(.wait(slot: slot, .data)) }

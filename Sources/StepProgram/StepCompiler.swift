@@ -73,15 +73,12 @@ public struct StepCompiler {
       vocabulary: states.parameters.paddedVocabularySize)
     builder = BlockBuilder(
       cost: KernelCost(gpu: job.cluster.gpu), profile: profile,
-      interference: Self.interference)
+      interference: Self.interference,
+      hidesExpertTraffic: job.parallelism.schedule == .dualPipe)
   }
 
   /// Programs of all stages.
-  /// - Throws: ``StepProgramError`` when the schedule has no order.
-  public static func compile(_ job: TrainingJob) throws(StepProgramError) -> StepProgram {
-    guard job.parallelism.schedule.isSupported else {
-      throw StepProgramError.unsupportedSchedule(job.parallelism.schedule)
-    }
+  public static func compile(_ job: TrainingJob) -> StepProgram {
     var compiler = StepCompiler(job: job)
     let stages = (0..<job.parallelism.pipeline).map { compiler.program(ofStage: $0) }
     let lanes = 2 * compiler.states.parameters.stages.stageCount
@@ -163,7 +160,7 @@ public struct StepCompiler {
       made.backwardPeak = max(shape.forwardPeak, shape.saved + shape.backwardPeak)
       made.forwardPeak = max(flowing, operations.map { $0.saved + $0.forwardScratch }.max() ?? 0)
     }
-    if job.parallelism.schedule == .zeroBubble {
+    if job.parallelism.schedule.splitsBackward {
       if recompute == .full {
         made.inputGradient.append(forward)
       }

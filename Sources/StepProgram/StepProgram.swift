@@ -1,4 +1,3 @@
-public import Layout
 public import Quantities
 
 /// What every rank does in one training step: one program per pipeline stage, shared by all its
@@ -49,10 +48,4 @@ public struct MemoryItem: Hashable, Sendable {
   public var category: MemoryCategory
   /// How much.
   public var bytes: Int64
-}
-
-/// Why a job cannot be compiled to a step.
-public enum StepProgramError: Error, Hashable, Sendable {
-  /// The pipeline schedule has no order here.
-  case unsupportedSchedule(PipelineSchedule)
 }

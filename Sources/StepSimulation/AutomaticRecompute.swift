@@ -7,28 +7,18 @@ import Transformer
 extension StepProgram {
   /// Compiles `job`, deciding `recompute: auto`: the lightest of none, selective and full whose
   /// fullest rank fits in the GPU's memory; full when none does.
-  /// - Throws: ``StepSimulationError`` from trying, or the compiler's error as
-  ///   ``StepSimulationError/unsupported(_:)``.
+  /// - Throws: ``StepSimulationError`` from trying.
   public static func compile(deciding job: TrainingJob) throws(StepSimulationError) -> StepProgram {
-    guard job.training.recompute == .auto else { return try compileChecked(job) }
+    guard job.training.recompute == .auto else { return StepCompiler.compile(job) }
     var decided = job
     for mode in [Recompute.none, .selective] {
       decided.training.recompute = mode
-      let program = try compileChecked(decided)
+      let program = StepCompiler.compile(decided)
       let result = try FoldedSimulation.run(program)
       let peak = result.ranks.map(\.peak).max() ?? .zero
       if peak <= job.cluster.gpu.memory { return program }
     }
     decided.training.recompute = .full
-    return try compileChecked(decided)
-  }
-
-  private static func compileChecked(_ job: TrainingJob) throws(StepSimulationError) -> StepProgram
-  {
-    do throws(StepProgramError) {
-      return try StepCompiler.compile(job)
-    } catch {
-      throw StepSimulationError.unsupported(error)
-    }
+    return StepCompiler.compile(decided)
   }
 }

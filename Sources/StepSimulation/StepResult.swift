@@ -62,8 +62,6 @@ public struct SimulationStatistics: Hashable, Sendable {
 public enum StepSimulationError: Error, Hashable, Sendable {
   /// Ranks that wait for ever, with what each waits for.
   case deadlock([String])
-  /// The job has no step program.
-  case unsupported(StepProgramError)
   /// The step ended below a physical floor, or lost bytes: an error of the simulator itself.
   case impossible(String)
   /// Processes could not pass messages to one another.

@@ -64,6 +64,13 @@ struct FidelityCase: CustomTestStringConvertible {
     FidelityCase(
       "pipeline 4, zero-bubble", Parallelism(pipeline: 4, schedule: .zeroBubble, data: 2),
       microbatches: 8),
+    FidelityCase(
+      "pipeline 4, zero-bubble V",
+      Parallelism(pipeline: 4, virtualStages: 2, schedule: .zeroBubble, data: 2), microbatches: 8,
+      framework: .megatronCore),
+    FidelityCase(
+      "pipeline 2, DualPipe", Parallelism(pipeline: 2, schedule: .dualPipe, data: 4, zero: 1),
+      microbatches: 8, framework: .megatronCore),
     FidelityCase("zero 1", Parallelism(data: 16, zero: 1)),
     FidelityCase("zero 1, pipeline 2", Parallelism(pipeline: 2, data: 8, zero: 1)),
     FidelityCase("zero 2", Parallelism(data: 8, zero: 2), framework: .deepspeed),

@@ -30,8 +30,7 @@ struct LayoutFidelityTests {
       microbatches: 2 * pipeline,
       perNode: [2, 4, 8].randomElement(using: &random) ?? 8,
       recompute: [Recompute.none, .selective, .full].randomElement(using: &random) ?? .none,
-      // nanotron deals layers by cost, one chunk a rank.
-      framework: Framework.allCases.filter { $0 != .nanotron || schedule != .interleaved }
+      framework: Framework.allCases
         .randomElement(using: &random) ?? .generic)
     let program = try example.program()
     let folded = try FoldedSimulation.run(program)

@@ -18,7 +18,7 @@ enum SyntheticPrograms {
     let job = try SmallJobs.job(
       Parallelism(pipeline: ranks, virtualStages: chunks, schedule: schedule),
       microbatches: microbatches)
-    var program = try StepCompiler.compile(job)
+    var program = StepCompiler.compile(job)
     let pattern = try #require(program.blocks.first)
     program.blocks = [forward, backward].map { busy in
       var block = pattern
