@@ -114,9 +114,9 @@ extension KernelConstants {
 
   /// H100 limited to 500 W.
   ///
-  /// Dynamic power goes with the cube of the clock where voltage follows it: (500/700)^(1/3) = 0.89
-  /// of the clock at 700 W.
-  static let hopper500 = hopper.clocked(0.77)
+  /// Near its power limit a GPU's dynamic power goes with about the square of the clock (voltage
+  /// follows it in part): (500/700)^(1/2) = 0.85 of the clock at 700 W.
+  static let hopper500 = hopper.clocked(0.71)
 
   /// V100: no timings, the constants of the A100.
   static let volta = ampere

@@ -113,8 +113,11 @@ struct StageEmitter {
       profile.scattersPipeline && !job.parallelism.sequence && job.parallelism.tensor > 1
     let bytes = isScattered ? whole / Int64(job.parallelism.tensor) : whole
     let sharesNode = compiler.pricing.placements.sharesNode(stage, target)
-    var seconds = compiler.pricing.collectives.sendReceiveSeconds(bytes: bytes, sameNode: sharesNode)
-    if isScattered, let gather = compiler.pricing.call(.allGather, on: .tensor, bytes: whole, category: .pipeline) {
+    var seconds = compiler.pricing.collectives.sendReceiveSeconds(
+      bytes: bytes, sameNode: sharesNode)
+    if isScattered,
+      let gather = compiler.pricing.call(.allGather, on: .tensor, bytes: whole, category: .pipeline)
+    {
       seconds += gather.duration.seconds
     }
     instructions.append(
@@ -274,7 +277,8 @@ struct StageEmitter {
     _ operation: CollectiveOperation, on axis: CommunicationAxis, elements: Int
   ) {
     let bytes = Int64(elements) * compiler.states.reduceBytes
-    guard let call = compiler.pricing.call(operation, on: axis, bytes: bytes, category: .data) else {
+    guard let call = compiler.pricing.call(operation, on: axis, bytes: bytes, category: .data)
+    else {
       return
     }
     let slot = 2 * compiler.unitCount
@@ -309,7 +313,9 @@ struct StageEmitter {
     let last = job.parallelism.pipeline - 1
     guard job.architecture.tiesEmbeddings, last > 0, stage == 0 || stage == last else { return }
     let bytes = Int64(compiler.states.tableCount) * compiler.states.gradientBytes
-    if let call = compiler.pricing.call(.allReduce, on: .embedding, bytes: bytes, category: .pipeline) {
+    if let call = compiler.pricing.call(
+      .allReduce, on: .embedding, bytes: bytes, category: .pipeline)
+    {
       instructions.append(.meet(call: compiler.builder.index(of: call), first: 0, last: last))
     }
   }

@@ -41,8 +41,10 @@ extension StepCompiler {
     }
     for (index, layer) in plan.layers.enumerated() {
       parts.append(
-        (layer, blocks(ofLayer: layer, recompute: recompute(index: index)),
-          counts.layers[index]))
+        (
+          layer, blocks(ofLayer: layer, recompute: recompute(index: index)),
+          counts.layers[index]
+        ))
     }
     if plan.hasHead {
       let operations = job.architecture.headOperations(
@@ -115,7 +117,8 @@ extension StepCompiler {
     var resident = [Int64](repeating: 0, count: MemoryCategory.allCases.count)
     for item in items { resident[item.category.rawValue] += item.bytes }
     return StageProgram(
-      stage: stage, rankCount: pricing.placements.grid.ranksPerStage, rank: stage * pricing.placements.grid.ranksPerStage,
+      stage: stage, rankCount: pricing.placements.grid.ranksPerStage,
+      rank: stage * pricing.placements.grid.ranksPerStage,
       instructions: emitter.instructions, resident: resident, items: items)
   }
 }

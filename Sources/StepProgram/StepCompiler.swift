@@ -51,6 +51,9 @@ public struct StepCompiler {
       profile.fusion.norm =
         job.training.recompute == .none && job.training.attention == .flash2
     }
+    if job.training.framework == .megatronDeepSpeed, job.parallelism.zero > 0 {
+      profile.fusion.accumulatesEagerly = true
+    }
     self.profile = profile
     attention =
       profile.usesLibraryAttention && job.training.attention == .flash2
@@ -226,6 +229,9 @@ struct CallPricing {
     guard placement.ranks > 1, bytes > 0 else { return nil }
     let plan = collectives.plan(operation, bytes: bytes, placement: placement)
     var duration = plan.duration
+    if category == .data, placement.nodes > 1, profile.dataCollectiveCost > 1 {
+      duration = SimDuration(seconds: duration.seconds * profile.dataCollectiveCost)
+    }
     if axis == .tensor {
       let steps = (operation == .allReduce ? 2 : 1) * (placement.ranks - 1)
       if placement.nodes > 1 { duration += profile.tensorStepBetweenNodes * steps }

@@ -52,8 +52,8 @@ public enum FullSimulation {
       case .lostEvents, .unhandledEvents: throw .impossible(error.description)
       }
     }
+    if let fault = try firstFault(model.fault, over: communicator) { throw .impossible(fault) }
     guard outcome.isComplete else { throw .deadlock(outcome.stuck.map(\.reason)) }
-    if let fault = model.fault { throw .impossible(fault) }
     return try result(of: model, outcome, over: communicator)
   }
 
@@ -114,6 +114,18 @@ public enum FullSimulation {
     statistics.messages = outcome.messages
     statistics.mpiMessages = outcome.mpiMessages
     return try StepResult(model.program, outcomes, statistics)
+  }
+
+  /// The fault of the first process that found one; the same on all.
+  private static func firstFault(
+    _ own: String?, over communicator: any Communicator
+  ) throws(StepSimulationError) -> String? {
+    do throws(CommunicationError) {
+      let all = try communicator.gatherToAll(Array((own ?? "").utf8))
+      return all.first { !$0.isEmpty }.map { String(decoding: $0, as: UTF8.self) }
+    } catch {
+      throw .communication(error.description)
+    }
   }
 
   private static func reduce(

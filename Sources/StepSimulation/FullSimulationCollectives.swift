@@ -22,8 +22,8 @@ extension FullSimulationModel {
       note("rank \(firstRank + local) begins a collective in the past")
     }
     let index = 2 * local + stream.rawValue
-    let description = fabric.calls[call]
-    let box = local * fabric.communicators.count + description.communicator
+    let laneCount = fabric.calls[call].laneCount
+    let box = local * fabric.communicators.count + fabric.calls[call].communicator
     let isOdd = inboxes[box].ended & 1 == 1
     if isOdd {
       inboxes[box].latest.1 = max(inboxes[box].latest.1, start)
@@ -32,13 +32,13 @@ extension FullSimulationModel {
     }
     actives[index].call = Int32(call)
     actives[index].start = start
-    actives[index].ready = start + description.launch
+    actives[index].ready = start + fabric.calls[call].launch
     actives[index].sent = 0
-    actives[index].lanesLeft = Int32(description.laneCount)
-    let member = Int(inboxes[box].member)
-    for lane in 0..<description.laneCount {
-      actives[index].lanes[lane] = FullSimulationFabric.Lane()
-      findMessage(index, lane: lane, of: description, member: member)
+    actives[index].lanesLeft = Int32(laneCount)
+    for lane in 0..<laneCount {
+      let position = index * fabric.laneWidth + lane
+      lanes[position] = FullSimulationFabric.Lane()
+      findMessage(index, lane: lane, call: call, inboxes[box])
     }
     return pump(index, local, box, &context)
   }
@@ -96,25 +96,20 @@ extension FullSimulationModel {
       let kind =
         Self.messageKind | UInt32(communicator) << 2 | (inbox.ended & 255) << 14
       for lane in 0..<fabric.calls[call].laneCount {
-        while actives[index].lanes[lane].step >= 0,
-          hasArrived(actives[index].lanes[lane], counter)
+        let position = index * fabric.laneWidth + lane
+        while lanes[position].step >= 0,
+          hasArrived(lanes[position], counter)
         {
-          let state = actives[index].lanes[lane]
-          guard
-            let message = fabric.calls[call].plan.message(
-              from: Int(inbox.member), lane: lane, step: Int(state.step))
-          else { break }
-          let left = max(earliest, state.free) + message.occupancy.picoseconds
-          let arrival = max(left + message.latency.picoseconds, context.now.picoseconds + 1)
-          let target = fabric.communicators[communicator].groups.rank(
-            of: message.receiver, first: Int(inbox.first))
+          let next = lanes[position]
+          let left = max(earliest, next.free) + next.occupancy
+          let arrival = max(left + next.latency, context.now.picoseconds + 1)
           context.schedule(
-            kind | UInt32(message.slot) << 8, payload: UInt64(latest),
-            to: LogicalProcess(target), at: SimTime(picoseconds: arrival))
+            kind | next.slot << 8, payload: UInt64(latest), to: next.target,
+            at: SimTime(picoseconds: arrival))
           actives[index].sent += 1
-          actives[index].lanes[lane].free = left
-          actives[index].lanes[lane].step += 1
-          findMessage(index, lane: lane, of: fabric.calls[call], member: Int(inbox.member))
+          lanes[position].free = left
+          lanes[position].step += 1
+          findMessage(index, lane: lane, call: call, inbox)
         }
       }
     }
@@ -129,7 +124,8 @@ extension FullSimulationModel {
   ) -> Int64 {
     let call = fabric.calls[Int(actives[index].call)]
     var end = max(now, latest + call.duration)
-    for lane in 0..<call.laneCount { end = max(end, actives[index].lanes[lane].free) }
+    let position = index * fabric.laneWidth
+    for lane in 0..<call.laneCount { end = max(end, lanes[position + lane].free) }
     for slot in 0..<fabric.communicators[call.communicator].slotCount { counts[counter + slot] = 0 }
     sent += Int64(actives[index].sent)
     if inboxes[box].ended & 1 == 1 {
@@ -158,21 +154,29 @@ extension FullSimulationModel {
 
   /// Moves a lane on to its next step with a message; its step is negative when none is left.
   private mutating func findMessage(
-    _ index: Int, lane: Int, of call: FullSimulationFabric.Call, member: Int
+    _ index: Int, lane: Int, call: Int, _ inbox: FullSimulationFabric.Inbox
   ) {
-    let stepCount = call.plan.stepCount(lane: lane)
-    var step = Int(actives[index].lanes[lane].step)
+    let stepCount = fabric.calls[call].plan.stepCount(lane: lane)
+    let member = Int(inbox.member)
+    let position = index * fabric.laneWidth + lane
+    var step = Int(lanes[position].step)
     while step < stepCount {
-      if let message = call.plan.message(from: member, lane: lane, step: step) {
-        actives[index].lanes[lane].step = Int32(step)
-        actives[index].lanes[lane].awaitedSlots = message.awaitedSlots
-        actives[index].lanes[lane].awaitedArrivals = UInt32(message.awaitedArrivals)
+      if let message = fabric.calls[call].plan.message(from: member, lane: lane, step: step) {
+        let groups = fabric.calls[call].communicator
+        lanes[position] = FullSimulationFabric.Lane(
+          free: lanes[position].free, awaitedSlots: message.awaitedSlots,
+          occupancy: message.occupancy.picoseconds, latency: message.latency.picoseconds,
+          awaitedArrivals: UInt32(message.awaitedArrivals),
+          target: UInt32(
+            fabric.communicators[groups].groups.rank(
+              of: message.receiver, first: Int(inbox.first))),
+          slot: UInt32(message.slot), step: Int32(step))
         return
       }
-      if call.hasEmptyLanes { break }
+      if fabric.calls[call].hasEmptyLanes { break }
       step += 1
     }
-    actives[index].lanes[lane].step = -1
+    lanes[position].step = -1
     actives[index].lanesLeft -= 1
   }
 

@@ -31,14 +31,20 @@ struct FullSimulationFabric {
     var firstCounter: Int
   }
 
-  /// What a member sends on one lane.
+  /// What a member sends on one lane: its next message, asked for once.
   struct Lane {
     /// When its last message has left, picoseconds.
     var free: Int64 = 0
-    /// What its next message waits for.
+    /// What the next message waits for.
     var awaitedSlots: UInt64 = 0
+    /// How long it keeps the sender's port busy, and how long it travels then; picoseconds.
+    var occupancy: Int64 = 0
+    var latency: Int64 = 0
     var awaitedArrivals: UInt32 = 0
-    /// The next step; the step count when nothing is left.
+    /// Rank it goes to, and the slot it counts in there.
+    var target: UInt32 = 0
+    var slot: UInt32 = 0
+    /// Its step; negative when nothing is left.
     var step: Int32 = 0
   }
 
@@ -51,7 +57,6 @@ struct FullSimulationFabric {
     /// When the member came, and when it is ready to send.
     var start: Int64 = 0
     var ready: Int64 = 0
-    var lanes = InlineArray<8, Lane>(repeating: Lane())
 
     var isBusy: Bool { call >= 0 }
   }
@@ -73,6 +78,8 @@ struct FullSimulationFabric {
   private(set) var communicators: [Communicator] = []
   /// Counters of one rank.
   private(set) var countersPerRank = 0
+  /// Most lanes of any collective.
+  private(set) var laneWidth = 1
 
   /// - Throws: ``StepSimulationError/impossible(_:)`` for a collective whose members do not all wait
   ///   for one another.
@@ -101,6 +108,7 @@ struct FullSimulationFabric {
       }
       communicators[communicator].slotCount = max(
         communicators[communicator].slotCount, plan.slotCount)
+      laneWidth = max(laneWidth, plan.laneCount)
       let extra = max(0, call.duration.picoseconds - plan.duration.picoseconds)
       calls.append(
         Call(

@@ -74,18 +74,20 @@ struct FullSimulationModel: EventModel {
   let firstRank: Int
   let microbatches: Int
   let ranksPerStage: Int
-  private let slotCount: Int
+  let slotCount: Int
   private let wordsPerRank: Int
 
   var states: [RankState]
   /// Time by category, rank after rank.
   var spent: [Int64]
-  private var slots: [RankClock.Slot]
-  private var backlogs: [Backlog]
+  var slots: [RankClock.Slot]
+  var backlogs: [Backlog]
   /// Which microbatches have arrived in which lane, a bit each.
   private var arrived: [UInt64]
   /// Collectives of the compute and the data stream, rank after rank.
   var actives: [FullSimulationFabric.Active]
+  /// What each of them sends, lane after lane.
+  var lanes: [FullSimulationFabric.Lane]
   var inboxes: [FullSimulationFabric.Inbox]
   var counts: [UInt32]
   var sent: Int64 = 0
@@ -119,6 +121,8 @@ struct FullSimulationModel: EventModel {
     backlogs = Array(repeating: Backlog(), count: ranks.count)
     arrived = Array(repeating: 0, count: ranks.count * wordsPerRank)
     actives = Array(repeating: FullSimulationFabric.Active(), count: ranks.count * 2)
+    lanes = Array(
+      repeating: FullSimulationFabric.Lane(), count: ranks.count * 2 * fabric.laneWidth)
     inboxes = ranks.flatMap { fabric.inboxes(of: $0) }
     counts = Array(repeating: 0, count: ranks.count * fabric.countersPerRank)
   }
@@ -345,80 +349,5 @@ struct FullSimulationModel: EventModel {
     context.schedule(
       Self.activationsKind, payload: UInt64(code.position[lane] * microbatches + microbatch),
       to: LogicalProcess(target), at: SimTime(picoseconds: time))
-  }
-
-  // MARK: The data stream
-
-  /// Data operations that are over.
-  private func operationsDone(_ local: Int) -> Int32 {
-    states[local].nextOperation - (actives[2 * local + 1].isBusy ? 1 : 0)
-  }
-
-  /// The program comes to a data operation: it may begin at `ready`, or is over already.
-  private mutating func reach(operation: Int, _ local: Int, ready: Int64) {
-    let isDone = operation < Int(operationsDone(local))
-    states[local].reached = Int32(operation + 1)
-    let description = code.operations[operation]
-    if operation >= Int(states[local].nextOperation) {
-      backlogs[local].append(Backlog.Entry(time: ready, active: 0))
-    } else if isDone, description.call >= 0 {
-      let entry = backlogs[local].removeFirst()
-      settle(local, slot: Int(description.slot), entry)
-    }
-  }
-
-  private mutating func settle(_ local: Int, slot: Int, _ entry: Backlog.Entry) {
-    slots[local * slotCount + slot].end = entry.time
-    slots[local * slotCount + slot].active += entry.active
-  }
-
-  /// Begins what the data stream can begin.
-  private mutating func advanceData(_ local: Int, _ context: inout EventContext) {
-    let end = code.stages[stage(of: local)].operations.upperBound
-    while Int(states[local].nextOperation) < end, !actives[2 * local + 1].isBusy {
-      let index = Int(states[local].nextOperation)
-      let operation = code.operations[index]
-      guard states[local].counter >= operation.required else { return }
-      let ready: Int64
-      if index < Int(states[local].reached) {
-        ready = backlogs[local].removeFirst().time
-      } else if operation.call >= 0 {
-        ready = states[local].hostShift + operation.issued
-      } else {
-        ready = slots[local * slotCount + Int(operation.slot)].end
-      }
-      states[local].nextOperation += 1
-      states[local].data = max(states[local].data, ready)
-      guard operation.call >= 0 else { continue }
-      let finished = begin(
-        Int(operation.call), .data, at: states[local].data, local, &context)
-      guard finished >= 0 else { return }
-      concludeData(local, end: finished)
-    }
-  }
-
-  /// Ends the data stream's collective.
-  private mutating func concludeData(_ local: Int, end: Int64) {
-    let index = Int(states[local].nextOperation) - 1
-    states[local].data = end
-    let entry = Backlog.Entry(time: end, active: end - actives[2 * local + 1].start)
-    if index < Int(states[local].reached) {
-      settle(local, slot: Int(code.operations[index].slot), entry)
-    } else {
-      backlogs[local].append(entry)
-    }
-  }
-
-  /// The rank's collective on the data stream is over: the stream goes on, and the program when it
-  /// waited for that.
-  mutating func resumeData(_ local: Int, end: Int64, _ context: inout EventContext) {
-    concludeData(local, end: end)
-    advanceData(local, &context)
-    if states[local].waiting == .slot { run(local, &context) }
-  }
-
-  /// Whether nothing of a rank's data stream is left.
-  func isDataDone(_ local: Int) -> Bool {
-    Int(operationsDone(local)) == code.stages[stage(of: local)].operations.upperBound
   }
 }

@@ -29,12 +29,14 @@ extension StepResult {
       flops += outcome.flops * Double(stage.rankCount)
       var spent = outcome.spent.map { SimDuration(picoseconds: $0) }
       spent[TimeCategory.bubble.rawValue] += SimDuration(picoseconds: end - outcome.compute)
+      let reserved = program.reserved(atPeak: ledger.peakHeld)
       ranks.append(
         RankResult(
           rank: outcome.rank, count: stage.rankCount, stage: stage.stage,
           duration: SimDuration(picoseconds: end), spent: spent,
           resident: stage.resident.map { Bytes($0) }, atPeak: ledger.peakHeld.map { Bytes($0) },
-          peak: Bytes(ledger.peak), reserved: Bytes(ledger.peak), device: Bytes(ledger.peak),
+          peak: Bytes(ledger.peak), reserved: reserved,
+          device: reserved + program.runtime,
           peakPhase: ledger.peakPhase, peakTime: SimTime(picoseconds: ledger.peakTime)))
     }
     let idle = ranks.map { $0.spent[TimeCategory.bubble.rawValue] }

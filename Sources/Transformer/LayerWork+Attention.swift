@@ -12,6 +12,7 @@ extension Architecture {
   ///   - shard: this rank's part.
   ///   - algorithm: implementation of the core.
   ///   - fusion: what the software fuses and keeps.
+  /// - Returns: the operations, first to last.
   public func attentionOperations(
     layer: Int, shard: LayerShard, algorithm: AttentionAlgorithm, fusion: Fusion
   ) -> [Operation] {
@@ -208,7 +209,8 @@ extension Architecture {
     }
     operation.forward.append(product(queries, attention.valueDimension, keys))
     operation.inputGradient = [
-      product(queries, keys, attention.valueDimension), product(keys, attention.valueDimension, queries)
+      product(queries, keys, attention.valueDimension),
+      product(keys, attention.valueDimension, queries),
     ]
     if hasDropout { operation.inputGradient.append(pass(bytes + scores, bytes, 1)) }
     operation.inputGradient.append(

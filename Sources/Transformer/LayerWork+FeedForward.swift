@@ -10,6 +10,7 @@ extension Architecture {
   ///   - layer: which layer; dense and expert layers differ.
   ///   - shard: this rank's part.
   ///   - fusion: what the software fuses and keeps.
+  /// - Returns: the operations, first to last.
   public func feedForwardOperations(layer: Int, shard: LayerShard, fusion: Fusion) -> [Operation] {
     var operations: [Operation] = []
     if normsPerLayer > 1 {
@@ -42,7 +43,8 @@ extension Architecture {
     }
     return [
       up,
-      activation(prefix + "activation", rows: shard.tokens, width: width, shard: shard, fusion: fusion),
+      activation(
+        prefix + "activation", rows: shard.tokens, width: width, shard: shard, fusion: fusion),
       rowParallel(
         prefix + "down_proj", input: width, output: hiddenSize, shard: shard, fusion: fusion),
     ]
@@ -116,7 +118,8 @@ extension Architecture {
     router.saved = 2 * scores + Int64(sourceRouted) * 8
 
     var dispatch = Operation("expert_dispatch")
-    let permute = Kernel.stream(StreamingKernel(.gather, read: routed, written: routed, launches: 3))
+    let permute = Kernel.stream(
+      StreamingKernel(.gather, read: routed, written: routed, launches: 3))
     let sortChunks = Kernel.stream(
       StreamingKernel(
         .gather, read: shard.bytes(expertRows, hiddenSize),
@@ -223,6 +226,7 @@ extension Architecture {
   ///   - shard: this rank's part.
   ///   - fusion: what the software fuses and keeps.
   ///   - vocabularySplit: whether logits stay split over tensor ranks for the loss.
+  /// - Returns: the operations, first to last.
   public func headOperations(shard: LayerShard, fusion: Fusion, vocabularySplit: Bool = true)
     -> [Operation]
   {
@@ -245,7 +249,12 @@ extension Architecture {
         .allGather, on: .tensor, bytes: values * shard.valueBytes)
     }
     let half = values * shard.valueBytes
-    if fusion.crossEntropy {
+    if fusion.crossEntropyFused {
+      // One kernel a direction; the gradient overwrites the logits.
+      loss.forward = [.stream(StreamingKernel(.rowReduction, read: 2 * half, written: 0))]
+      loss.inputGradient = [.stream(StreamingKernel(.rowReduction, read: half, written: half))]
+      loss.saved = half
+    } else if fusion.crossEntropy {
       // fp32 copy of the logits; maximum, exponent and sum in place; gradient in place.
       loss.forward = [
         .stream(
@@ -271,7 +280,8 @@ extension Architecture {
       ]
       loss.inputGradient = [
         .stream(
-          StreamingKernel(.rowReduction, read: 12 * values, written: 4 * values + half, launches: 4))
+          StreamingKernel(.rowReduction, read: 12 * values, written: 4 * values + half, launches: 4)
+        )
       ]
       loss.saved = 4 * values
       loss.forwardScratch = half + 4 * values

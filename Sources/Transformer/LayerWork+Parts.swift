@@ -113,7 +113,11 @@ extension Architecture {
       // The fresh gradient is added to the accumulated one by a pass of its own.
       let weights = Int64(batch) * Int64(input) * Int64(output)
       operation.weightGradient.append(
-        .stream(StreamingKernel(.pointwise, read: weights * 6, written: weights * 4)))
+        .stream(
+          fusion.accumulatesEagerly
+            ? StreamingKernel(
+              .pointwise, read: weights * 10, written: weights * 10, launches: 3)
+            : StreamingKernel(.pointwise, read: weights * 6, written: weights * 4)))
     }
     if format.bytesPerValue < 2, fusion.quantizePasses {
       // Each fp8 operand is read in bf16, its maximum taken, and written in fp8, also transposed.

@@ -73,11 +73,17 @@ public struct Fusion: Hashable, Sendable {
   public var rotary = true
   /// Cross-entropy keeps one copy of the logits; else fp32 logits, log-softmax and gradient.
   public var crossEntropy = true
+  /// Cross-entropy is one kernel a direction over the logits as they are, its gradient written over
+  /// them (flash-attn's fused cross-entropy with in-place backward).
+  public var crossEntropyFused = false
   /// Cross-entropy works in place on the fp32 copy of the logits (Megatron-LM's vocabulary-parallel
   /// cross-entropy).
   public var crossEntropyInPlace = false
   /// Weight gradients accumulate in the multiply's epilogue straight into the gradient buffer.
   public var gradientAccumulation = false
+  /// The pass that adds a fresh gradient casts it to a tensor of its own first, and clears it
+  /// afterwards (DeepSpeed's `BF16_Optimizer.update_hp_grads`).
+  public var accumulatesEagerly = false
   /// Linear layers quantise their inputs for fp8 multiplies in passes of their own.
   public var quantizePasses = true
   /// The output of a norm is not kept but computed again (Megatron `--recompute-modules`).
