@@ -13,9 +13,8 @@ extension SimulationReport {
     if let uncertainty {
       lines += [
         "",
-        "Error of measured runs most like this one: half within "
-          + "\(Format.percent(uncertainty.median)), nine in ten within "
-          + "\(Format.percent(uncertainty.ninetiethPercentile)) (\(uncertainty.basis))",
+        "Error: half within \(Format.percent(uncertainty.median)), nine in ten within "
+          + "\(Format.percent(uncertainty.ninetiethPercentile)), from \(uncertainty.basis).",
       ]
     }
     let warnings = self.warnings

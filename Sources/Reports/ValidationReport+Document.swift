@@ -82,7 +82,7 @@ extension ValidationReport {
   }
 
   /// Errors of the step time of the rows `isIncluded` holds for.
-  private func errors(
+  func errors(
     where isIncluded: (Prediction) -> Bool
   ) -> ValidationStatistics.Errors {
     ValidationStatistics.Errors(
@@ -143,7 +143,7 @@ extension ValidationReport {
     return [
       "## Uncertainty of a result", "",
       "Every result carries the errors of the \(MeasuredErrors.neighbours) measured runs most like "
-        + "it: their median and 90th percentile. Likeness is a sum over features: another GPU 1 plus "
+        + "it: their median and 90th percentile. Likeness is a sum over features: another GPU 2 plus "
         + "the doublings between the bf16 peaks; other software ½ of the same kind, else 1; ½ for "
         + "each halving of the multiplied format and each doubling of the parameters; ¼ for each "
         + "doubling of GPUs and of sequence length; ½ for each axis (tensor, pipeline, context, "

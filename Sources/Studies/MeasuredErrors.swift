@@ -18,6 +18,13 @@ public struct MeasuredErrors: Hashable, Sendable {
     public var features: RunFeatures
     /// Predicted over measured step time less one.
     public var error: Double
+
+    /// A run of `family`.
+    public init(family: String, features: RunFeatures, error: Double) {
+      self.family = family
+      self.features = features
+      self.error = error
+    }
   }
 
   /// How far off a prediction may be.
@@ -88,10 +95,12 @@ public struct MeasuredErrors: Hashable, Sendable {
     return Expected(
       median: quantile(errors, 0.5) * widening,
       ninetiethPercentile: quantile(errors, 0.9) * widening,
-      basis: basis(nearest.map(\.index), distance: distance, widening: widening))
+      basis: basis(nearest.map(\.index), of: wanted, distance: distance, widening: widening))
   }
 
-  private func basis(_ nearest: [Int], distance: Double, widening: Double) -> String {
+  private func basis(
+    _ nearest: [Int], of wanted: RunFeatures, distance: Double, widening: Double
+  ) -> String {
     var counts: [(family: String, count: Int)] = []
     for index in nearest {
       let family = rows[index].family
@@ -106,6 +115,9 @@ public struct MeasuredErrors: Hashable, Sendable {
     let tenths = (distance * 10).rounded() / 10
     var text =
       "the \(nearest.count) measured runs most like this one (\(listed)); mean distance \(tenths)"
+    if !nearest.contains(where: { rows[$0].features.gpu == wanted.gpu }) {
+      text += "; none of them on \(wanted.gpu)"
+    }
     if widening > 1 {
       text +=
         ", so their errors are widened by \(Int(((widening - 1) * 100).rounded())) %"

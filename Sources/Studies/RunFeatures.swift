@@ -60,13 +60,13 @@ extension RunFeatures {
 
   /// How unlike two runs are: 0 for the same features.
   ///
-  /// The sum of: another GPU 1, plus the doublings between their bf16 peaks; other software ½ of
+  /// The sum of: another GPU 2, plus the doublings between their bf16 peaks; other software ½ of
   /// the same kind (Megatron and its kin; FSDP and its kin), else 1; ½ for each halving of the
   /// multiplied format; ½ for each doubling of the parameters, ¼ of the GPUs, ¼ of the sequence
   /// length; ½ for each axis (tensor, pipeline, context, expert, parameter shards) that only one of
   /// them has.
   public func distance(to other: RunFeatures) -> Double {
-    var sum = gpu == other.gpu ? 0 : 1 + Self.doublings(gpuTeraflops, other.gpuTeraflops)
+    var sum = gpu == other.gpu ? 0 : 2 + Self.doublings(gpuTeraflops, other.gpuTeraflops)
     if framework != other.framework {
       let kinds = (Self.kind(of: framework), Self.kind(of: other.framework))
       sum += kinds.0 == kinds.1 || kinds.0 == .any || kinds.1 == .any ? 0.5 : 1
