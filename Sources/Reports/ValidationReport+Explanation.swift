@@ -1,4 +1,6 @@
 import Hardware
+import Layout
+import Quantities
 import ScenarioFile
 import StepProgram
 import Studies
@@ -72,7 +74,7 @@ extension ValidationReport {
       "- **Sustained clocks** are fitted on whole steps, since power limits the matrix units below "
         + "the data sheet's boost clock: the fit absorbs whatever else is proportional to compute.",
       "- **Recomputation `auto`**: NVIDIA's tables do not print it, so this program's own memory "
-        + "model decides. Where it decides wrongly a step is off by up to a third.",
+        + "model decides. Where it decides wrongly a step is off by about a third.",
       "- **torchtitan**'s H100 with 96 GB of HBM2e and a 500 W limit is in no other collection: its "
         + "clock follows from the limit by a rule of thumb (power as the square of the clock).",
       "- **Small models on few GPUs** (most of vTrain below 1 B parameters) are bound by the host: "
