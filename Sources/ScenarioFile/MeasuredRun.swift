@@ -136,7 +136,7 @@ public struct MeasuredRun: Hashable, Sendable {
     runSeconds = positive("run_seconds")
     steps = positive("steps")
     isOutOfMemory = measured.flag("out_of_memory") ?? false
-    measured.finish()
+    // Other keys of `measured` change no prediction: sources may keep what they like beside these.
     guard let inner = row.required("scenario", "what was run") else { return nil }
     let reader = ScenarioReader(log: log, file: file, modelFile: nil)
     let read = reader.read(inner, defaultName: id, path: "scenario")

@@ -13,7 +13,7 @@ import Testing
     {"gpu": "\(gpu)", "gpus": 8}, "parallelism": {"tensor": \(tensor), "data": \(data), \
     "zero": 1}, "training": {"sequence_length": 4096, "global_batch": 64, "micro_batch": 1, \
     "framework": "megatron-core"}}, "measured": {"step_seconds": \(seconds), \
-    "peak_memory_gib": 50, "out_of_memory": false}}
+    "tokens_per_second": 1, "peak_memory_gib": 50, "out_of_memory": false}}
     """
   }
 
@@ -104,7 +104,7 @@ import Testing
       model: llama-3.1-8b
       cluster: {gpu: \(gpu), gpus: \(gpus)}
       parallelism: {data: \(gpus), zero: 1}
-      training: {tokens: 1e12, sequence_length: 4096, global_batch: 256, micro_batch: 1}
+      training: {tokens: 1e12, sequence_length: 4096, global_batch: 512, micro_batch: 1}
       """
     return try Scenario(ScenarioSource(path: "a.yaml", text: text)).job
   }
