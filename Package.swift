@@ -128,7 +128,7 @@ let package = Package(
     tests(
       "ScenarioFile",
       ["Quantities", "Kernels", "Hardware", "Transformer", "Layout", "StepProgram"]),
-    tests("Reports", ["Quantities", "ScenarioFile", "Studies"]),
+    tests("Reports", ["Quantities", "RunForecast", "ScenarioFile", "StepProgram", "Studies"]),
     // The built program, under the real mpirun.
     .testTarget(name: "CommandLineTests", swiftSettings: strict),
   ],

@@ -13,9 +13,8 @@ extension SimulationReport {
     if let uncertainty {
       lines += [
         "",
-        "Error of measured runs most like this one: half within "
-          + "\(Format.percent(uncertainty.median)), nine in ten within "
-          + "\(Format.percent(uncertainty.ninetiethPercentile)) (\(uncertainty.basis))",
+        "Error: half within \(Format.percent(uncertainty.median)), nine in ten within "
+          + "\(Format.percent(uncertainty.ninetiethPercentile)), from \(uncertainty.basis).",
       ]
     }
     let warnings = self.warnings
@@ -84,16 +83,52 @@ extension SimulationReport {
     return [speed, ""] + table.lines(indent: 0)
   }
 
+  /// Kinds of ranks the memory table shows at most; results have them all.
+  private static let memoryRowLimit = 8
+
+  /// Ranks with equal memory as one row; beyond the limit the first, the last and the fullest.
   private var memoryLines: [String] {
     var heading = ["Memory, GiB", "ranks", "stage"]
     heading += step.memory.first?.parts.map(\.key) ?? []
     var table = TextTable(heading + ["peak"])
+    var rows: [(ranks: RankMemory, stages: ClosedRange<Int>)] = []
     for rank in step.memory {
+      let parts = rank.parts.map(\.bytes)
+      let equal = rows.firstIndex {
+        $0.ranks.peak == rank.peak && $0.ranks.parts.map(\.bytes) == parts
+      }
+      if let equal {
+        rows[equal].ranks.count += rank.count
+        let stages = rows[equal].stages
+        rows[equal].stages =
+          min(stages.lowerBound, rank.pipelineStage)...max(stages.upperBound, rank.pipelineStage)
+      } else {
+        rows.append((rank, rank.pipelineStage...rank.pipelineStage))
+      }
+    }
+    var left = 0
+    if rows.count > Self.memoryRowLimit {
+      let fullest = rows.indices.sorted {
+        (rows[$1].ranks.peak, $0) < (rows[$0].ranks.peak, $1)
+      }
+      var shown: Set<Int> = [0, rows.count - 1]
+      for index in fullest where shown.count < Self.memoryRowLimit { shown.insert(index) }
+      left = rows.count - shown.count
+      rows = rows.indices.filter(shown.contains).map { rows[$0] }
+    }
+    for (rank, stages) in rows {
+      let stage =
+        stages.count == 1 ? "\(stages.lowerBound)" : "\(stages.lowerBound)–\(stages.upperBound)"
       table.add(
-        ["rank \(rank.rank)", Format.grouped(rank.count), "\(rank.pipelineStage)"]
+        ["rank \(rank.rank)", Format.grouped(rank.count), stage]
           + rank.parts.map { Format.gibibytes($0.bytes) } + [Format.gibibytes(rank.peak)])
     }
-    return table.lines(indent: 0)
+    var lines = table.lines(indent: 0)
+    if left > 0 {
+      lines.append(
+        "and \(left) more kinds of ranks, none fuller than those shown (memory.csv has all)")
+    }
+    return lines
   }
 
   private var runLines: [String] {

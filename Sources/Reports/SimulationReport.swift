@@ -1,6 +1,7 @@
 public import Quantities
 public import RunForecast
 public import ScenarioFile
+public import Studies
 import Hardware
 import Layout
 import StepProgram
@@ -22,6 +23,13 @@ public struct SimulationReport: Hashable, Sendable {
       self.median = median
       self.ninetiethPercentile = ninetiethPercentile
       self.basis = basis
+    }
+
+    /// The errors of the measured runs nearest to the one reported.
+    public init(_ expected: MeasuredErrors.Expected) {
+      self.init(
+        median: expected.median, ninetiethPercentile: expected.ninetiethPercentile,
+        basis: expected.basis)
     }
   }
 

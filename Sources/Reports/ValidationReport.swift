@@ -1,8 +1,9 @@
-public import ScenarioFile
 public import Studies
 import Quantities
+import ScenarioFile
 
-/// Predictions against measurements, as text, JSON and comma-separated values.
+/// Predictions against measurements: as text, JSON, comma-separated values, and as the document
+/// `Results/validation.md` with its figure.
 public struct ValidationReport: Sendable {
   /// What is reported.
   public var validation: Validation
@@ -10,86 +11,19 @@ public struct ValidationReport: Sendable {
   /// A report on `validation`.
   public init(_ validation: Validation) { self.validation = validation }
 
-  /// Error statistics by family and overall for a terminal.
+  /// Error statistics by family and overall, then the worst rows, for a terminal.
   public var text: String {
-    var table = TextTable([
-      "Family", "rows", "timed", "median", "|median|", "|p90|", "memory rows", "median", "|median|",
-      "|p90|", "fits right", "wrongly fits", "wrongly not",
-    ])
-    for family in validation.families {
-      table.add(row(family, validation.statistics(family: family)))
+    var lines = ["Predicted over measured less one.", ""]
+    for table in [stepTable, memoryTable, fitTable, rankingTable, worstTable(count: 15)] {
+      guard !table.isEmpty else { continue }
+      lines += table.textLines + [""]
     }
-    table.add(row("overall", validation.statistics()))
-    var lines = ["Predicted over measured less one; step time, then peak memory.", ""]
-    lines += table.lines(indent: 0)
-    for failure in validation.failures {
-      lines.append("Not predicted: \(failure.id): \(failure.reason)")
+    if !validation.failures.isEmpty {
+      lines.append("Not predicted: \(validation.failures.count) rows.")
+      lines += validation.failures.map { "  \($0.id): \($0.reason)" }
     }
+    while lines.last == "" { lines.removeLast() }
     return lines.joined(separator: "\n") + "\n"
-  }
-
-  private func row(_ name: String, _ all: ValidationStatistics) -> [String] {
-    let columns = { (errors: ValidationStatistics.Errors) in
-      errors.rows == 0
-        ? ["0", "", "", ""]
-        : ["\(errors.rows)"]
-          + [errors.median, errors.medianAbsolute, errors.p90Absolute].map(Format.percent)
-    }
-    return [name, "\(all.rows)"] + columns(all.stepSeconds) + columns(all.memory) + [
-      "\(all.trueFit + all.trueOutOfMemory)", "\(all.falseFit)", "\(all.falseOutOfMemory)",
-    ]
-  }
-
-  /// Statistics and rows for other programs (contract: DESIGN.md, section 5).
-  public var json: JSONValue {
-    [
-      "schema": "dryrun.validation/1",
-      "overall": tree(validation.statistics()),
-      "families": .object(
-        validation.families.map {
-          JSONValue.Member($0, tree(validation.statistics(family: $0)))
-        }),
-      "rows": .array(validation.predictions.map(tree)),
-      "not_predicted": .array(
-        validation.failures.map { ["id": .string($0.id), "reason": .string($0.reason)] }),
-    ]
-  }
-
-  private func tree(_ statistics: ValidationStatistics) -> JSONValue {
-    let errors = { (errors: ValidationStatistics.Errors) -> JSONValue in
-      [
-        "rows": .integer(errors.rows),
-        "median_error": .number(errors.median),
-        "median_absolute_error": .number(errors.medianAbsolute),
-        "p90_absolute_error": .number(errors.p90Absolute),
-      ]
-    }
-    return [
-      "rows": .integer(statistics.rows),
-      "step_seconds": errors(statistics.stepSeconds),
-      "memory": errors(statistics.memory),
-      "fit": [
-        "true_fit": .integer(statistics.trueFit),
-        "false_fit": .integer(statistics.falseFit),
-        "true_oom": .integer(statistics.trueOutOfMemory),
-        "false_oom": .integer(statistics.falseOutOfMemory),
-      ],
-    ]
-  }
-
-  private func tree(_ prediction: Prediction) -> JSONValue {
-    let run = prediction.run
-    let number = { (value: Double?) in value.map(JSONValue.number) ?? .null }
-    return [
-      "id": .string(run.id),
-      "family": .string(run.family),
-      "predicted_step_seconds": .number(prediction.stepSeconds),
-      "measured_step_seconds": number(run.stepSeconds),
-      "predicted_peak_memory_bytes": .integer(prediction.peakMemory.count),
-      "measured_peak_memory_bytes": number(run.peakMemoryGiB.map { $0 * 1_073_741_824 }),
-      "predicted_fits": .bool(prediction.fits),
-      "measured_out_of_memory": .bool(run.isOutOfMemory),
-    ]
   }
 
   /// One line a row.
@@ -108,5 +42,137 @@ public struct ValidationReport: Sendable {
       ])
     }
     return table.text
+  }
+}
+
+/// A table with its title, for a terminal or for Markdown.
+struct TitledTable {
+  var title: String
+  var heading: [String]
+  var rows: [[String]] = []
+  /// Columns of words, from the left.
+  var leftColumns = 1
+
+  var isEmpty: Bool { rows.isEmpty }
+
+  /// Under its title, columns aligned.
+  var textLines: [String] {
+    var table = TextTable([title] + heading.dropFirst(), leftColumns: leftColumns)
+    for row in rows { table.add(row) }
+    return table.lines(indent: 0)
+  }
+
+  /// A Markdown table.
+  var markdownLines: [String] {
+    let rule = heading.indices.map { $0 < leftColumns ? "---" : "---:" }
+    return ([heading, rule] + rows).map { "| " + $0.joined(separator: " | ") + " |" }
+  }
+}
+
+extension ValidationReport {
+  /// Errors of the step time by family.
+  var stepTable: TitledTable {
+    errorTable("Step time", mean: true, of: \.stepSeconds)
+  }
+
+  /// Errors of the peak memory, and of the memory before the first step, by family.
+  var memoryTable: TitledTable {
+    var table = errorTable("Peak memory", mean: false, of: \.memory)
+    let before = errorTable("Memory before step 1", mean: false, of: \.staticMemory)
+    for row in before.rows { table.rows.append(["\(row[0]), before step 1"] + row.dropFirst()) }
+    return table
+  }
+
+  private func errorTable(
+    _ title: String, mean: Bool,
+    of quantity: KeyPath<ValidationStatistics, ValidationStatistics.Errors>
+  ) -> TitledTable {
+    var table = TitledTable(
+      title: title, heading: ["family", "rows", "median", "abs. median", "abs. 90 %"])
+    if mean { table.heading.append("abs. mean") }
+    let families = validation.families.map { ($0, validation.statistics(family: $0)) }
+    for (name, statistics) in families + [("overall", validation.statistics())] {
+      let errors = statistics[keyPath: quantity]
+      guard errors.rows > 0 else { continue }
+      table.rows.append(
+        [name] + Self.cells(errors) + (mean ? [Format.percent(errors.meanAbsolute)] : []))
+    }
+    return table
+  }
+
+  /// Rows, signed median, absolute median and 90th percentile.
+  static func cells(_ errors: ValidationStatistics.Errors) -> [String] {
+    [Format.grouped(errors.rows)]
+      + [errors.median, errors.medianAbsolute, errors.p90Absolute].map(Format.percent)
+  }
+
+  /// Whether a run fits in memory, predicted against what happened.
+  var fitTable: TitledTable {
+    var table = TitledTable(
+      title: "Fits in memory",
+      heading: [
+        "family", "fits, said so", "fits, said not", "out of memory, said so",
+        "out of memory, said fits",
+      ])
+    let families = validation.families.map { ($0, validation.statistics(family: $0)) }
+    for (name, all) in families + [("overall", validation.statistics())] {
+      table.rows.append(
+        [name]
+          + [all.trueFit, all.falseOutOfMemory, all.trueOutOfMemory, all.falseFit]
+          .map { Format.grouped($0) })
+    }
+    return table
+  }
+
+  /// How well layouts of one job are ordered.
+  var rankingTable: TitledTable {
+    var table = TitledTable(
+      title: "Order of layouts",
+      heading: [
+        "family", "sweeps", "rows", "rank correlation", "choice within 5 % of best",
+        "choice over best",
+      ])
+    let sweeps = LayoutSweep.all(in: validation.predictions)
+    let families = validation.families.map { family in
+      (family, sweeps.filter { $0.subject.family == family })
+    }
+    for (name, sweeps) in families + [("overall", sweeps)] where !sweeps.isEmpty {
+      let ranking = RankingStatistics(sweeps)
+      table.rows.append([
+        name, Format.grouped(ranking.sweeps), Format.grouped(ranking.rows),
+        Format.fixed(ranking.medianCorrelation, decimals: 2), Format.percent(ranking.goodChoices),
+        "\(Format.fixed(ranking.medianRatioOfChoice, decimals: 2)) x",
+      ])
+    }
+    return table
+  }
+
+  /// The rows furthest off, by the ratio of predicted and measured step time.
+  func worstTable(count: Int, family: String? = nil) -> TitledTable {
+    var table = TitledTable(
+      title: "Furthest off", heading: ["row", "predicted", "measured", "error"])
+    let timed = validation.predictions.filter {
+      $0.stepError != nil && (family == nil || $0.run.family == family)
+    }
+    let worst = timed.enumerated().sorted { first, second in
+      let ratios = (first.element.ratio, second.element.ratio)
+      return ratios.0 != ratios.1 ? ratios.0 > ratios.1 : first.offset < second.offset
+    }
+    for (_, prediction) in worst.prefix(count) {
+      table.rows.append([
+        prediction.run.id, Format.duration(Seconds(prediction.stepSeconds)),
+        Format.duration(Seconds(prediction.run.stepSeconds ?? 0)),
+        Format.percent(prediction.stepError ?? 0),
+      ])
+    }
+    return table
+  }
+}
+
+extension Prediction {
+  /// Predicted over measured or its inverse, whichever is larger; 1 without a measured time.
+  fileprivate var ratio: Double {
+    guard let error = stepError else { return 1 }
+    return max(1 + error, 1 / (1 + error))
   }
 }

@@ -49,6 +49,50 @@ public struct MeasuredRun: Hashable, Sendable {
   /// Whether it ended for lack of memory.
   public var isOutOfMemory: Bool
 
+  /// A row that cannot be used, with why.
+  public struct Unreadable: Hashable, Sendable {
+    /// The row's name, or its place where the row has none.
+    public var id: String
+    /// Every mistake in it.
+    public var diagnostics: [Diagnostic]
+  }
+
+  /// Reads rows of JSON, one a line, each on its own.
+  ///
+  /// - Parameters:
+  ///   - text: JSON Lines; empty lines are skipped.
+  ///   - file: what messages call it.
+  /// - Returns: the rows that can be used, and those that cannot.
+  public static func readableRows(
+    in text: String, file: String
+  ) -> (rows: [MeasuredRun], unreadable: [Unreadable]) {
+    var rows: [MeasuredRun] = []
+    var unreadable: [Unreadable] = []
+    var number = 0
+    for line in Array(text.utf8).split(
+      separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+    {
+      number += 1
+      guard line.contains(where: { $0 > UInt8(ascii: " ") }) else { continue }
+      let log = DiagnosticLog()
+      var id = "\(file):\(number)"
+      do throws(ScenarioError) {
+        let node = try SourceNode.reading(json: line, file: file, firstLine: number)
+        if case .scalar(let name, _)? = node["id"]?.content { id = name }
+        if let row = MeasuredRun(node, file: file, log: log), log.diagnostics.isEmpty {
+          rows.append(row)
+          continue
+        }
+      } catch {
+        if case .wrong(let diagnostics) = error {
+          for found in diagnostics { log.add(found.position, found.keyPath, found.message) }
+        }
+      }
+      unreadable.append(Unreadable(id: id, diagnostics: log.sorted))
+    }
+    return (rows, unreadable)
+  }
+
   /// Reads rows of JSON, one a line.
   ///
   /// - Parameters:
@@ -57,24 +101,10 @@ public struct MeasuredRun: Hashable, Sendable {
   /// - Returns: every row.
   /// - Throws: ``ScenarioError`` with every mistake in every row.
   public static func rows(in text: String, file: String) throws(ScenarioError) -> [MeasuredRun] {
-    let log = DiagnosticLog()
-    var rows: [MeasuredRun] = []
-    var number = 0
-    for line in Array(text.utf8).split(
-      separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-    {
-      number += 1
-      guard line.contains(where: { $0 > UInt8(ascii: " ") }) else { continue }
-      do throws(ScenarioError) {
-        let node = try SourceNode.reading(json: line, file: file, firstLine: number)
-        if let row = MeasuredRun(node, file: file, log: log) { rows.append(row) }
-      } catch {
-        if case .wrong(let diagnostics) = error {
-          for found in diagnostics { log.add(found.position, found.keyPath, found.message) }
-        }
-      }
+    let (rows, unreadable) = readableRows(in: text, file: file)
+    guard unreadable.isEmpty else {
+      throw ScenarioError.wrong(unreadable.flatMap(\.diagnostics))
     }
-    guard log.diagnostics.isEmpty else { throw ScenarioError.wrong(log.sorted) }
     return rows
   }
 
@@ -106,7 +136,7 @@ public struct MeasuredRun: Hashable, Sendable {
     runSeconds = positive("run_seconds")
     steps = positive("steps")
     isOutOfMemory = measured.flag("out_of_memory") ?? false
-    measured.finish()
+    // Other keys of `measured` change no prediction: sources may keep what they like beside these.
     guard let inner = row.required("scenario", "what was run") else { return nil }
     let reader = ScenarioReader(log: log, file: file, modelFile: nil)
     let read = reader.read(inner, defaultName: id, path: "scenario")

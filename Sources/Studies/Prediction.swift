@@ -53,4 +53,10 @@ public struct Prediction: Sendable {
     guard let measured = run.peakMemoryGiB, measured > 0 else { return nil }
     return peakMemory.gibibytes / measured - 1
   }
+
+  /// Predicted over measured memory before the first step less one; `nil` when none was measured.
+  public var staticMemoryError: Double? {
+    guard let measured = run.staticMemoryGiB, measured > 0 else { return nil }
+    return staticMemory.gibibytes / measured - 1
+  }
 }

@@ -7,11 +7,15 @@ import StepSimulation
 public struct Validation: Sendable {
   /// One prediction a measured row, in the rows' order.
   public var predictions: [Prediction]
-  /// Rows that could not be predicted, with why.
+  /// Rows that could not be read or predicted, with why.
   public var failures: [(id: String, reason: String)]
 
   /// Predicts every run, on all cores.
-  public init(_ runs: [MeasuredRun]) {
+  ///
+  /// - Parameters:
+  ///   - runs: the measured rows.
+  ///   - unreadable: rows that could not be read; they are listed among the failures.
+  public init(_ runs: [MeasuredRun], unreadable: [MeasuredRun.Unreadable] = []) {
     let outcomes = OutcomeBuffer(count: runs.count)
     DispatchQueue.concurrentPerform(iterations: runs.count) { index in
       do throws(StepSimulationError) {
@@ -21,7 +25,9 @@ public struct Validation: Sendable {
       }
     }
     predictions = []
-    failures = []
+    failures = unreadable.map { row in
+      (row.id, row.diagnostics.map(\.description).joined(separator: "; "))
+    }
     for (run, outcome) in zip(runs, outcomes.values) {
       switch outcome {
       case .success(let prediction): predictions.append(prediction)
@@ -53,66 +59,5 @@ private final class OutcomeBuffer: @unchecked Sendable {
 
   func set(_ index: Int, _ value: Result<Prediction, StepSimulationError>) {
     lock.withLock { values[index] = value }
-  }
-}
-
-/// Errors of a set of predictions.
-public struct ValidationStatistics: Sendable {
-  /// Errors of one quantity.
-  public struct Errors: Sendable {
-    /// Rows in which it was measured.
-    public var rows: Int
-    /// Signed median of predicted / measured − 1.
-    public var median: Double
-    /// Median of its absolute value.
-    public var medianAbsolute: Double
-    /// 90th percentile of its absolute value.
-    public var p90Absolute: Double
-
-    init(_ errors: [Double]) {
-      rows = errors.count
-      median = Self.quantile(errors, 0.5)
-      medianAbsolute = Self.quantile(errors.map(abs), 0.5)
-      p90Absolute = Self.quantile(errors.map(abs), 0.9)
-    }
-
-    /// Linear interpolation between order statistics; NaN for no values.
-    static func quantile(_ values: [Double], _ fraction: Double) -> Double {
-      guard !values.isEmpty else { return .nan }
-      let sorted = values.sorted()
-      let position = fraction * Double(sorted.count - 1)
-      let lower = Int(position)
-      let upper = min(lower + 1, sorted.count - 1)
-      return sorted[lower] + (sorted[upper] - sorted[lower]) * (position - Double(lower))
-    }
-  }
-
-  /// Rows in all.
-  public var rows: Int
-  /// Errors of the step time.
-  public var stepSeconds: Errors
-  /// Errors of the peak memory.
-  public var memory: Errors
-  /// Fits, and was predicted to.
-  public var trueFit = 0
-  /// Did not fit, and was predicted to.
-  public var falseFit = 0
-  /// Did not fit, and was predicted not to.
-  public var trueOutOfMemory = 0
-  /// Fits, and was predicted not to.
-  public var falseOutOfMemory = 0
-
-  init(_ predictions: [Prediction]) {
-    rows = predictions.count
-    stepSeconds = Errors(predictions.compactMap(\.stepError))
-    memory = Errors(predictions.compactMap(\.memoryError))
-    for prediction in predictions {
-      switch (prediction.fits, prediction.run.isOutOfMemory) {
-      case (true, false): trueFit += 1
-      case (true, true): falseFit += 1
-      case (false, true): trueOutOfMemory += 1
-      case (false, false): falseOutOfMemory += 1
-      }
-    }
   }
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Reports
 import RunForecast
 import ScenarioFile
+import Studies
 
 /// A condition that makes the exit code 3.
 enum FailureCondition: String, ExpressibleByArgument, CaseIterable {
@@ -46,7 +47,10 @@ struct Simulate: SessionCommand {
     let scenario = try session.scenario(
       at: arguments.scenario, settings: arguments.settings, fidelity: fidelity?.rawValue)
     let step = try Simulator.step(of: scenario, communicator: session.communicator)
-    let report = SimulationReport(scenario: scenario, step: step)
+    let report = SimulationReport(
+      scenario: scenario, step: step,
+      uncertainty: MeasuredErrors.shipped.expected(for: scenario.job)
+        .map(SimulationReport.Uncertainty.init))
     let json = report.json.text + "\n"
     let folder = output ?? "Results/" + folderName
     try session.write(

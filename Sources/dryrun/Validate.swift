@@ -18,19 +18,51 @@ struct Validate: SessionCommand {
   @Flag(help: "Print one line of comma-separated values for each row.")
   var csv = false
 
+  @Option(help: "Folder for validation.md, validation.svg and errors.csv.")
+  var output: String?
+
   func run(in session: Session) throws -> Int32 {
+    var text = ""
+    var written: [(name: String, text: String)] = []
     _ = try session.onRoot {
-      let paths = files.isEmpty ? ShippedMeasurements.paths : files
-      let runs = try paths.flatMap { path in
-        try session.mendable { () throws(ScenarioError) in
-          try MeasuredRun.rows(contentsOf: path)
-        }
+      let validation = try validation(in: session)
+      let report = ValidationReport(validation)
+      text = json ? report.json.text : csv ? report.csv : report.text
+      if output != nil {
+        written = [
+          ("validation.md", report.document(explainsShippedRows: files.isEmpty)),
+          ("validation.svg", report.figure), ("errors.csv", MeasuredErrors(validation).csv),
+        ]
       }
-      let report = ValidationReport(Validation(runs))
-      session.output(json ? report.json.text : csv ? report.csv : report.text)
       return []
     }
+    if let output { try session.write(written, to: output) }
+    session.output(text)
     return ExitStatus.done
+  }
+
+  /// Reads and predicts every row that can be; names the others on the standard error output.
+  private func validation(in session: Session) throws -> Validation {
+    var runs: [MeasuredRun] = []
+    var unreadable: [MeasuredRun.Unreadable] = []
+    for path in files.isEmpty ? ShippedMeasurements.paths : files {
+      let text = try session.mendable { () throws(ScenarioError) in
+        try ScenarioSource.contents(of: path)
+      }
+      let found = MeasuredRun.readableRows(in: text, file: path)
+      runs += found.rows
+      unreadable += found.unreadable
+    }
+    let lines = unreadable.flatMap { $0.diagnostics.map(\.description) }
+    guard !runs.isEmpty || unreadable.isEmpty else {
+      throw Failure(code: ExitStatus.scenarioWrong, lines: lines)
+    }
+    session.log(lines.joined(separator: "\n"))
+    let validation = Validation(runs, unreadable: unreadable)
+    for failure in validation.failures.dropFirst(unreadable.count) {
+      session.log("\(failure.id): error: \(failure.reason)")
+    }
+    return validation
   }
 }
 

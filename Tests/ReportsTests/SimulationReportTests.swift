@@ -100,4 +100,30 @@ import Testing
       + "activations_bytes,buffers_bytes,runtime_bytes,peak_bytes"
     #expect(try report().memoryCSV == heading + "\n0,8,0," + parts + "\n")
   }
+
+  @Test("the memory table merges equal ranks and stops at eight rows") func memoryTable() throws {
+    let base = try report()
+    let rows = { (peaks: [Double]) in
+      var step = base.step
+      step.memory = peaks.enumerated().map { stage, peak in
+        RankMemory(
+          rank: stage, count: 2, pipelineStage: stage, activations: .gibibytes(peak),
+          peak: .gibibytes(peak))
+      }
+      let text = SimulationReport(scenario: base.scenario, step: step).memoryText
+      return text.split(separator: "\n").filter { $0.hasPrefix("rank ") || $0.hasPrefix("and ") }
+        .map(String.init)
+    }
+    // Stages 1 and 2 are alike: four GPUs in one row.
+    let merged = rows([30, 20, 20, 10])
+    #expect(merged.count == 3)
+    #expect(merged[1].split(separator: " ").prefix(4) == ["rank", "1", "4", "1–2"])
+    // Ten kinds: the first and the last, the six fullest of the others, and two that are not shown.
+    let many = rows([1, 2, 3, 4, 5, 6, 7, 8, 9, 0.5])
+    #expect(
+      many.dropLast().map { $0.split(separator: " ")[1] } == [
+        "0", "3", "4", "5", "6", "7", "8", "9",
+      ])
+    #expect(many.last?.hasPrefix("and 2 more kinds of ranks") == true)
+  }
 }

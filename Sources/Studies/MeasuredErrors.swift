@@ -1,0 +1,168 @@
+public import StepProgram
+import Foundation
+import Hardware
+import Layout
+import ScenarioFile
+import Transformer
+
+/// How far predictions of measured runs were off, with what those runs were like: from it follows
+/// how far off the prediction of a run nobody has measured may be.
+///
+/// `scripts/validate` makes the table that comes with the program, `Measured/errors.csv`.
+public struct MeasuredErrors: Hashable, Sendable {
+  /// One measured run.
+  public struct Row: Hashable, Sendable {
+    /// The collection it belongs to.
+    public var family: String
+    /// What it was like.
+    public var features: RunFeatures
+    /// Predicted over measured step time less one.
+    public var error: Double
+
+    /// A run of `family`.
+    public init(family: String, features: RunFeatures, error: Double) {
+      self.family = family
+      self.features = features
+      self.error = error
+    }
+  }
+
+  /// How far off a prediction may be.
+  public struct Expected: Hashable, Sendable {
+    /// Half of the nearest measured runs are predicted within this relative error.
+    public var median: Double
+    /// Nine tenths are within this one.
+    public var ninetiethPercentile: Double
+    /// Which measured runs those are, and how near: one sentence without its full stop.
+    public var basis: String
+  }
+
+  /// The measured runs.
+  public var rows: [Row]
+
+  /// A table of `rows`.
+  public init(rows: [Row]) { self.rows = rows }
+
+  /// The timed rows of a validation.
+  public init(_ validation: Validation) {
+    rows = validation.predictions.compactMap { prediction in
+      prediction.stepError.map {
+        Row(
+          family: prediction.run.family, features: RunFeatures(prediction.run.scenario.job),
+          error: $0)
+      }
+    }
+  }
+
+  /// The table that comes with the program; empty when its file is missing.
+  public static var shipped: MeasuredErrors {
+    guard
+      let file = Bundle.module.url(
+        forResource: "errors", withExtension: "csv", subdirectory: "Measured"),
+      let text = try? String(contentsOf: file, encoding: .utf8)
+    else { return MeasuredErrors(rows: []) }
+    return MeasuredErrors(csv: text)
+  }
+
+  /// Runs that are asked for their error.
+  public static let neighbours = 40
+
+  /// The mean distance up to which runs count as alike; beyond it errors are widened.
+  public static let alike = 1.0
+
+  /// What a unit of mean distance beyond ``alike`` adds to an error, as a share of it.
+  public static let wideningPerUnit = 0.25
+
+  /// The errors of the ``neighbours`` measured runs nearest to `job`, widened by
+  /// ``wideningPerUnit`` for every unit by which their mean distance exceeds ``alike``.
+  ///
+  /// - Parameters:
+  ///   - job: the run to be predicted.
+  ///   - family: a family that must not be asked, to judge this rule by rows it has not seen.
+  /// - Returns: the errors, or `nil` when nothing was measured.
+  public func expected(for job: TrainingJob, without family: String? = nil) -> Expected? {
+    let wanted = RunFeatures(job)
+    var found: [(distance: Double, index: Int)] = []
+    for index in rows.indices where rows[index].family != family {
+      found.append((rows[index].features.distance(to: wanted), index))
+    }
+    guard !found.isEmpty else { return nil }
+    let nearest = found.sorted { $0 < $1 }.prefix(Self.neighbours)
+    let distance = nearest.map(\.distance).reduce(0, +) / Double(nearest.count)
+    let widening = 1 + Self.wideningPerUnit * max(0, distance - Self.alike)
+    let errors = nearest.map { abs(rows[$0.index].error) }
+    let quantile = ValidationStatistics.Errors.quantile
+    return Expected(
+      median: quantile(errors, 0.5) * widening,
+      ninetiethPercentile: quantile(errors, 0.9) * widening,
+      basis: basis(nearest.map(\.index), of: wanted, distance: distance, widening: widening))
+  }
+
+  private func basis(
+    _ nearest: [Int], of wanted: RunFeatures, distance: Double, widening: Double
+  ) -> String {
+    var counts: [(family: String, count: Int)] = []
+    for index in nearest {
+      let family = rows[index].family
+      if let place = counts.firstIndex(where: { $0.family == family }) {
+        counts[place].count += 1
+      } else {
+        counts.append((family, 1))
+      }
+    }
+    let families = counts.sorted { ($1.count, $0.family) < ($0.count, $1.family) }
+    let listed = families.map { "\($0.count) of \($0.family)" }.joined(separator: ", ")
+    let tenths = (distance * 10).rounded() / 10
+    var text =
+      "the \(nearest.count) measured runs most like this one (\(listed)); mean distance \(tenths)"
+    if !nearest.contains(where: { rows[$0].features.gpu == wanted.gpu }) {
+      text += "; none of them on \(wanted.gpu)"
+    }
+    if widening > 1 {
+      text +=
+        ", so their errors are widened by \(Int(((widening - 1) * 100).rounded())) %"
+    }
+    return text
+  }
+}
+
+extension MeasuredErrors {
+  private static let heading =
+    "family,gpu,gpu_bf16_tflops,framework,format_bits,gpus,parameters,sequence_length,tensor,"
+    + "pipeline,context,expert,shards_parameters,step_error"
+
+  /// The table as comma-separated values, errors to four decimals.
+  public var csv: String {
+    var text = Self.heading + "\n"
+    for row in rows {
+      let of = row.features
+      let cells: [String] = [
+        row.family, of.gpu, "\(of.gpuTeraflops)", of.framework, "\(of.formatBits)", "\(of.gpus)",
+        "\(of.parameters)", "\(of.sequenceLength)", "\(of.tensor)", "\(of.pipeline)",
+        "\(of.context)", "\(of.expert)", "\(of.shardsParameters)",
+        "\((row.error * 10_000).rounded() / 10_000)",
+      ]
+      text += cells.joined(separator: ",") + "\n"
+    }
+    return text
+  }
+
+  /// The table written by ``csv``; lines that are not of that form are skipped.
+  public init(csv: String) {
+    rows = csv.split(separator: "\n").dropFirst().compactMap { line in
+      let cells = line.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+      guard cells.count == 14, let teraflops = Double(cells[2]), let bits = Int(cells[4]),
+        let gpus = Int(cells[5]), let parameters = Int64(cells[6]), let sequence = Int(cells[7]),
+        let tensor = Bool(cells[8]), let pipeline = Bool(cells[9]), let context = Bool(cells[10]),
+        let expert = Bool(cells[11]), let shards = Bool(cells[12]), let error = Double(cells[13])
+      else { return nil }
+      return Row(
+        family: cells[0],
+        features: RunFeatures(
+          gpu: cells[1], gpuTeraflops: teraflops, framework: cells[3], formatBits: bits,
+          gpus: gpus, parameters: parameters, sequenceLength: sequence, tensor: tensor,
+          pipeline: pipeline, context: context, expert: expert, shardsParameters: shards),
+        error: error)
+    }
+  }
+}
