@@ -129,6 +129,8 @@ let package = Package(
       "ScenarioFile",
       ["Quantities", "Kernels", "Hardware", "Transformer", "Layout", "StepProgram"]),
     tests("Reports", ["Quantities", "ScenarioFile", "Studies"]),
+    // The built program, under the real mpirun.
+    .testTarget(name: "CommandLineTests", swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -61,6 +61,8 @@ extension KernelConstants {
   /// NVIDIA B200 and B300.
   ///
   /// Matmul: 144 bf16 and 150 fp8 library timings of 1,024 rows and more under 3 ms; nvfp4, without
+  /// kernel timings, from the five nvfp4 rows of whole steps, which GB200 fp8 would make 24 % too
+  /// fast; other formats
   /// timings, as GB200 fp8. Attention: 64 timings of SimuMax, which are sustained ones, hence divided
   /// by the sustained clock; every flash kind, as frameworks run the library's kernel whatever
   /// they are told. Streaming: SimuMax's fitted constants. Sustained clock: library loops of 6 ms and
@@ -68,7 +70,9 @@ extension KernelConstants {
   /// geometric mean of the two.
   static let blackwell = KernelConstants(
     tiles: libraryTiles, operandCost: 6.6,
-    matmulEfficiency: [.bf16: 0.707, .fp16: 0.707, .fp8: 0.711, .mxfp8: 0.711],
+    matmulEfficiency: [
+      .bf16: 0.707, .fp16: 0.707, .fp8: 0.711, .mxfp8: 0.711, .nvfp4: 0.5,
+    ],
     defaultMatmulEfficiency: 0.650, sustainedClock: 0.82, tilePrologue: 0.3e-6, waveTail: 0.19,
     kernelOverhead: 2.2e-6, matmulMemoryFraction: 0.85,
     streaming: StreamingFractions(
@@ -85,7 +89,9 @@ extension KernelConstants {
   static let graceBlackwell: KernelConstants = {
     var constants = blackwell
     constants.operandCost = 5.2
-    constants.matmulEfficiency = [.bf16: 0.669, .fp16: 0.669, .fp8: 0.650, .mxfp8: 0.650]
+    constants.matmulEfficiency = [
+      .bf16: 0.669, .fp16: 0.669, .fp8: 0.650, .mxfp8: 0.650, .nvfp4: 0.46,
+    ]
     constants.waveTail = 0.16
     constants.kernelOverhead = 1.8e-6
     constants.sustainedClock = 0.82

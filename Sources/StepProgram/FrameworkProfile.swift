@@ -30,8 +30,9 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// Extra time of each step of a tensor-parallel collective while pipeline stages on different
   /// nodes exchange activations.
   public var tensorStepBesidePipeline = SimDuration.zero
-  /// Time of a data-parallel collective between nodes over its time on an idle fabric: what small
-  /// buckets, host staging and shared networks add. Fitted on how the error of measured steps grows
+  /// Time of a data-parallel collective between nodes over its time on an idle fabric.
+  ///
+  /// What small buckets, host staging and shared networks add. Fitted on how the error of measured steps grows
   /// with replicas; 1 where nothing was seen.
   public var dataCollectiveCost = 1.0
   /// Whether layers are dealt to stages by their multiply cost, the head counted, rather than by
@@ -114,6 +115,7 @@ extension Framework {
     var profile = FrameworkProfile()
     switch self {
     case .megatronLM:
+      profile.overlapsTensorBackward = false
       profile.fusion.crossEntropyInPlace = true
       profile.dataOverlap = .none
       profile.scattersPipeline = true

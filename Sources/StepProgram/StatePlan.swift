@@ -44,7 +44,9 @@ struct StatePlan {
   init(job: TrainingJob, profile: FrameworkProfile) {
     self.job = job
     self.profile = profile
-    let byCost = profile.balancesStagesByCost && job.parallelism.pipeline > 1
+    let byCost =
+      profile.balancesStagesByCost && job.parallelism.pipeline > 1
+      && job.parallelism.virtualStages == 1
     let stages = StageAssignment(
       job.architecture, job.parallelism,
       layersPerStage: byCost ? job.layersPerStageByCost : nil)

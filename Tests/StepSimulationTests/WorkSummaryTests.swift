@@ -4,21 +4,9 @@ import Testing
 
 @Suite("Runs of kernels")
 struct WorkSummaryTests {
-  /// SplitMix64 (Steele, Lea, Flood 2014).
-  private struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-      state &+= 0x9E37_79B9_7F4A_7C15
-      var mixed = state
-      mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-      mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-      return mixed ^ (mixed >> 31)
-    }
-  }
-
   @Test("a summary does what its kernels do one by one", arguments: 0..<200)
   func summaryEqualsSteps(seed: Int) {
-    var random = Seeded(state: UInt64(seed))
+    var random = SeededGenerator(state: UInt64(seed))
     let startHost = Int64.random(in: 0..<1_000, using: &random)
     let startDevice = Int64.random(in: 0..<1_000, using: &random)
     var host = startHost

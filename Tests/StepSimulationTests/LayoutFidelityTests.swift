@@ -1,0 +1,65 @@
+import Layout
+import Quantities
+import StepProgram
+import Testing
+import Transformer
+
+@testable import StepSimulation
+
+@Suite("Layouts at random, and members that come late")
+struct LayoutFidelityTests {
+  @Test("both fidelities agree on any layout", arguments: UInt64(0)..<60)
+  func randomLayouts(seed: UInt64) throws {
+    var random = SeededGenerator(state: seed)
+    let pipeline = [1, 2, 4].randomElement(using: &random) ?? 1
+    let tensor = [1, 2, 4].randomElement(using: &random) ?? 1
+    let schedule =
+      [PipelineSchedule.gpipe, .oneForwardOneBackward, .interleaved, .zeroBubble]
+      .randomElement(using: &random) ?? .gpipe
+    let hasExperts = Bool.random(using: &random)
+    let layout = Parallelism(
+      tensor: tensor, sequence: tensor > 1 && Bool.random(using: &random), pipeline: pipeline,
+      virtualStages: schedule == .interleaved && pipeline > 1 ? 2 : 1, schedule: schedule,
+      context: [1, 2].randomElement(using: &random) ?? 1,
+      expert: hasExperts ? 2 : 1, expertTensor: hasExperts ? 1 : nil,
+      data: [2, 4, 6].randomElement(using: &random) ?? 2,
+      zero: Int.random(in: 0...3, using: &random), overlaps: Bool.random(using: &random))
+    let example = FidelityCase(
+      "\(layout)", layout,
+      model: SmallJobs.model(tied: Bool.random(using: &random), experts: hasExperts ? 4 : 0),
+      microbatches: 2 * pipeline,
+      perNode: [2, 4, 8].randomElement(using: &random) ?? 8,
+      recompute: [Recompute.none, .selective, .full].randomElement(using: &random) ?? .none,
+      // nanotron deals layers by cost, one chunk a rank.
+      framework: Framework.allCases.filter { $0 != .nanotron || schedule != .interleaved }
+        .randomElement(using: &random) ?? .generic)
+    let program = try example.program()
+    let folded = try FoldedSimulation.run(program)
+    let full = try SmallJobs.full(program)
+    #expect(full.duration == folded.duration, "\(layout)")
+    #expect(full.ranks.map(\.spent) == folded.ranks.map(\.spent), "\(layout)")
+    #expect(full.ranks.map(\.peak) == folded.ranks.map(\.peak), "\(layout)")
+    #expect(full.ranks.map(\.peakTime) == folded.ranks.map(\.peakTime), "\(layout)")
+  }
+
+  @Test("a collective takes its closed form from the last member's coming")
+  func lateMember() throws {
+    var program = try SyntheticPrograms.pipeline(
+      .gpipe, ranks: 4, microbatches: 1, forward: 1_000_000, backward: 5_000_000, send: 10)
+    let norm = try #require(program.calls.firstIndex { $0.axis == .model })
+    let duration = program.calls[norm].duration.picoseconds
+    let meeting = Instruction.meet(call: norm, first: 0, last: 3)
+    // Stage 2 computes 5 µs before the meeting, the others 1 µs.
+    for stage in program.stages.indices {
+      program.stages[stage].instructions = [.run(stage == 2 ? 1 : 0), meeting]
+    }
+    for result in [try FoldedSimulation.run(program), try SmallJobs.full(program)] {
+      #expect(result.duration.picoseconds == 5_000_000 + duration)
+      for rank in result.ranks {
+        let waited = rank.spent[TimeCategory.bubble.rawValue].picoseconds
+        #expect(waited == (rank.stage == 2 ? 0 : 4_000_000))
+        #expect(rank.spent[TimeCategory.optimizer.rawValue].picoseconds == duration)
+      }
+    }
+  }
+}
