@@ -107,6 +107,9 @@ public struct AttentionKernel: Hashable, Sendable {
   /// The part of the query × key score matrix that is computed: 1 full, about 0.5 causal, less
   /// under a sliding window.
   public var computedFraction: Double
+  /// The part of the score matrix that published FLOP counts include: 1, masked half and all, but
+  /// only the window's keys under a sliding window.
+  public var countedFraction = 1.0
   /// Format of the inputs.
   public var format: NumberFormat
 

@@ -119,7 +119,7 @@ extension Parallelism {
     if virtualStages > 1, pipeline == 1 {
       problems.append(error("virtual_stages", virtualStages, .needs("pipeline above 1"), [1]))
     }
-    if virtualStages > 2, schedule == .dualPipe {
+    if virtualStages > 2, schedule == .dualPipe || schedule == .zeroBubble {
       problems.append(error("virtual_stages", virtualStages, .notOneOf, [1, 2]))
     }
     let perRank = schedule == .dualPipe && pipeline > 1 ? 2 : virtualStages

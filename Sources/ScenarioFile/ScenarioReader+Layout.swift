@@ -31,7 +31,7 @@ extension ScenarioReader {
     let expertTensor = degree("expert_tensor")
     let data = degree("data")
     let shardGroup = degree("shard_group")
-    let zero = block.integer("zero", in: 0...3) ?? 0
+    let zero = block.integer("zero", in: 0...3) ?? (framework.profile.isFSDP ? 3 : 0)
     let overlap = block.choice("overlap", of: OverlapChoice.self)
     block.finish()
     let value = Parallelism(

@@ -84,7 +84,8 @@ struct BlockAssembly {
       case .attention(var attention):
         let passes = attention.pass == .forward ? 1.0 : 2.0
         attention.pass = .forward
-        flops += passes * attention.flops.count / attention.computedFraction
+        flops +=
+          passes * attention.flops.count / attention.computedFraction * attention.countedFraction
       }
     }
   }

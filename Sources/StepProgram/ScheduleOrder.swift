@@ -20,7 +20,7 @@ public struct Turn: Hashable, Sendable {
 extension PipelineSchedule {
   /// The turns of pipeline rank `rank` of `ranks`, in order.
   ///
-  /// - GPipe: all forwards, then all backwards in reverse (arXiv:1811.06965).
+  /// - GPipe: all forwards, then all backwards, oldest first (arXiv:1811.06965).
   /// - 1F1B: `ranks − rank − 1` forwards to warm up, then one of each (arXiv:2104.04473, fig. 3).
   /// - Interleaved: microbatches in groups of `ranks` through each chunk in turn; warm-up of
   ///   2·(ranks − rank − 1) + (chunks − 1)·ranks forwards (fig. 4, and Megatron-LM's `schedules.py`).

@@ -148,9 +148,12 @@ struct StageEmitter {
     for (axis, size) in [(CommunicationAxis.shard, bytes.dense), (.expertData, bytes.expert)] {
       if let call = compiler.pricing.call(.allGather, on: axis, bytes: size, category: .data) {
         instructions.append(
-          .launch(call: compiler.builder.index(of: call), afterCompute: false, slot: slot))
+          .launch(
+            call: compiler.builder.index(of: call), afterCompute: !job.parallelism.overlaps,
+            slot: slot))
       }
     }
+    if !job.parallelism.overlaps { instructions.append(.wait(slot: slot, .data)) }
     instructions.append(.memory(.parameters, bytes.dense + bytes.expert))
   }
 
@@ -191,18 +194,19 @@ struct StageEmitter {
         instructions.append(.wait(slot: slot(units, index), .data))
       }
       let gradient = gatheredBytes(unit)
-      instructions.append(.memory(.gradients, gradient.dense + gradient.expert))
+      // Gradients that are not reduced after every microbatch stay whole until the last.
+      if !keeps || turn.microbatch == 0 {
+        instructions.append(.memory(.gradients, gradient.dense + gradient.expert))
+      }
       emitPass(unit.backward, peak: unit.backwardPeak, net: -unit.saved)
       instructions.append(.mark(slot: slot(units, index) + 1))
       if !keeps || isLast { release(unit) }
       if !keeps || isLast {
         reduce(unit.parameters, operation: .reduceScatter)
-        if job.parallelism.shardGroup != nil, isLast {
-          let owned = unit.parameters.dense / compiler.states.shardDegree
-          launchReduction(.allReduce, on: .replica, elements: owned)
-        }
       }
-      instructions.append(.memory(.gradients, -(gradient.dense + gradient.expert)))
+      if !keeps || isLast {
+        instructions.append(.memory(.gradients, -(gradient.dense + gradient.expert)))
+      }
     }
   }
 
@@ -279,6 +283,11 @@ struct StageEmitter {
     let isSharded = job.parallelism.zero >= 1
     launchReduction(operation, on: isSharded ? .shard : .data, elements: count.dense)
     launchReduction(operation, on: .expertData, elements: count.expert)
+    if isSharded, job.parallelism.shardGroup != nil {
+      // Hybrid: the shards of different copies are summed.
+      launchReduction(
+        .allReduce, on: .replica, elements: count.dense / compiler.states.shardDegree)
+    }
   }
 
   private mutating func launchReduction(
@@ -293,6 +302,7 @@ struct StageEmitter {
     instructions.append(
       .launch(call: compiler.builder.index(of: call), afterCompute: true, slot: slot))
     if !reductionSlots.contains(slot) { reductionSlots.append(slot) }
+    if !job.parallelism.overlaps { instructions.append(.wait(slot: slot, .data)) }
   }
 
   // MARK: Update

@@ -47,8 +47,12 @@ extension StepCompiler {
         ))
     }
     if plan.hasHead {
-      let operations = job.architecture.headOperations(
+      var operations = job.architecture.headOperations(
         shard: shard, fusion: profile.fusion, vocabularySplit: profile.splitsLoss)
+      for _ in 0..<job.architecture.nextTokenLayers {
+        operations += job.architecture.nextTokenOperations(
+          shard: shard, fusion: profile.fusion, vocabularySplit: profile.splitsLoss)
+      }
       parts.append(
         (unitCount - 2, blocks(of: operations, recompute: .none), counts.head))
     }

@@ -51,6 +51,10 @@ public struct StepCompiler {
       profile.fusion.norm =
         job.training.recompute == .none && job.training.attention == .flash2
     }
+    if !job.parallelism.overlaps {
+      profile.overlapsTensorBackward = false
+      profile.overlapsTensorWithMultiply = false
+    }
     if job.training.framework == .megatronDeepSpeed, job.parallelism.zero > 0 {
       profile.fusion.accumulatesEagerly = true
     }

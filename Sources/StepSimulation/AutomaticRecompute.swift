@@ -15,7 +15,7 @@ extension StepProgram {
       decided.training.recompute = mode
       let program = StepCompiler.compile(decided)
       let result = try FoldedSimulation.run(program)
-      let peak = result.ranks.map(\.peak).max() ?? .zero
+      let peak = result.ranks.map(\.device).max() ?? .zero
       if peak <= job.cluster.gpu.memory { return program }
     }
     decided.training.recompute = .full

@@ -67,3 +67,14 @@ public enum StepSimulationError: Error, Hashable, Sendable {
   /// Processes could not pass messages to one another.
   case communication(String)
 }
+
+extension StepSimulationError: CustomStringConvertible {
+  /// What went wrong, in words.
+  public var description: String {
+    switch self {
+    case .deadlock(let ranks): "ranks wait for ever:\n  " + ranks.joined(separator: "\n  ")
+    case .impossible(let fault): "the simulator contradicts itself: " + fault
+    case .communication(let text): text
+    }
+  }
+}

@@ -47,10 +47,15 @@ extension Architecture {
       core(
         layer: layer, heads: heads, keyValueHeads: keyValueHeads, shard: shard,
         algorithm: algorithm, fusion: fusion))
-    operations.append(
-      rowParallel(
-        "out_proj", input: heads * attention.valueDimension, output: hiddenSize, shard: shard,
-        fusion: fusion, keepsInput: !algorithm.isFlash))
+    var output = rowParallel(
+      "out_proj", input: heads * attention.valueDimension, output: hiddenSize, shard: shard,
+      fusion: fusion, keepsInput: !algorithm.isFlash)
+    if isParallelBlock {
+      // Attention and feed-forward outputs are added before the one reduction behind the latter.
+      output.afterForward = nil
+      output.beforeBackward = nil
+    }
+    operations.append(output)
     if normsPerLayer == 4 {
       operations.append(normOperation("post_attention_norm", shard: shard, fusion: fusion))
     }
@@ -113,18 +118,6 @@ extension Architecture {
     return operation
   }
 
-  /// The part of the score matrix a kernel that skips masked blocks computes.
-  ///
-  /// Causal: (1 + 1/s)/2 of it; under a window of w keys (2ws − w²)/(2s²).
-  func causalFraction(layer: Int, sequenceLength: Int) -> Double {
-    let length = Double(sequenceLength)
-    guard let window = attention.slidingWindow, window < sequenceLength,
-      layer < attention.slidingLayers.count, attention.slidingLayers[layer]
-    else { return 0.5 }
-    let width = Double(window)
-    return (2 * width * length - width * width) / (2 * length * length)
-  }
-
   /// Scores, softmax, dropout and their product with the values.
   private func core(
     layer: Int, heads: Int, keyValueHeads: Int, shard: LayerShard, algorithm: AttentionAlgorithm,
@@ -143,14 +136,19 @@ extension Architecture {
     let valueBytes = shard.bytes(tokens, keyValueHeads * valueDimension)
     let outputBytes = shard.bytes(tokens, heads * valueDimension)
     if algorithm.isFlash {
-      let fraction = causalFraction(layer: layer, sequenceLength: keys)
+      // What a kernel that skips masked blocks computes.
+      let fraction =
+        meanAttendedKeys(layer: layer, sequenceLength: keys, causal: true) / Double(keys)
+      let counted =
+        meanAttendedKeys(layer: layer, sequenceLength: keys, causal: false) / Double(keys)
       let kernel = { (pass: Pass) in
-        Kernel.attention(
-          AttentionKernel(
-            algorithm: algorithm, pass: pass, batch: batch, heads: heads,
-            keyValueHeads: keyValueHeads, queryLength: queries, keyLength: keys,
-            headDimension: dimension, valueDimension: valueDimension, computedFraction: fraction,
-            format: shard.activationFormat))
+        var attention = AttentionKernel(
+          algorithm: algorithm, pass: pass, batch: batch, heads: heads,
+          keyValueHeads: keyValueHeads, queryLength: queries, keyLength: keys,
+          headDimension: dimension, valueDimension: valueDimension, computedFraction: fraction,
+          format: shard.activationFormat)
+        attention.countedFraction = counted
+        return Kernel.attention(attention)
       }
       operation.forward = [kernel(.forward)]
       operation.inputGradient = [kernel(.backward)]

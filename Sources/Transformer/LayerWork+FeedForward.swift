@@ -115,7 +115,11 @@ extension Architecture {
       StreamingKernel(.rowReduction, read: 4 * scores, written: 3 * scores, launches: 8))
     router.forward.append(select)
     router.inputGradient.append(select)
+    // Scores and choices, and its input unless a shared expert keeps that already.
     router.saved = 2 * scores + Int64(sourceRouted) * 8
+    if experts.sharedIntermediateSize == 0 {
+      router.saved += shard.bytes(sourceTokens, hiddenSize)
+    }
 
     var dispatch = Operation("expert_dispatch")
     let permute = Kernel.stream(
@@ -293,5 +297,25 @@ extension Architecture {
         .allReduce, on: .tensor, bytes: Int64(shard.tokens) * 12)
     }
     return [normOperation("final_norm", shard: shard, fusion: fusion), projection, loss]
+  }
+
+  /// What a next-token prediction module adds to its layer: norms of embedding and hidden state,
+  /// their projection, and the shared head once more (arXiv:2412.19437, section 2.2).
+  ///
+  /// - Parameters:
+  ///   - shard: this rank's part.
+  ///   - fusion: what the software fuses and keeps.
+  ///   - vocabularySplit: whether logits stay split over tensor ranks for the loss.
+  /// - Returns: the operations, first to last.
+  public func nextTokenOperations(shard: LayerShard, fusion: Fusion, vocabularySplit: Bool)
+    -> [Operation]
+  {
+    [
+      normOperation("next_token_embedding_norm", shard: shard, fusion: fusion),
+      normOperation("next_token_hidden_norm", shard: shard, fusion: fusion),
+      columnParallel(
+        "next_token_proj", input: 2 * hiddenSize, output: hiddenSize / shard.tensor, shard: shard,
+        fusion: fusion),
+    ] + headOperations(shard: shard, fusion: fusion, vocabularySplit: vocabularySplit)
   }
 }
