@@ -103,7 +103,9 @@ public struct RunForecast: Hashable, Sendable {
     checkpointTime = interruptions.checkpointTime
     checkpointWrite = interruptions.checkpointWrite
     wallTime = interruptions.wallTime
-    lostTime = Seconds(max(0, wallTime.value - useful.value - checkpointTime.value))
+    // A remainder below the rounding of the sum is none.
+    let remainder = wallTime.value - useful.value - checkpointTime.value
+    lostTime = Seconds(remainder > 1e-12 * wallTime.value ? remainder : 0)
     failures = interruptions.failures
     bestCheckpointInterval = interruptions.bestInterval
     gpuHours = Double(plan.gpuCount) * wallTime.hours
