@@ -46,8 +46,6 @@ public struct FrameworkProfile: Hashable, Sendable {
   public var gradientFormat = NumberFormat.fp32
   /// Format gradients travel in; `nil` for the format they are accumulated in.
   public var reduceFormat: NumberFormat?
-  /// Whether a separate accumulation buffer exists beside the parameters' own `.grad`.
-  public var hasMainGradients = true
   /// Whether gradients in the parameters' format stay allocated beside the accumulated ones (the
   /// buckets of PyTorch's DistributedDataParallel).
   public var keepsWorkingGradients = false
@@ -65,8 +63,6 @@ public struct FrameworkProfile: Hashable, Sendable {
   public var pipelineSynchronizesHost = true
   /// Whether stage-to-stage traffic without sequence parallelism is cut over tensor ranks.
   public var scattersPipeline = false
-  /// Host time of one stage-to-stage exchange.
-  public var hostPerSend = SimDuration(seconds: 60e-6)
   /// The vocabulary is padded to a multiple of this times the tensor degree.
   public var vocabularyMultiple = 128
   /// Whether logits stay split over tensor ranks for the loss.
@@ -78,8 +74,6 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// Bytes of traffic per owned parameter in the optimizer step beyond the minimum (unfused
   /// copies, unscaling, norm).
   public var optimizerExtraBytes: Int64 = 12
-  /// Kernel launches of the optimizer step per parameter tensor (foreach) or in all (fused).
-  public var optimizerLaunchesPerTensor = 0.2
 
   /// Whether attention runs the vendor library's kernel (cuDNN through Transformer Engine), of
   /// FlashAttention-3's class on Hopper, when a scenario says FlashAttention-2.
@@ -150,7 +144,6 @@ extension Framework {
       profile.isFSDP = true
       profile.gradientFormat = .fp32
       profile.reduceFormat = .bf16
-      profile.hasMainGradients = false
       profile.fusion.crossEntropy = true
       profile.fusion.biasDropoutAdd = false
       profile.fusion.biasActivation = false
@@ -161,7 +154,6 @@ extension Framework {
       profile.isFSDP = true
       profile.gradientFormat = .fp32
       profile.reduceFormat = .fp32
-      profile.hasMainGradients = false
       profile.fusion.crossEntropy = true
       profile.fusion.rotary = true
       profile.fusion.gate = true
@@ -200,7 +192,6 @@ extension Framework {
       profile.vocabularyMultiple = 1
     case .maxtext:
       profile.isFSDP = true
-      profile.hasMainGradients = false
       profile.hostPerLaunch = SimDuration(seconds: 1e-6)
       profile.hostPerOperation = .zero
       profile.hostPerOperationBackward = .zero

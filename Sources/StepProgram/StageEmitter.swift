@@ -17,7 +17,6 @@ struct StageEmitter {
   let virtualStages: Int
   var instructions: [Instruction] = []
   private var reductionSlots: [Int] = []
-  private var pendingReductions: [[Int: ParameterCount]] = []
 
   init(compiler: StepCompiler, stage: Int, chunks: [ChunkBlocks], virtualStages: Int) {
     self.compiler = compiler

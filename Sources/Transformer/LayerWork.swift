@@ -86,8 +86,6 @@ public struct Fusion: Hashable, Sendable {
   public var accumulatesEagerly = false
   /// Linear layers quantise their inputs for fp8 multiplies in passes of their own.
   public var quantizePasses = true
-  /// The output of a norm is not kept but computed again (Megatron `--recompute-modules`).
-  public var recomputesNorm = false
   /// Under sequence parallelism the gathered input of a column-parallel layer is kept, not gathered
   /// again in the backward pass (nanotron without `tp_recompute_allgather`).
   public var keepsGatheredInput = false
