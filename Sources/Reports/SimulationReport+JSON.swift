@@ -63,7 +63,10 @@ extension SimulationReport {
               JSONValue.Member("count", .integer(rank.count)),
               JSONValue.Member("pipeline_stage", .integer(rank.pipelineStage)),
             ] + rank.parts.map { JSONValue.Member($0.key + "_bytes", .integer($0.bytes.count)) }
-              + [JSONValue.Member("peak_bytes", .integer(rank.peak.count))])
+              + [
+                JSONValue.Member("peak_bytes", .integer(rank.peak.count)),
+                JSONValue.Member("peak_moment", .string(rank.peakMoment)),
+              ])
         }),
     ]
   }

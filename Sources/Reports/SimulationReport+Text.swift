@@ -22,11 +22,6 @@ extension SimulationReport {
     return lines.joined(separator: "\n") + "\n"
   }
 
-  /// Only where the bytes are, and whether they fit.
-  public var memoryText: String {
-    ([scenario.name, verdict, ""] + memoryLines).joined(separator: "\n") + "\n"
-  }
-
   /// One line: fits or not, by how much, on which rank.
   var verdict: String {
     guard let fullest = step.fullestRank else { return "Memory not simulated." }
@@ -87,7 +82,7 @@ extension SimulationReport {
   private static let memoryRowLimit = 8
 
   /// Ranks with equal memory as one row; beyond the limit the first, the last and the fullest.
-  private var memoryLines: [String] {
+  var memoryLines: [String] {
     var heading = ["Memory, GiB", "ranks", "stage"]
     heading += step.memory.first?.parts.map(\.key) ?? []
     var table = TextTable(heading + ["peak"])

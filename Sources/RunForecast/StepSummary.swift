@@ -108,12 +108,15 @@ public struct RankMemory: Hashable, Sendable {
   public var runtime: Bytes
   /// Most held at any one moment.
   public var peak: Bytes
+  /// What runs at that moment, `backward of microbatch 3, layer 31`; empty when all of it is held
+  /// from the start.
+  public var peakMoment: String
 
   /// The memory of one kind of rank; parts not named are zero.
   public init(
     rank: Int, count: Int, pipelineStage: Int = 0, parameters: Bytes = .zero,
     gradients: Bytes = .zero, optimizer: Bytes = .zero, activations: Bytes = .zero,
-    buffers: Bytes = .zero, runtime: Bytes = .zero, peak: Bytes
+    buffers: Bytes = .zero, runtime: Bytes = .zero, peak: Bytes, peakMoment: String = ""
   ) {
     self.rank = rank
     self.count = count
@@ -125,6 +128,7 @@ public struct RankMemory: Hashable, Sendable {
     self.buffers = buffers
     self.runtime = runtime
     self.peak = peak
+    self.peakMoment = peakMoment
   }
 
   /// Every category with its name, in the order of the contract.

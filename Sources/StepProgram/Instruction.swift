@@ -161,7 +161,8 @@ public struct Phase: Hashable, Sendable {
   public var microbatch: Int
   /// Which model chunk of the rank.
   public var chunk: Int
-  /// Which layer of the model; negative when the whole chunk is meant.
+  /// The unit of the chunk that holds most activations meanwhile: a layer of the model, −1 the
+  /// embedding, the number of layers (next-token ones included) the head.
   public var layer: Int
 
   /// A part of the step.

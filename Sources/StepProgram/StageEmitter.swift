@@ -37,7 +37,11 @@ struct StageEmitter {
     if gathersAhead { launchParameterGathers() }
     for turn in turns {
       instructions.append(
-        .phase(Phase(turn.kind, microbatch: turn.microbatch, chunk: turn.chunk)))
+        .phase(
+          Phase(
+            turn.kind, microbatch: turn.microbatch, chunk: turn.chunk,
+            layer: turn.kind == .forward
+              ? chunks[turn.chunk].forwardPeakLayer : chunks[turn.chunk].backwardPeakLayer)))
       switch turn.kind {
       case .forward: emitForward(turn)
       case .backward: emitBackward(turn)
@@ -64,6 +68,7 @@ struct StageEmitter {
         if let slot = gatherSlots[turn.chunk][index] {
           instructions.append(.wait(slot: slot, .data))
         }
+        enter(unit, turn)
         emitPass(unit.forward, peak: unit.forwardPeak, net: unit.saved)
       }
     } else {
@@ -87,7 +92,7 @@ struct StageEmitter {
     } else if compiler.bucketsOverlap, isLast || job.parallelism.zero == 2,
       !job.parallelism.schedule.splitsBackward
     {
-      emitBucketedBackward(chunk)
+      emitBucketedBackward(chunk, turn)
     } else if job.parallelism.schedule.splitsBackward {
       emitPass(chunk.inputGradient, peak: chunk.backwardPeak, net: -chunk.saved)
     } else {
@@ -97,6 +102,13 @@ struct StageEmitter {
       emitSend(
         lane: virtualStages + virtualStage - 1, to: rank(of: virtualStage - 1), turn)
     }
+  }
+
+  /// What follows belongs to a unit's part of a turn.
+  private mutating func enter(_ unit: UnitBlocks, _ turn: Turn) {
+    instructions.append(
+      .phase(
+        Phase(turn.kind, microbatch: turn.microbatch, chunk: turn.chunk, layer: unit.layer)))
   }
 
   /// Runs a block, its memory around it.
@@ -160,11 +172,16 @@ struct StageEmitter {
     let units = chunk.units
     let keeps = keepsGathered
     guard !keeps || turn.microbatch == 0 else {
-      for unit in units { emitPass(unit.forward, peak: unit.forwardPeak, net: unit.saved) }
+      for unit in units {
+        enter(unit, turn)
+        emitPass(unit.forward, peak: unit.forwardPeak, net: unit.saved)
+      }
       return
     }
+    enter(units[0], turn)
     launchGather(units[0], slot: slot(units, 0))
     for index in units.indices {
+      if index > 0 { enter(units[index], turn) }
       // One unit ahead; no more than two gathered at once.
       if index + 1 < units.count {
         if index >= 1, !keeps { instructions.append(.holdData(slot: slot(units, index - 1) + 1)) }
@@ -183,6 +200,7 @@ struct StageEmitter {
     let isLast = turn.microbatch == microbatches - 1
     for index in units.indices.reversed() {
       let unit = units[index]
+      enter(unit, turn)
       if !keeps, index > 0 {
         if index + 2 < units.count {
           instructions.append(.holdData(slot: slot(units, index + 2) + 1))
@@ -265,9 +283,10 @@ struct StageEmitter {
     }
   }
 
-  private mutating func emitBucketedBackward(_ chunk: ChunkBlocks) {
+  private mutating func emitBucketedBackward(_ chunk: ChunkBlocks, _ turn: Turn) {
     var pending = ParameterCount()
     for (index, unit) in chunk.units.enumerated().reversed() {
+      enter(unit, turn)
       emitPass(unit.backward, peak: unit.backwardPeak, net: -unit.saved)
       pending.dense += unit.parameters.dense
       pending.expert += unit.parameters.expert

@@ -16,6 +16,9 @@ struct ChunkBlocks {
   var saved: Int64
   var forwardPeak: Int64
   var backwardPeak: Int64
+  /// Units that run at these peaks.
+  var forwardPeakLayer: Int
+  var backwardPeakLayer: Int
 }
 
 /// A layer, or an end of the model, with its passes; what ZeRO-3 gathers at once.
@@ -63,18 +66,26 @@ extension StepCompiler {
     forward.append(.hostOnly(profile.hostPerMicrobatch))
     var saved: Int64 = 0
     var forwardPeak: Int64 = 0
+    var forwardPeakLayer = -1
     for part in parts {
       forward.append(part.blocks.forward)
-      forwardPeak = max(forwardPeak, saved + part.blocks.forwardPeak)
+      if saved + part.blocks.forwardPeak > forwardPeak {
+        forwardPeak = saved + part.blocks.forwardPeak
+        forwardPeakLayer = part.layer
+      }
       saved += part.blocks.saved
     }
     var backwardPeak: Int64 = 0
+    var backwardPeakLayer = parts.last?.layer ?? -1
     var released: Int64 = 0
     for part in parts.reversed() {
       backward.append(part.blocks.backward)
       inputGradient.append(part.blocks.inputGradient)
       weightGradient.append(part.blocks.weightGradient)
-      backwardPeak = max(backwardPeak, part.blocks.backwardPeak - released)
+      if part.blocks.backwardPeak - released > backwardPeak {
+        backwardPeak = part.blocks.backwardPeak - released
+        backwardPeakLayer = part.layer
+      }
       released += part.blocks.saved
     }
     let needsUnits = states.gathersParameters || bucketsOverlap
@@ -99,7 +110,8 @@ extension StepCompiler {
       backward: builder.add(backward.block(named: name + " backward")),
       inputGradient: builder.add(inputGradient.block(named: name + " input gradient")),
       weightGradient: builder.add(weightGradient.block(named: name + " weight gradient")),
-      saved: saved, forwardPeak: forwardPeak, backwardPeak: backwardPeak)
+      saved: saved, forwardPeak: forwardPeak, backwardPeak: backwardPeak,
+      forwardPeakLayer: forwardPeakLayer, backwardPeakLayer: backwardPeakLayer)
   }
 
   /// Whether gradients or parameters travel while other layers compute.

@@ -33,6 +33,15 @@ public struct FoldedSimulation {
     return try simulation.run()
   }
 
+  /// Runs the step, recording a stage's memory.
+  mutating func recordMemory(of stage: Int) throws(StepSimulationError) -> [MemoryMoment] {
+    ledgers[stage].timeline = [
+      MemoryMoment(picoseconds: 0, held: program.stages[stage].resident, phase: nil)
+    ]
+    _ = try run()
+    return ledgers[stage].timeline ?? []
+  }
+
   private mutating func run() throws(StepSimulationError) -> StepResult {
     var isProgressing = true
     while isProgressing {

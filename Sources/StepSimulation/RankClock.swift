@@ -84,6 +84,8 @@ struct MemoryLedger {
   var phase: Phase?
   /// The fewest bytes any category ever held.
   var lowest: Int64 = 0
+  /// Every change, where they are recorded.
+  var timeline: [MemoryMoment]?
 
   init(resident: [Int64]) {
     held = resident
@@ -97,10 +99,19 @@ struct MemoryLedger {
     total += bytes
     lowest = min(lowest, held[category.rawValue])
     if total > peak { keep(scratch: 0, category, at: time) }
+    record(scratch: 0, category, at: time)
   }
 
   mutating func scratch(_ category: MemoryCategory, _ bytes: Int64, at time: Int64) {
     if total + bytes > peak { keep(scratch: bytes, category, at: time) }
+    record(scratch: bytes, category, at: time)
+  }
+
+  private mutating func record(scratch: Int64, _ category: MemoryCategory, at time: Int64) {
+    guard timeline != nil else { return }
+    var held = held
+    held[category.rawValue] += scratch
+    timeline?.append(MemoryMoment(picoseconds: time, held: held, phase: phase))
   }
 
   private mutating func keep(scratch: Int64, _ category: MemoryCategory, at time: Int64) {

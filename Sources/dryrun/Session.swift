@@ -49,6 +49,14 @@ struct Session {
 
   /// Reads a scenario: the first process the files, every process their text.
   func scenario(at path: String, settings: [String], fidelity: String? = nil) throws -> Scenario {
+    let source = try source(at: path, settings: settings, fidelity: fidelity)
+    return try mendable { () throws(ScenarioError) in try Scenario(source) }
+  }
+
+  /// Reads the text of a scenario in the first process and tells it to every other.
+  func source(
+    at path: String, settings: [String], fidelity: String? = nil
+  ) throws -> ScenarioSource {
     let bytes = try onRoot {
       var overrides = try settings.map { text in
         guard let override = ScenarioOverride(text) else {
@@ -68,7 +76,7 @@ struct Session {
     guard let source = ScenarioSource(bytes: bytes) else {
       throw Failure(code: ExitStatus.internalError, lines: ["scenario lost on its way"])
     }
-    return try mendable { () throws(ScenarioError) in try Scenario(source) }
+    return source
   }
 
   /// Turns what is wrong with a file into a failure with its exit code.

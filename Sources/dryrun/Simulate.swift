@@ -1,7 +1,11 @@
 import ArgumentParser
+import Foundation
+import Layout
 import Reports
 import RunForecast
 import ScenarioFile
+import StepProgram
+import StepSimulation
 import Studies
 
 /// A condition that makes the exit code 3.
@@ -79,6 +83,16 @@ struct Memory: SessionCommand {
   @Flag(help: "Print comma-separated values, in bytes.")
   var csv = false
 
+  @Option(help: "Write the memory of a rank over the step to this file, comma-separated.")
+  var timeline: String?
+
+  @Option(help: "The rank of the timeline (default: the fullest).")
+  var rank: Int?
+
+  func validate() throws {
+    if rank != nil, timeline == nil { throw ValidationError("--rank goes with --timeline.") }
+  }
+
   @Option(help: "Exit with code 3 when this holds (does-not-fit).")
   var failIf: FailureCondition?
 
@@ -87,9 +101,41 @@ struct Memory: SessionCommand {
       at: arguments.scenario, settings: arguments.settings, fidelity: Fidelity.folded.rawValue)
     let step = try Simulator.step(of: scenario, communicator: session.communicator)
     let report = SimulationReport(scenario: scenario, step: step)
-    session.output(
-      arguments.json ? report.memoryJSON.text : csv ? report.memoryCSV : report.memoryText)
+    if let timeline { try write(timeline, of: scenario, step, in: session) }
+    if arguments.json {
+      session.output(report.memoryJSON.text)
+    } else if csv {
+      session.output(report.memoryCSV)
+    } else {
+      var remedies: [MemoryRemedy]?
+      if !report.fits {
+        let source = try session.source(at: arguments.scenario, settings: arguments.settings)
+        remedies = MemoryRemedy.cheapest(for: source)
+      }
+      session.output(report.memoryText(remedies: remedies))
+    }
     return failIf == .doesNotFit && !report.fits ? ExitStatus.conditionHolds : ExitStatus.done
+  }
+}
+
+extension Memory {
+  /// Writes the timeline of the rank asked for.
+  private func write(
+    _ path: String, of scenario: Scenario, _ step: StepSummary, in session: Session
+  ) throws {
+    let chosen = rank ?? step.fullestRank?.rank ?? 0
+    let gpus = scenario.job.parallelism.gpuCount
+    guard chosen >= 0, chosen < gpus else {
+      throw Failure(
+        code: ExitStatus.usage, lines: ["--rank \(chosen): error: not one of ranks 0–\(gpus - 1)"])
+    }
+    let program = try StepProgram.compile(deciding: scenario.job)
+    let moments = try FoldedSimulation.memoryTimeline(
+      program, stage: chosen / (gpus / scenario.job.parallelism.pipeline))
+    let file = URL(fileURLWithPath: path)
+    try session.write(
+      [(file.lastPathComponent, MemoryTimelineText.csv(moments, of: program))],
+      to: file.deletingLastPathComponent().path)
   }
 }
 

@@ -110,7 +110,7 @@ import Testing
           rank: stage, count: 2, pipelineStage: stage, activations: .gibibytes(peak),
           peak: .gibibytes(peak))
       }
-      let text = SimulationReport(scenario: base.scenario, step: step).memoryText
+      let text = SimulationReport(scenario: base.scenario, step: step).memoryText(remedies: nil)
       return text.split(separator: "\n").filter { $0.hasPrefix("rank ") || $0.hasPrefix("and ") }
         .map(String.init)
     }
