@@ -128,7 +128,9 @@ let package = Package(
     tests(
       "ScenarioFile",
       ["Quantities", "Kernels", "Hardware", "Transformer", "Layout", "StepProgram"]),
-    tests("Reports", ["Quantities", "RunForecast", "ScenarioFile", "StepProgram", "Studies"]),
+    tests(
+      "Reports",
+      ["Quantities", "Hardware", "RunForecast", "ScenarioFile", "StepProgram", "Studies"]),
     // The built program, under the real mpirun.
     .testTarget(name: "CommandLineTests", swiftSettings: strict),
   ],

@@ -1,6 +1,7 @@
 import Hardware
 import Quantities
 import ScenarioFile
+import StepProgram
 import Studies
 import Testing
 

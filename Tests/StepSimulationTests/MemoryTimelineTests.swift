@@ -1,11 +1,13 @@
 import Layout
+import Quantities
 import StepProgram
 import Testing
 
 @testable import StepSimulation
 
 @Suite struct MemoryTimelineTests {
-  @Test("the timeline's largest sum is the step's peak, and what it ends with is what it began with")
+  @Test(
+    "the timeline's largest sum is the step's peak, and what it ends with is what it began with")
   func timelineMatchesLedger() throws {
     let program = StepCompiler.compile(
       try SmallJobs.job(Parallelism(tensor: 1, pipeline: 2, data: 1), microbatches: 4))
