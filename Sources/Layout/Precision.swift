@@ -53,13 +53,15 @@ public enum Optimizer: String, Hashable, Sendable, CaseIterable {
   case adamw8bit = "adamw-8bit"
   /// fp32 momentum, 4 bytes a parameter.
   case sgdMomentum = "sgd-momentum"
+  /// fp32 momentum, 4 bytes a parameter, whose sign is the update (arXiv:2302.06675, algorithm 2).
+  case lion
 
   /// Bytes of state per parameter, without the fp32 master copy (4 more where there is one).
   public var stateBytesPerParameter: Int {
     switch self {
     case .adamw: 8
     case .adamw8bit: 2
-    case .sgdMomentum: 4
+    case .sgdMomentum, .lion: 4
     }
   }
 }

@@ -18,7 +18,7 @@ public struct ParameterBytes: Hashable, Sendable {
   ///
   /// bf16 with AdamW: 2, 2 (or 4 with fp32 gradients), 12 (master 4, momentum 4, variance 4;
   /// arXiv:1910.02054, section 3.1); 8-bit Adam 6 (4 + 1 + 1, arXiv:2110.02861); SGD with momentum
-  /// 8 (4 + 4). fp32 and plain bf16 training keep no master: the parameter itself is updated.
+  /// and Lion 8 (4 + 4). fp32 and plain bf16 training keep no master: the parameter itself is updated.
   ///
   /// - Parameters:
   ///   - precision: formats of the parameters and their masters.

@@ -72,6 +72,7 @@ import Testing
       (.bf16Mixed, .adamw, .fp32, 2, 4, 12),
       (.bf16Mixed, .adamw8bit, nil, 2, 2, 6),
       (.bf16Mixed, .sgdMomentum, nil, 2, 2, 8),
+      (.bf16Mixed, .lion, nil, 2, 2, 8),
       (.fp16Mixed, .adamw, nil, 2, 2, 12),
       (.fp32, .adamw, nil, 4, 4, 8),
     ])
