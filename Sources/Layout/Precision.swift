@@ -55,13 +55,23 @@ public enum Optimizer: String, Hashable, Sendable, CaseIterable {
   case sgdMomentum = "sgd-momentum"
   /// fp32 momentum, 4 bytes a parameter, whose sign is the update (arXiv:2302.06675, algorithm 2).
   case lion
+  /// Variance factored into row and column sums of each matrix, no momentum (arXiv:1804.04235,
+  /// algorithm 4); vectors keep theirs whole.
+  case adafactor
+  /// fp32 momentum of the layers' matrices, orthogonalised by Newton–Schulz iterations; AdamW for
+  /// embeddings, head and vectors (arXiv:2502.16982, section 2).
+  case muon
 
   /// Bytes of state per parameter, without the fp32 master copy (4 more where there is one).
+  ///
+  /// Of a large matrix inside a layer: Adafactor's sums of a matrix r × c, 4 · (r + c) bytes, are
+  /// under a thousandth of a byte a parameter there and count as 0; a step program has them to the byte.
   public var stateBytesPerParameter: Int {
     switch self {
     case .adamw: 8
     case .adamw8bit: 2
-    case .sgdMomentum, .lion: 4
+    case .sgdMomentum, .lion, .muon: 4
+    case .adafactor: 0
     }
   }
 }

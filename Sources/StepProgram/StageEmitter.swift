@@ -378,20 +378,21 @@ struct StageEmitter {
       states.owned(local.dense, over: states.shardDegree)
         + states.owned(local.expert, over: states.expertShardDegree))
     let held = job.parallelism.zero >= 2 ? owned : Int64(local.total)
-    let state = states.optimizerBytes
+    let state = states.ownedOptimizerBytes(ofStage: stage)
     var assembly = BlockAssembly(interference: compiler.builder.interference)
     assembly.append(.hostOnly(profile.hostPerStep))
     let gradient = states.gradientBytes
-    let kernels: [Kernel] = [
+    var kernels: [Kernel] = [
       // Norm of what is owned, then the update: states read and written, gradient read, working
       // copy written; and the gradients of all that is held set to zero.
       .stream(StreamingKernel(.multiTensor, read: owned * gradient, written: 0)),
       .stream(
         StreamingKernel(
-          .multiTensor, read: owned * (state + gradient + profile.optimizerExtraBytes / 2),
-          written: owned * (state + 2 + profile.optimizerExtraBytes / 2))),
+          .multiTensor, read: state + owned * (gradient + profile.optimizerExtraBytes / 2),
+          written: state + owned * (2 + profile.optimizerExtraBytes / 2))),
       .stream(StreamingKernel(.multiTensor, read: 0, written: held * gradient)),
     ]
+    kernels += states.optimizerMultiplies(ofStage: stage)
     assembly.append(compiler.builder.work(kernels), as: .optimizer)
     return compiler.builder.add(assembly.block(named: "optimizer"))
   }

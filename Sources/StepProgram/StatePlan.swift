@@ -32,6 +32,8 @@ struct StatePlan {
   let parameters: ShardedParameters
   /// Local elements of each stage's units: embedding, layers, head, chunk after chunk.
   private let chunkCounts: [[ChunkCount]]
+  /// Moments of each stage that differ from parameter to parameter.
+  private let moments: [OptimizerStates?]
 
   /// Local elements of a chunk.
   struct ChunkCount {
@@ -54,6 +56,9 @@ struct StatePlan {
       job.architecture, job.parallelism, stages: stages,
       vocabularyPadding: profile.vocabularyMultiple > 1 ? profile.vocabularyMultiple : nil)
     let parts = parameters
+    moments = (0..<job.parallelism.pipeline).map {
+      OptimizerStates(job.training.optimizer, chunks: parts.chunks(pipelineRank: $0))
+    }
     chunkCounts = (0..<job.parallelism.pipeline).map { stage in
       parts.chunks(pipelineRank: stage).map { held in
         ChunkCount(
@@ -122,8 +127,29 @@ struct StatePlan {
   /// Bytes of optimizer state per parameter: masters, where they are not the parameters
   /// themselves, and moments.
   var optimizerBytes: Int64 {
-    let masters: Int64 = job.training.precision.hasMasters && !profile.isFSDP ? 4 : 0
-    return masters + Int64(job.training.optimizer.stateBytesPerParameter)
+    masterBytes + Int64(job.training.optimizer.stateBytesPerParameter)
+  }
+
+  /// Bytes of a master copy of a parameter; 0 where the parameter is its own.
+  private var masterBytes: Int64 {
+    job.training.precision.hasMasters && !profile.isFSDP ? 4 : 0
+  }
+
+  /// Bytes of optimizer state a rank of the stage owns: masters, where they are not the parameters
+  /// themselves, and moments.
+  func ownedOptimizerBytes(ofStage stage: Int) -> Int64 {
+    let local = parameters(ofStage: stage)
+    let owned = Int64(
+      owned(local.dense, over: shardDegree) + owned(local.expert, over: expertShardDegree))
+    guard let moments = moments[stage] else { return owned * optimizerBytes }
+    let share = { (bytes: Int64, degree: Int) in (bytes + Int64(degree) - 1) / Int64(degree) }
+    return owned * masterBytes + share(moments.dense, shardDegree)
+      + share(moments.expert, expertShardDegree)
+  }
+
+  /// Multiplies of the stage's optimizer step.
+  func optimizerMultiplies(ofStage stage: Int) -> [Kernel] {
+    moments[stage]?.newtonSchulz(over: shardDegree, expertDegree: expertShardDegree) ?? []
   }
 
   /// Elements of states a rank owns when `count` are shared over `degree` ranks, the largest share.
@@ -143,7 +169,7 @@ struct StatePlan {
       MemoryItem(
         name: "gradients", category: .gradients, bytes: Int64(gradients) * gradientBytes),
       MemoryItem(
-        name: "optimizer states", category: .optimizer, bytes: Int64(owned) * optimizerBytes),
+        name: "optimizer states", category: .optimizer, bytes: ownedOptimizerBytes(ofStage: stage)),
     ]
     if profile.keepsWorkingGradients, gradientFormat == .fp32 {
       items.append(

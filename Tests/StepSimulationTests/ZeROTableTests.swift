@@ -7,8 +7,9 @@ import Transformer
 @testable import StepSimulation
 
 @Suite struct ZeROTableTests {
-  /// arXiv:1910.02054, table 1 and figure 1: 7.5 B parameters over 64 ranks, GB of 10^9 bytes. Each
-  /// parameter takes 2 (weight) + 2 (gradient) + 12 (Adam in fp32), divided by 64 as the stage says:
+  /// arXiv:1910.02054, table 1 and figure 1: 7.5 B parameters over 64 ranks, GB of 10^9 bytes.
+  ///
+  /// Each parameter takes 2 (weight) + 2 (gradient) + 12 (Adam in fp32), divided by 64 as the stage says:
   /// 16 · 7.5 = 120; (4 + 12/64) · 7.5 = 31.40625; (2 + 14/64) · 7.5 = 16.640625; 16/64 · 7.5 = 1.875.
   @Test(
     "states of a rank are those of ZeRO's table",
