@@ -29,6 +29,13 @@ struct ScenarioArguments: ParsableArguments {
 
   @Flag(help: "Print nothing but the result and errors.")
   var quiet = false
+
+  /// The scenario file's name without folders and ending.
+  var folderName: String {
+    let file = scenario.split(separator: "/").last.map(String.init) ?? "scenario"
+    guard let dot = file.lastIndex(of: "."), dot > file.startIndex else { return file }
+    return String(file[..<dot])
+  }
 }
 
 /// `dryrun simulate`.
@@ -56,20 +63,13 @@ struct Simulate: SessionCommand {
       uncertainty: MeasuredErrors.shipped.expected(for: scenario.job)
         .map(SimulationReport.Uncertainty.init))
     let json = report.json.text + "\n"
-    let folder = output ?? "Results/" + folderName
+    let folder = output ?? "Results/" + arguments.folderName
     try session.write(
       [("result.json", json), ("memory.csv", report.memoryCSV), ("report.txt", report.text)],
       to: folder)
     session.output(arguments.json ? json : report.text)
     if !arguments.quiet { session.log("wrote \(folder)/result.json, memory.csv, report.txt") }
     return failIf == .doesNotFit && !report.fits ? ExitStatus.conditionHolds : ExitStatus.done
-  }
-
-  /// The scenario file's name without folders and ending.
-  private var folderName: String {
-    let file = arguments.scenario.split(separator: "/").last.map(String.init) ?? "scenario"
-    guard let dot = file.lastIndex(of: "."), dot > file.startIndex else { return file }
-    return String(file[..<dot])
   }
 }
 

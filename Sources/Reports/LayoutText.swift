@@ -1,0 +1,31 @@
+import Layout
+import StepProgram
+import Transformer
+
+/// A layout in the words of the scenario file.
+struct LayoutText {
+  var job: TrainingJob
+
+  /// Every degree above one and every choice, in one line.
+  var line: String {
+    let layout = job.parallelism
+    let degrees = [
+      ("tp", layout.tensor), ("cp", layout.context), ("pp", layout.pipeline),
+      ("vpp", layout.virtualStages), ("ep", layout.expert), ("dp", layout.data),
+    ]
+    let text = degrees.filter { $0.1 > 1 }.map { "\($0.0)\($0.1)" }.joined(separator: " ")
+    let schedule = layout.pipeline > 1 ? " \(layout.schedule.rawValue)" : ""
+    return "\(text.isEmpty ? "one GPU" : text) zero\(layout.zero)\(schedule)"
+      + " mb\(job.training.microBatch) recompute \(recompute)"
+  }
+
+  /// The recomputation as the scenario file names it.
+  var recompute: String {
+    switch job.training.recompute {
+    case .none: "none"
+    case .selective: "selective"
+    case .full: "full"
+    default: "\(job.training.recompute)"
+    }
+  }
+}

@@ -1,0 +1,188 @@
+import Quantities
+import Hardware
+import Layout
+import RunForecast
+public import ScenarioFile
+import StepProgram
+public import Studies
+
+/// A search: the best layouts with what they cost, and every layout that was looked at.
+public struct SearchReport {
+  /// Time and processes a search took; the one part that may differ between runs.
+  public struct Effort: Sendable {
+    /// Wall time in seconds.
+    public var wallSeconds: Double
+    /// Processes that took part.
+    public var processes: Int
+
+    /// The effort of a search.
+    public init(wallSeconds: Double, processes: Int) {
+      self.wallSeconds = wallSeconds
+      self.processes = processes
+    }
+  }
+
+  private let scenario: Scenario
+  private let outcomes: [LayoutOutcome]
+  private let best: [SimulationReport]
+  private let effort: Effort
+
+  /// A report of a search.
+  ///
+  /// - Parameters:
+  ///   - scenario: what was asked.
+  ///   - outcomes: every layout.
+  ///   - best: the first of the ranking, simulated in full detail, best first.
+  ///   - effort: what it took.
+  public init(
+    scenario: Scenario, outcomes: [LayoutOutcome], best: [SimulationReport], effort: Effort
+  ) {
+    self.scenario = scenario
+    self.outcomes = outcomes
+    self.best = best
+    self.effort = effort
+  }
+
+  private func count(_ verdict: LayoutOutcome.Verdict) -> Int {
+    outcomes.count { $0.verdict == verdict }
+  }
+
+  private var simulated: Int { count(.fits) + count(.doesNotFit) }
+
+  private var rate: Double {
+    effort.wallSeconds > 0 ? Double(outcomes.count) / effort.wallSeconds : 0
+  }
+
+  /// `search --json` (contract).
+  public var json: JSONValue {
+    [
+      "schema": "dryrun.search/1",
+      "scenario": scenario.resolved,
+      "layouts": [
+        "total": .integer(outcomes.count), "fit": .integer(count(.fits)),
+        "simulated": .integer(simulated), "pruned": .integer(count(.statesDoNotFit)),
+        "failed": .integer(count(.failed)),
+      ],
+      "best": .array(best.map(entry)),
+      "search": [
+        "wall_seconds": .number(effort.wallSeconds), "layouts_per_second": .number(rate),
+        "processes": .integer(effort.processes),
+      ],
+    ]
+  }
+
+  private func entry(_ report: SimulationReport) -> JSONValue {
+    let layout = report.scenario.job.parallelism
+    let training = report.scenario.job.training
+    var members: [JSONValue.Member] = [
+      .init("tensor", .integer(layout.tensor)), .init("sequence", .bool(layout.sequence)),
+      .init("pipeline", .integer(layout.pipeline)),
+      .init("virtual_stages", .integer(layout.virtualStages)),
+      .init("schedule", .string(layout.schedule.rawValue)),
+      .init("context", .integer(layout.context)), .init("expert", .integer(layout.expert)),
+      .init("expert_tensor", .integer(layout.expertTensor)),
+      .init("data", .integer(layout.data)), .init("zero", .integer(layout.zero)),
+    ]
+    if let group = layout.shardGroup { members.append(.init("shard_group", .integer(group))) }
+    return [
+      "parallelism": .object(members),
+      "training": [
+        "micro_batch": .integer(training.microBatch),
+        "recompute": .string(LayoutText(job: report.scenario.job).recompute),
+      ],
+      "step_seconds": .number(report.step.seconds.value),
+      "peak_memory_bytes": .integer(report.step.fullestRank?.peak.count ?? 0),
+      "mfu": .number(report.modelRate / report.peakRate),
+      "tokens_per_second": .number(report.tokensPerSecond),
+      "run_days": .number(report.run.wallTime.value / 86_400),
+      "run_cost": .number(report.run.cost.value),
+      "breakdown_seconds": .object(
+        report.step.breakdown.parts.map { .init($0.key, .number($0.seconds.value)) }),
+    ]
+  }
+
+  /// Every layout, one a row, as comma-separated values.
+  public var csv: String {
+    var table = CommaSeparated([
+      "tensor", "context", "pipeline", "virtual_stages", "schedule", "expert", "expert_tensor",
+      "data", "zero", "micro_batch", "recompute", "verdict", "step_seconds", "peak_memory_bytes",
+    ])
+    for outcome in outcomes {
+      let layout = outcome.job.parallelism
+      let isSimulated = outcome.verdict == .fits || outcome.verdict == .doesNotFit
+      table.add([
+        "\(layout.tensor)", "\(layout.context)", "\(layout.pipeline)", "\(layout.virtualStages)",
+        layout.schedule.rawValue, "\(layout.expert)", "\(layout.expertTensor)", "\(layout.data)",
+        "\(layout.zero)", "\(outcome.job.training.microBatch)",
+        LayoutText(job: outcome.job).recompute, Self.word(outcome.verdict),
+        isSimulated ? "\(outcome.stepSeconds)" : "", "\(outcome.peakBytes)",
+      ])
+    }
+    return table.text
+  }
+
+  private static func word(_ verdict: LayoutOutcome.Verdict) -> String {
+    switch verdict {
+    case .fits: "fits"
+    case .doesNotFit: "does-not-fit"
+    case .statesDoNotFit: "states-do-not-fit"
+    case .failed: "failed"
+    }
+  }
+
+  /// The ranking for people.
+  public var text: String {
+    var lines = [
+      "\(scenario.name)",
+      "\(Format.grouped(outcomes.count)) layouts of \(Format.grouped(scenario.job.cluster.gpuCount)) "
+        + "\(scenario.job.cluster.gpu.name): \(Format.grouped(count(.fits))) fit, "
+        + "\(Format.grouped(count(.doesNotFit))) do not, "
+        + "\(Format.grouped(count(.statesDoNotFit))) hold too much before the first kernel"
+        + (count(.failed) > 0 ? ", \(Format.grouped(count(.failed))) cannot run" : "") + ".",
+      "",
+    ]
+    guard let winner = best.first else {
+      lines.append("None fits: use more GPUs, more memory on each, or a smaller model.")
+      return lines.joined(separator: "\n") + "\n"
+    }
+    var table = TextTable(
+      ["#", "layout", "against the first", "step", "MFU", "GiB", "days"], leftColumns: 3)
+    for (place, report) in best.enumerated() {
+      table.add([
+        "\(place + 1)", LayoutText(job: report.scenario.job).line,
+        place == 0 ? strength(of: winner) : difference(report, winner),
+        Format.duration(report.step.seconds),
+        Format.percent(report.modelRate / report.peakRate),
+        report.step.fullestRank.map { Format.gibibytes($0.peak) } ?? "",
+        Format.number(report.run.wallTime.value / 86_400),
+      ])
+    }
+    return (lines + table.lines()).joined(separator: "\n") + "\n"
+  }
+
+  /// What the winner spends its step on.
+  private func strength(of report: SimulationReport) -> String {
+    let total = report.step.seconds.value
+    let parts = report.step.breakdown.parts.sorted { $0.seconds.value > $1.seconds.value }
+    return parts.prefix(2).map {
+      "\(Self.name($0.key)) \(Format.percent($0.seconds.value / total))"
+    }.joined(separator: ", ")
+  }
+
+  /// The two parts of the step in which a layout differs most from the winner.
+  private func difference(_ report: SimulationReport, _ winner: SimulationReport) -> String {
+    let total = winner.step.seconds.value
+    let differences = zip(report.step.breakdown.parts, winner.step.breakdown.parts).map {
+      (name: Self.name($0.key), share: ($0.seconds.value - $1.seconds.value) / total)
+    }
+    let largest = differences.filter { abs($0.share) >= 0.0005 }
+      .sorted { abs($0.share) > abs($1.share) }.prefix(2)
+    guard !largest.isEmpty else { return "the same step" }
+    return largest.map { ($0.share > 0 ? "+" : "") + Format.percent($0.share) + " " + $0.name }
+      .joined(separator: ", ")
+  }
+
+  private static func name(_ key: String) -> String {
+    key.split(separator: "_").joined(separator: " ")
+  }
+}

@@ -1,0 +1,212 @@
+import Hardware
+import Layout
+public import StepProgram
+import Transformer
+
+/// The layouts one job's GPUs can be cut into.
+///
+/// Every combination of the axes' values that can train the job. An axis left alone takes: tensor
+/// the divisors of a node; pipeline and virtual stages what cuts the layers (with the embedding and
+/// the head perhaps counted as layers) evenly; context 1 and powers of two that leave 8,192 tokens a
+/// rank; expert the divisors of the experts; ZeRO 0 to 3; schedule 1F1B and interleaved; micro-batch
+/// the powers of two up to 16; recompute none, selective and full; and always what the job itself
+/// says. Data parallelism takes the GPUs that remain. Sequence parallelism goes with tensor
+/// parallelism, for it saves memory and moves the same bytes (arXiv:2205.05198, section 4.2.2).
+public struct LayoutSpace: Sendable {
+  /// An axis of the space, named by its scenario key.
+  public enum Axis: String, Hashable, Sendable, CaseIterable {
+    case tensor = "parallelism.tensor"
+    case pipeline = "parallelism.pipeline"
+    case virtualStages = "parallelism.virtual_stages"
+    case schedule = "parallelism.schedule"
+    case context = "parallelism.context"
+    case expert = "parallelism.expert"
+    case expertTensor = "parallelism.expert_tensor"
+    case zero = "parallelism.zero"
+    case microBatch = "training.micro_batch"
+    case recompute = "training.recompute"
+
+    /// Whether `value` is one this axis can take.
+    public func accepts(_ value: String) -> Bool {
+      switch self {
+      case .schedule: PipelineSchedule(rawValue: value) != nil
+      case .recompute: LayoutSpace.recomputes[value] != nil
+      case .zero: Int(value).map { (0...3).contains($0) } ?? false
+      default: Int(value).map { $0 >= 1 } ?? false
+      }
+    }
+  }
+
+  private let job: TrainingJob
+  private let pinned: Set<Axis>
+  private let restrictions: [Axis: [String]]
+
+  /// The layouts of `job`.
+  ///
+  /// - Parameters:
+  ///   - job: the model, the GPUs and the batch; its own layout is one of the space.
+  ///   - pinned: axes that keep the job's value.
+  ///   - restrictions: the values to try on an axis, each of which it ``Axis/accepts(_:)``.
+  public init(job: TrainingJob, pinned: Set<Axis> = [], restrictions: [Axis: [String]] = [:]) {
+    self.job = job
+    self.pinned = pinned
+    self.restrictions = restrictions
+  }
+
+  private static let recomputes: [String: Recompute] = [
+    "none": Recompute.none, "selective": .selective, "full": .full,
+  ]
+
+  /// Every job of the space, in the order of its axes; none twice.
+  public var jobs: [TrainingJob] {
+    var seen: Set<TrainingJob> = []
+    var result: [TrainingJob] = []
+    for layout in layouts {
+      for candidate in trainings(under: layout) where seen.insert(candidate).inserted {
+        result.append(candidate)
+      }
+    }
+    return result
+  }
+
+  /// The degrees, before batch and recomputation.
+  private var layouts: [Parallelism] {
+    let base = job.parallelism
+    var result: [Parallelism] = []
+    for tensor in values(.tensor, own: base.tensor, Self.divisors(of: job.cluster.gpusPerNode)) {
+      for context in values(.context, own: base.context, contexts) {
+        for pipeline in values(.pipeline, own: base.pipeline, pipelines) {
+          let ranks = tensor * context * pipeline
+          guard ranks <= job.cluster.gpuCount, job.cluster.gpuCount.isMultiple(of: ranks) else {
+            continue
+          }
+          var layout = base
+          layout.tensor = tensor
+          layout.sequence = tensor > 1
+          layout.context = context
+          layout.pipeline = pipeline
+          layout.data = job.cluster.gpuCount / ranks
+          if let group = layout.shardGroup, !(layout.data * context).isMultiple(of: group) {
+            continue
+          }
+          result += scheduled(layout).flatMap(sharded)
+        }
+      }
+    }
+    return result
+  }
+
+  /// The layout under each schedule and number of virtual stages.
+  private func scheduled(_ layout: Parallelism) -> [Parallelism] {
+    let usual: [PipelineSchedule] = [.oneForwardOneBackward, .interleaved]
+    var schedules = [job.parallelism.schedule]
+    if let names = restrictions[.schedule] {
+      schedules = names.compactMap(PipelineSchedule.init(rawValue:))
+    } else if !pinned.contains(.schedule) {
+      schedules = usual + schedules.filter { !usual.contains($0) }
+    }
+    return schedules.flatMap { schedule in
+      let base = job.parallelism
+      var chunks = [schedule == base.schedule ? base.virtualStages : 1]
+      if schedule == .interleaved {
+        chunks = Array(2...max(2, layerCount / max(layout.pipeline, 1)))
+        if layout.pipeline == 1 { chunks = [] }
+      } else if layout.pipeline == 1 {
+        chunks = [1]
+      }
+      return values(.virtualStages, own: base.virtualStages, chunks, withOwn: false)
+        .filter { schedule == .interleaved ? $0 > 1 : chunks.contains($0) }
+        .filter { isEven(layout.pipeline * $0) }
+        .map { count in
+          var result = layout
+          result.schedule = layout.pipeline == 1 ? .oneForwardOneBackward : schedule
+          result.virtualStages = count
+          return result
+        }
+    }
+  }
+
+  /// The layout under each split of experts and each ZeRO stage.
+  private func sharded(_ layout: Parallelism) -> [Parallelism] {
+    let base = job.parallelism
+    let experts = job.architecture.experts?.expertCount
+    var result: [Parallelism] = []
+    for expert in values(.expert, own: base.expert, experts.map(Self.divisors) ?? [1]) {
+      let inside = experts == nil ? [layout.tensor] : Array(Set([1, layout.tensor])).sorted()
+      for expertTensor in values(.expertTensor, own: base.expertTensor, inside, withOwn: false) {
+        let stages =
+          layout.data * layout.context == 1 && restrictions[.zero] == nil
+          ? [0] : Array(0...3)
+        for zero in values(.zero, own: base.zero, stages, withOwn: false) {
+          var candidate = layout
+          candidate.expert = expert
+          candidate.expertTensor = expertTensor
+          candidate.zero = zero
+          result.append(candidate)
+        }
+      }
+    }
+    return result
+  }
+
+  /// The layout with each micro-batch and recomputation that can train.
+  private func trainings(under layout: Parallelism) -> [TrainingJob] {
+    let sizes = values(.microBatch, own: job.training.microBatch, [1, 2, 4, 8, 16])
+    var modes: [Recompute] = [.none, .selective, .full]
+    if let names = restrictions[.recompute] {
+      modes = names.compactMap { Self.recomputes[$0] }
+    } else if pinned.contains(.recompute) {
+      modes = [job.training.recompute]
+    }
+    return sizes.flatMap { size -> [TrainingJob] in
+      let request = LayoutRequest(
+        architecture: job.architecture, sequenceLength: job.training.sequenceLength,
+        globalBatch: job.training.globalBatch, microBatch: size)
+      guard layout.canTrain(request) else { return [] }
+      let microbatches = job.training.globalBatch / (size * layout.data)
+      if layout.schedule == .interleaved, !microbatches.isMultiple(of: layout.pipeline) {
+        return []
+      }
+      return modes.map { mode in
+        var candidate = job
+        candidate.parallelism = layout
+        candidate.training.microBatch = size
+        candidate.training.recompute = mode
+        return candidate
+      }
+    }
+  }
+
+  /// The values of an axis of whole numbers.
+  private func values(
+    _ axis: Axis, own: Int, _ usual: [Int], withOwn: Bool = true
+  ) -> [Int] {
+    if let texts = restrictions[axis] { return texts.compactMap { Int($0) } }
+    if pinned.contains(axis) { return [own] }
+    return withOwn && !usual.contains(own) ? usual + [own] : usual
+  }
+
+  private var layerCount: Int { job.architecture.layerCount }
+
+  /// Whether layers, with neither, one or both of embedding and head counted, divide over `stages`.
+  private func isEven(_ stages: Int) -> Bool {
+    stages <= layerCount && (0...2).contains { (layerCount + $0).isMultiple(of: stages) }
+  }
+
+  private var pipelines: [Int] { (1...max(layerCount, 1)).filter(isEven) }
+
+  /// Context degrees that leave at least 8,192 tokens of a sequence to each rank.
+  private var contexts: [Int] {
+    var result = [1]
+    var degree = 2
+    while job.training.sequenceLength / degree >= 8_192 {
+      result.append(degree)
+      degree *= 2
+    }
+    return result
+  }
+
+  private static func divisors(of number: Int) -> [Int] {
+    (1...max(number, 1)).filter { number.isMultiple(of: $0) }
+  }
+}

@@ -1,0 +1,120 @@
+import MessagePassing
+import ArgumentParser
+import Reports
+import RunForecast
+import ScenarioFile
+import Studies
+
+/// `dryrun search`.
+struct Search: SessionCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Find the layouts of a scenario's GPUs that fit, best first.",
+    discussion: """
+      Layouts differ in tensor, context, pipeline, virtual stages, schedule, expert, ZeRO, \
+      micro-batch and recompute; data takes what is left. --set pins a key to one value, \
+      --vary to several. On a given number of GPUs the shortest step is also the cheapest.
+      """)
+
+  @OptionGroup var arguments: ScenarioArguments
+
+  @Option(help: "Values to try on a key, as in parallelism.tensor=2,4,8; may be repeated.")
+  var vary: [String] = []
+
+  @Option(help: "What to rank by: time or memory.")
+  var objective = LayoutSearch.Objective.time
+
+  @Option(help: "Layouts to show.")
+  var top = 20
+
+  @Option(help: "Folder for search.json and search.csv (default: Results/<file name>).")
+  var output: String?
+
+  func run(in session: Session) throws -> Int32 {
+    let scenario = try session.scenario(
+      at: arguments.scenario, settings: arguments.settings, fidelity: Fidelity.folded.rawValue)
+    let jobs = LayoutSpace(
+      job: scenario.job, pinned: pinned, restrictions: try restrictions()
+    ).jobs
+    let clock = ContinuousClock()
+    let start = clock.now
+    var reported = start
+    let outcomes = try LayoutSearch.evaluate(jobs, communicator: session.communicator) { state in
+      guard !arguments.quiet, clock.now - reported > .seconds(2) else { return }
+      reported = clock.now
+      let elapsed = (clock.now - start) / .seconds(1)
+      let left = elapsed / Double(state.done) * Double(state.total - state.done)
+      session.log(
+        "\(state.done) of \(state.total) layouts, \(Int(Double(state.done) / elapsed)) a second, "
+          + (state.best.map { "best step \($0) s, " } ?? "") + "\(Int(left.rounded(.up))) s left")
+    }
+    let best = try LayoutSearch.ranked(outcomes, by: objective).prefix(max(top, 0)).map {
+      var winner = scenario
+      winner.job = $0.job
+      return SimulationReport(
+        scenario: winner,
+        step: try Simulator.step(of: winner, communicator: session.communicator))
+    }
+    let report = SearchReport(
+      scenario: scenario, outcomes: outcomes, best: best,
+      effort: .init(
+        wallSeconds: (clock.now - start) / .seconds(1), processes: session.communicator.size))
+    let json = report.json.text + "\n"
+    let folder = output ?? "Results/" + arguments.folderName
+    try session.write([("search.json", json), ("search.csv", report.csv)], to: folder)
+    session.output(arguments.json ? json : report.text)
+    if !arguments.quiet { session.log("wrote \(folder)/search.json, search.csv") }
+    return ExitStatus.done
+  }
+
+  /// The axes that `--set` names.
+  private var pinned: Set<LayoutSpace.Axis> {
+    Set(
+      arguments.settings.compactMap { setting in
+        setting.split(separator: "=").first.flatMap { LayoutSpace.Axis(rawValue: String($0)) }
+      })
+  }
+
+  /// The axes that `--vary` restricts.
+  private func restrictions() throws -> [LayoutSpace.Axis: [String]] {
+    var result: [LayoutSpace.Axis: [String]] = [:]
+    for text in vary {
+      let variation = try Variation(text)
+      guard let axis = LayoutSpace.Axis(rawValue: variation.key) else {
+        let known = LayoutSpace.Axis.allCases.map(\.rawValue).joined(separator: ", ")
+        throw Failure(
+          code: ExitStatus.usage,
+          lines: ["--vary \(text): error: not a key that is searched: \(known)"])
+      }
+      for value in variation.values where !axis.accepts(value) {
+        throw Failure(
+          code: ExitStatus.usage, lines: ["--vary \(text): error: \(value) is no value of that key"]
+        )
+      }
+      result[axis] = variation.values
+    }
+    return result
+  }
+}
+
+/// A key of the scenario and the values it is to take.
+struct Variation {
+  var key: String
+  var values: [String]
+
+  /// Reads `key=a,b,c`.
+  /// - Throws: ``Failure`` with the exit code of wrong usage.
+  init(_ text: String) throws {
+    guard let equals = text.firstIndex(of: "="), equals > text.startIndex else {
+      throw Failure(
+        code: ExitStatus.usage,
+        lines: ["--vary \(text): error: not of the form key=a,b, as in parallelism.tensor=2,4"])
+    }
+    key = String(text[..<equals])
+    values = text[text.index(after: equals)...].split(separator: ",").map {
+      String($0).trimmingPrefix(" ").description
+    }
+    guard !values.isEmpty else {
+      throw Failure(code: ExitStatus.usage, lines: ["--vary \(text): error: no values"])
+    }
+  }
+}

@@ -1,0 +1,95 @@
+import Foundation
+import Testing
+
+/// `search` and `sweep` through the built program.
+@Suite(.serialized) struct SearchTests {
+  static let scenario = "Scenarios/llama-3.1-8b-16xh100.yaml"
+
+  /// Runs a command into a folder of its own and reads its JSON.
+  static func json(_ arguments: [String], processes: Int? = nil) throws -> [String: Any] {
+    let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let outcome = try ProcessCountTests.run(
+      arguments + ["--json", "--quiet", "--output", folder.path], processes: processes)
+    #expect(outcome.status == 0, "\(outcome.error)")
+    return try #require(try JSONSerialization.jsonObject(with: outcome.output) as? [String: Any])
+  }
+
+  static let restricted = [
+    "search", scenario, "--vary", "parallelism.tensor=1,2", "--vary", "parallelism.pipeline=1",
+    "--vary", "training.micro_batch=1", "--vary", "training.recompute=full,selective",
+    "--vary", "parallelism.zero=1,3",
+  ]
+
+  @Test("a restricted space is the product of its axes; ranked by step time")
+  func restrictedSpace() throws {
+    let result = try Self.json(Self.restricted)
+    let layouts = try #require(result["layouts"] as? [String: Int])
+    // 2 tensor degrees × 2 recomputations × 2 ZeRO stages.
+    #expect(layouts["total"] == 8)
+    let best = try #require(result["best"] as? [[String: Any]])
+    #expect(best.count == layouts["fit"])
+    let times = best.compactMap { $0["step_seconds"] as? Double }
+    #expect(times == times.sorted() && times.count == best.count && !times.isEmpty)
+  }
+
+  @Test("the winner's figures are those of simulating it, to the last bit")
+  func winnerIsSimulated() throws {
+    let result = try Self.json(["search", Self.scenario])
+    let winner = try #require((result["best"] as? [[String: Any]])?.first)
+    let layout = try #require(winner["parallelism"] as? [String: Any])
+    let training = try #require(winner["training"] as? [String: Any])
+    let settings =
+      layout.map { key, value in
+        "parallelism.\(key)=\(key == "sequence" ? "\(value as? Bool ?? false)" : "\(value)")"
+      } + training.map { "training.\($0)=\($1)" }
+    let simulated = try Self.json(
+      ["simulate", Self.scenario] + settings.sorted().flatMap { ["--set", $0] })
+    let step = try #require(simulated["step"] as? [String: Any])
+    let memory = try #require(simulated["memory"] as? [String: Any])
+    #expect(step["seconds"] as? Double == winner["step_seconds"] as? Double)
+    #expect(step["mfu"] as? Double == winner["mfu"] as? Double)
+    #expect(memory["peak_bytes"] as? Int == winner["peak_memory_bytes"] as? Int)
+  }
+
+  @Test("the same ranking for 1, 2, 3 and 4 processes")
+  func processCounts() throws {
+    func comparable(_ processes: Int?) throws -> Data {
+      var result = try Self.json(Self.restricted, processes: processes)
+      #expect(result.removeValue(forKey: "search") != nil)
+      return try JSONSerialization.data(withJSONObject: result, options: [.sortedKeys])
+    }
+    let alone = try comparable(nil)
+    for processes in 1...4 { #expect(try comparable(processes) == alone) }
+  }
+
+  @Test("a sweep's rows are simulations; a point that cannot be is told, not fatal")
+  func sweep() throws {
+    let result = try Self.json([
+      "sweep", Self.scenario, "--vary", "training.recompute=selective,full,nonsense",
+    ])
+    let rows = try #require(result["rows"] as? [[String: Any]])
+    #expect(rows.count == 3)
+    #expect(rows[0]["parallel_efficiency"] as? Double == 1)
+    #expect(rows[2]["error"] is String)
+    let simulated = try Self.json([
+      "simulate", Self.scenario, "--set", "training.recompute=full",
+    ])
+    let step = try #require(simulated["step"] as? [String: Any])
+    #expect(rows[1]["step_seconds"] as? Double == step["seconds"] as? Double)
+  }
+
+  @Test(
+    "wrong words exit 64",
+    arguments: [
+      ["search", scenario, "--vary", "parallelism.tensor=0"],
+      ["search", scenario, "--vary", "cluster.gpus=8"],
+      ["search", scenario, "--vary", "parallelism.tensor"],
+      ["sweep", scenario],
+      ["sweep", scenario, "--vary", "cluster.gpus="],
+      ["sweep", scenario, "--zip", "--vary", "cluster.gpus=8,16", "--vary", "run.x=1"],
+    ])
+  func usage(_ arguments: [String]) throws {
+    #expect(try ProcessCountTests.run(arguments, processes: nil).status == 64)
+  }
+}
