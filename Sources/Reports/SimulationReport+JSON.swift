@@ -99,6 +99,8 @@ extension SimulationReport {
     if let carbon = run.carbonKilograms {
       members.append(.init("carbon_kg", .number(carbon)))
     }
+    let parts = waterfall.parts.map { JSONValue.Member($0.key, .number($0.seconds.value)) }
+    members.append(.init("waterfall_seconds", .object(parts)))
     return .object(members)
   }
 

@@ -162,6 +162,25 @@ extension SimulationReport {
     var energy = "\(Format.number(run.energyKilowattHours, digits: 4)) kWh"
     if let carbon = run.carbonKilograms { energy += ", \(Format.number(carbon)) kg CO2e" }
     table.add(["energy", energy])
+    return table.lines(indent: 0) + [""] + waterfallLines
+  }
+
+  private var waterfallLines: [String] {
+    var table = TextTable(["Time from ideal to calendar", "days", "of all"])
+    let all = run.wallTime.value
+    func add(_ name: String, _ time: Seconds) {
+      let share = all.isFinite && all > 0 ? Format.percent(time.value / all) : "–"
+      let days = time.value.isFinite ? Format.number(time.days) : "no end"
+      table.add([name, days, share])
+    }
+    let names = [
+      "ideal": "ideal, 6PD at peak", "kernels": "kernels beyond ideal",
+      "exposed_communication": "exposed communication", "bubble": "pipeline bubble",
+    ]
+    for part in waterfall.parts where part.seconds.value != 0 {
+      add(names[part.key] ?? part.key, part.seconds)
+    }
+    add("calendar", run.wallTime)
     return table.lines(indent: 0)
   }
 

@@ -75,6 +75,13 @@ public struct SimulationReport: Hashable, Sendable {
     return job.cluster.gpu.peak(of: job.training.precision.matmulFormat).flopsPerSecond
   }
 
+  /// The run's time from the ideal to the calendar.
+  public var waterfall: Waterfall {
+    Waterfall(
+      run, breakdown: step.breakdown,
+      peak: FlopRate(flopsPerSecond: peakRate * Double(scenario.job.cluster.gpuCount)))
+  }
+
   /// Every warning: of the file, of the step, of the rules of thumb.
   public var warnings: [String] {
     var result = scenario.warnings + step.warnings
@@ -82,6 +89,11 @@ public struct SimulationReport: Hashable, Sendable {
       tokens: scenario.tokens, parameters: Double(scenario.job.architecture.parameterCount))
     if scenario.run.failures != nil, scenario.run.checkpoint == nil {
       result.append("failures without checkpoints: every failure loses all work done so far.")
+    }
+    if !run.wallTime.value.isFinite {
+      result.append(
+        "the run never ends: failures come faster than a checkpoint interval and a restart take, "
+          + "so time, GPU-hours and cost have no finite value.")
     }
     if let best = run.bestCheckpointInterval, let checkpoint = scenario.run.checkpoint {
       let ratio = checkpoint.interval.value / best.value
