@@ -6,8 +6,9 @@ public import Quantities
 public struct Waterfall: Hashable, Sendable {
   /// 6PD operations at the data sheet's peak on every GPU.
   public var ideal: Seconds
-  /// What kernels take beyond that: below their peak, attention, recomputation. Negative where the
-  /// critical rank computes less than its even share of 6PD.
+  /// What kernels take beyond that: below their peak, attention, recomputation.
+  ///
+  /// Negative where the critical rank computes less than its even share of 6PD.
   public var kernels: Seconds
   /// Waiting for communication that no kernel hides.
   public var exposedCommunication: Seconds
