@@ -127,10 +127,13 @@ let package = Package(
     tests("RunForecast", ["Quantities", "Hardware", "Transformer", "Layout", "StepProgram"]),
     tests(
       "ScenarioFile",
-      ["Quantities", "Kernels", "Hardware", "Transformer", "Layout", "StepProgram"]),
+      [
+        "Quantities", "Kernels", "Hardware", "Transformer", "Layout", "Collectives", "StepProgram",
+      ]),
     tests(
       "Reports",
       ["Quantities", "Hardware", "RunForecast", "ScenarioFile", "StepProgram", "Studies"]),
+    tests("Studies", ["Quantities", "Hardware", "Collectives", "ScenarioFile"]),
     // The built program, under the real mpirun.
     .testTarget(name: "CommandLineTests", swiftSettings: strict),
   ],

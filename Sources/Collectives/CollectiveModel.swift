@@ -146,7 +146,7 @@ public struct CollectiveModel: Sendable {
     case .doubleBinaryTree:
       // A node passes on 2 × the buffer (up 1, down 2 in one tree, up 1 in the other, half each);
       // of two nodes, only once.
-      intra.secondsPerByte *= 4 / NetworkConstants.treeFraction
+      intra.secondsPerByte *= 4
       inter.secondsPerByte *= (placement.nodes == 2 ? 2 : 4) / NetworkConstants.treeFraction
     case .inNetwork:
       if let lines = constants.inNetwork {

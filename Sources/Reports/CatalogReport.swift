@@ -29,6 +29,20 @@ public enum CatalogReport {
     gpu.peaks[format].map { Format.number($0.flopsPerSecond / 1e12, digits: 4) } ?? ""
   }
 
+  /// Kinds of cluster, one a line.
+  public static var clusterText: String {
+    var table = TextTable(["Cluster", "GPU", "a node", "inside GB/s", "out Gb/s", "source"])
+    for design in ClusterDesign.catalogue {
+      let node = design.node
+      table.add([
+        design.name, node.gpu.name, "\(node.gpusPerNode)",
+        Format.number(node.intraNode.rate.bytesPerSecond / 1e9),
+        Format.number(node.interNode.rate.bytesPerSecond * 8 / 1e9), design.source,
+      ])
+    }
+    return table.lines(indent: 0).joined(separator: "\n") + "\n"
+  }
+
   /// Models, one a line.
   public static var modelText: String {
     var table = TextTable(["Model", "parameters", "active", "layers", "hidden", "source"])
@@ -50,6 +64,10 @@ public enum CatalogReport {
       for source in gpu.sources { table.add([source.figure, source.origin]) }
       return gpu.name + "\n" + table.lines(indent: 0).joined(separator: "\n") + "\n"
     }
+    if let design = ClusterDesign.catalogue.first(where: { $0.name == name }) {
+      return "\(design.name): nodes of \(design.node.gpusPerNode) \(design.node.gpu.name)\n"
+        + "source: \(design.source)\n"
+    }
     guard let model = Architecture.named(name) else { return nil }
     let entry = Architecture.catalogue.first { $0.name == model.name }
     return "\(model.name): \(Format.grouped(model.parameterCount)) parameters, "
@@ -62,6 +80,16 @@ public enum CatalogReport {
     [
       "schema": "dryrun.catalog/1",
       "gpus": .array(GPU.catalogue.map(tree)),
+      "clusters": .array(
+        ClusterDesign.catalogue.map { design in
+          [
+            "name": .string(design.name), "gpu": .string(design.node.gpu.name),
+            "gpus_per_node": .integer(design.node.gpusPerNode),
+            "intra_node_bytes_per_second": .number(design.node.intraNode.rate.bytesPerSecond),
+            "inter_node_bytes_per_second": .number(design.node.interNode.rate.bytesPerSecond),
+            "source": .string(design.source),
+          ]
+        }),
       "models": .array(
         Architecture.catalogue.map { entry in
           [

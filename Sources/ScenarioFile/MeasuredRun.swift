@@ -138,7 +138,7 @@ public struct MeasuredRun: Hashable, Sendable {
     isOutOfMemory = measured.flag("out_of_memory") ?? false
     // Other keys of `measured` change no prediction: sources may keep what they like beside these.
     guard let inner = row.required("scenario", "what was run") else { return nil }
-    let reader = ScenarioReader(log: log, file: file, modelFile: nil)
+    let reader = ScenarioReader(log: log, file: file, modelFile: nil, clusterFile: nil)
     let read = reader.read(inner, defaultName: id, path: "scenario")
     guard let read, log.diagnostics.count == before else { return nil }
     scenario = read

@@ -56,7 +56,8 @@ extension Recompute {
 }
 
 extension Cluster {
-  fileprivate var resolved: JSONValue {
+  /// The cluster in the vocabulary of a scenario file.
+  var resolved: JSONValue {
     [
       "gpu": gpu.resolved,
       "gpus": .integer(gpuCount),

@@ -48,7 +48,8 @@ public struct Scenario: Hashable, Sendable {
   public init(_ source: ScenarioSource) throws(ScenarioError) {
     let root = try source.node()
     let log = DiagnosticLog()
-    let reader = ScenarioReader(log: log, file: source.path, modelFile: source.modelFile)
+    let reader = ScenarioReader(
+      log: log, file: source.path, modelFile: source.modelFile, clusterFile: source.clusterFile)
     let scenario = reader.read(root, defaultName: source.defaultName)
     guard let scenario, log.diagnostics.isEmpty else { throw ScenarioError.wrong(log.sorted) }
     self = scenario

@@ -5,26 +5,70 @@ import Transformer
 
 extension ScenarioReader {
   /// Reads the `cluster` mapping.
-  func cluster(_ block: Block) -> Cluster? {
-    let gpu = gpu(block)
-    let count = block.required("gpus", "how many GPUs train").flatMap {
-      block.integer($0, "gpus", in: Limit.gpus)
-    }
+  ///
+  /// What it does not say comes from the design it is `like`, or else from the GPU's usual node.
+  ///
+  /// - Parameters:
+  ///   - block: the mapping.
+  ///   - needsCount: whether the number of GPUs must be given; a node's without it.
+  /// - Returns: the cluster, or `nil` when too little of it could be read; the log says why.
+  func cluster(_ block: Block, needsCount: Bool = true) -> Cluster? {
+    let design = design(block)
+    let like = block.has("like")
+    let gpu = block.has("gpu") || !like ? gpu(block) : design?.gpu
+    let countNode =
+      needsCount ? block.required("gpus", "how many GPUs train") : block.node("gpus")
+    let count = countNode.flatMap { block.integer($0, "gpus", in: Limit.gpus) }
     let perNode = block.integer("gpus_per_node", in: Limit.gpus)
     let intra = block.block("intra_node")
-    let intraNode = link(intra, default: gpu?.scaleUp)
+    let intraNode = link(intra, default: design?.intraNode ?? gpu?.scaleUp)
     intra.finish()
     let inter = block.block("inter_node")
-    let interNode = link(inter, default: gpu?.scaleOut)
+    let interNode = link(inter, default: design?.interNode ?? gpu?.scaleOut)
     let topology = inter.choice("topology", of: Topology.self)
     let oversubscription = inter.number("oversubscription", from: 1, to: 1_000)
     inter.finish()
     block.finish()
-    guard let gpu, let count, let intraNode, let interNode else { return nil }
+    guard let gpu, let intraNode, let interNode, count != nil || !needsCount else { return nil }
+    let node = perNode ?? design?.gpusPerNode ?? gpu.scaleUpDomain
     return Cluster(
-      gpu: gpu, gpuCount: count, gpusPerNode: perNode ?? gpu.scaleUpDomain, intraNode: intraNode,
-      interNode: interNode, topology: topology ?? .railFatTree,
-      oversubscription: oversubscription ?? 1)
+      gpu: gpu, gpuCount: count ?? design?.gpuCount ?? node, gpusPerNode: node,
+      intraNode: intraNode, interNode: interNode,
+      topology: topology ?? design?.topology ?? .railFatTree,
+      oversubscription: oversubscription ?? design?.oversubscription ?? 1)
+  }
+
+  /// The cluster that `like` names: a catalogue name, or a file with the keys of `cluster`.
+  private func design(_ block: Block) -> Cluster? {
+    guard let name = block.text("like") else { return nil }
+    if let design = ClusterDesign.named(name) { return design.node }
+    guard Self.isFileName(name) else {
+      let names = ClusterDesign.catalogue.map(\.name)
+      let hint =
+        nearest(to: name, among: names).map { "did you mean '\($0)'?" }
+        ?? "the catalogue has \(names.joined(separator: ", "))"
+      block.report("like", "'\(name)' is not in the catalogue; \(hint)")
+      return nil
+    }
+    guard let text = clusterFile?.text else {
+      block.report("like", "there is no file '\(name)' beside the scenario")
+      return nil
+    }
+    do throws(ScenarioError) {
+      let root = try SourceNode.reading(yaml: text, file: name)
+      let start = SourcePosition(file: name, line: 1, column: 1)
+      let inner = Block(root?["cluster"] ?? root, path: "cluster", at: start, log: log)
+      if inner.has("like"), inner.text("like").map(Self.isFileName) == true {
+        inner.report("like", "a cluster file can only be like a design of the catalogue")
+        return nil
+      }
+      return cluster(inner, needsCount: false)
+    } catch {
+      if case .wrong(let diagnostics) = error {
+        for found in diagnostics { log.add(found.position, found.keyPath, found.message) }
+      }
+      return nil
+    }
   }
 
   /// A link with `bandwidth` and `latency`, each the GPU's usual one where it is not given.

@@ -11,10 +11,13 @@ import Transformer
 struct ScenarioReader {
   let log: DiagnosticLog
   let file: String
-  let modelFile: ScenarioSource.ModelFile?
+  let modelFile: ScenarioSource.NamedFile?
+  let clusterFile: ScenarioSource.NamedFile?
 
-  /// Whether a model's name is that of a file.
-  static func isFileName(_ name: String) -> Bool { name.hasSuffix(".json") || name.contains("/") }
+  /// Whether the name of a model or cluster is that of a file.
+  static func isFileName(_ name: String) -> Bool {
+    name.contains("/") || [".json", ".yaml", ".yml"].contains { name.hasSuffix($0) }
+  }
 
   /// Counts no scenario exceeds; keeps every product of them within 64 bits.
   enum Limit {

@@ -2,8 +2,11 @@ extension ScenarioSource {
   /// The source as bytes that ``init(bytes:)`` reads back: to hand what one process has read to all
   /// others.
   public var bytes: [UInt8] {
-    var fields = [path, text, modelFile?.path ?? "", modelFile?.text ?? ""]
-    fields.append(modelFile == nil ? "no file" : modelFile?.text == nil ? "unreadable" : "file")
+    var fields = [path, text]
+    for file in [modelFile, clusterFile] {
+      fields += [file?.path ?? "", file?.text ?? ""]
+      fields.append(file == nil ? "no file" : file?.text == nil ? "unreadable" : "file")
+    }
     for override in overrides {
       fields.append(override.path.joined(separator: "."))
       fields.append(override.value)
@@ -30,12 +33,14 @@ extension ScenarioSource {
       fields.append(String(decoding: bytes[offset..<end], as: UTF8.self))
       offset = end
     }
-    guard fields.count >= 5, !fields.count.isMultiple(of: 2) else { return nil }
-    self.init(path: fields[0], text: fields[1])
-    if fields[4] != "no file" {
-      modelFile = ModelFile(path: fields[2], text: fields[4] == "file" ? fields[3] : nil)
+    guard fields.count >= 8, fields.count.isMultiple(of: 2) else { return nil }
+    func file(_ first: Int) -> NamedFile? {
+      let state = fields[first + 2]
+      guard state != "no file" else { return nil }
+      return NamedFile(path: fields[first], text: state == "file" ? fields[first + 1] : nil)
     }
-    for index in stride(from: 5, to: fields.count, by: 2) {
+    self.init(path: fields[0], text: fields[1], modelFile: file(2), clusterFile: file(5))
+    for index in stride(from: 8, to: fields.count, by: 2) {
       overrides.append(ScenarioOverride(key: fields[index], value: fields[index + 1]))
     }
   }

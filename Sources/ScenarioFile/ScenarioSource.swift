@@ -10,16 +10,18 @@ public struct ScenarioSource: Hashable, Sendable {
   /// Keys set on the command line, later ones winning.
   public var overrides: [ScenarioOverride]
   /// The model configuration the scenario names by path, if it names one.
-  public var modelFile: ModelFile?
+  public var modelFile: NamedFile?
+  /// The cluster file the scenario names in `cluster.like`, if it names one.
+  public var clusterFile: NamedFile?
 
-  /// A Hugging Face `config.json` named by a scenario.
-  public struct ModelFile: Hashable, Sendable {
+  /// A file named by a scenario.
+  public struct NamedFile: Hashable, Sendable {
     /// Where it was looked for.
     public var path: String
     /// Its text; `nil` when it cannot be read.
     public var text: String?
 
-    /// A configuration at `path` with `text`.
+    /// A file at `path` with `text`.
     public init(path: String, text: String?) {
       self.path = path
       self.text = text
@@ -28,15 +30,17 @@ public struct ScenarioSource: Hashable, Sendable {
 
   /// A source from text.
   public init(
-    path: String, text: String, overrides: [ScenarioOverride] = [], modelFile: ModelFile? = nil
+    path: String, text: String, overrides: [ScenarioOverride] = [], modelFile: NamedFile? = nil,
+    clusterFile: NamedFile? = nil
   ) {
     self.path = path
     self.text = text
     self.overrides = overrides
     self.modelFile = modelFile
+    self.clusterFile = clusterFile
   }
 
-  /// Loads the file at `path` and the model configuration it names.
+  /// Loads the file at `path` and the model configuration and cluster file it names.
   ///
   /// - Parameters:
   ///   - path: a YAML or JSON file.
@@ -45,12 +49,34 @@ public struct ScenarioSource: Hashable, Sendable {
   ///   ``ScenarioError/wrong(_:)`` when it is not YAML.
   public init(contentsOf path: String, overrides: [ScenarioOverride] = []) throws(ScenarioError) {
     self.init(path: path, text: try Self.contents(of: path), overrides: overrides)
-    guard let model = try node()["model"], case .scalar(let name, _) = model.content,
-      ScenarioReader.isFileName(name)
-    else { return }
+    let root = try node()
+    modelFile = namedFile(root["model"])
+    clusterFile = namedFile(root["cluster"]?["like"])
+  }
+
+  /// A source that is nothing but a cluster: `name` is a catalogue name or the path of a file.
+  ///
+  /// - Parameters:
+  ///   - name: for example `dgx-h100` or `lab.yaml`.
+  ///   - gpus: how many GPUs; `nil` for as many as the file says, or one node.
+  public init(cluster name: String, gpus: Int?) {
+    let like = JSONValue.string(name).compactText
+    let count = gpus.map { ", gpus: \($0)" } ?? ""
+    self.init(path: "--cluster", text: "cluster: {like: \(like)\(count)}")
+    clusterFile = namedFile(
+      SourceNode(
+        position: SourcePosition(file: path, line: 1, column: 1),
+        content: .scalar(name, isQuoted: true)))
+  }
+
+  /// Loads the file that a value names, seen from the folder of this one; `nil` when it names none.
+  private func namedFile(_ node: SourceNode?) -> NamedFile? {
+    guard case .scalar(let name, _) = node?.content, ScenarioReader.isFileName(name) else {
+      return nil
+    }
     let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
     let file = URL(fileURLWithPath: name, relativeTo: folder)
-    modelFile = ModelFile(path: name, text: try? String(contentsOf: file, encoding: .utf8))
+    return NamedFile(path: name, text: try? String(contentsOf: file, encoding: .utf8))
   }
 
   /// The text of the file at `path`.

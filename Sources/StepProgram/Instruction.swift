@@ -61,6 +61,8 @@ public struct CollectiveCall: Hashable, Sendable {
   public var duration: SimDuration
   /// Where the time counts when the compute stream waits for it.
   public var category: TimeCategory
+  /// The algorithm to use; `nil` for the one that ends first.
+  public var algorithm: CollectiveAlgorithm?
 }
 
 /// A piece of a block, in order.

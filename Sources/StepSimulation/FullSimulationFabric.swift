@@ -93,7 +93,8 @@ struct FullSimulationFabric {
       }
       let stream = streams[index]
       let known = communicators.firstIndex { $0.axis == call.axis && $0.stream == stream }
-      let plan = model.plan(call.operation, bytes: call.bytes, placement: call.placement)
+      let plan = model.plan(
+        call.operation, bytes: call.bytes, placement: call.placement, algorithm: call.algorithm)
       let communicator = known ?? communicators.count
       if known == nil {
         communicators.append(

@@ -3,7 +3,14 @@ public import Kernels
 public import Layout
 public import RunForecast
 public import Studies
+public import Collectives
 
+extension CollectiveOperation: ExpressibleByArgument {
+  /// The operation of that name, nccl-tests' `alltoall` included.
+  public init?(argument: String) {
+    self.init(rawValue: argument == "alltoall" ? "all_to_all" : argument)
+  }
+}
 extension Fidelity: ExpressibleByArgument {}
 extension LayoutSearch.Objective: ExpressibleByArgument {}
 extension NumberFormat: ExpressibleByArgument {}

@@ -18,13 +18,28 @@ struct Validate: SessionCommand {
   @Flag(help: "Print one line of comma-separated values for each row.")
   var csv = false
 
-  @Option(help: "Folder for validation.md, validation.svg and errors.csv.")
+  @Flag(help: "Predict the measured collectives that come with the program instead of steps.")
+  var collectives = false
+
+  @Option(help: "Folder for validation.md, validation.svg and errors.csv, or collectives.md.")
   var output: String?
+
+  func validate() throws {
+    if collectives, csv || !files.isEmpty {
+      throw ValidationError("--collectives goes without files and without --csv.")
+    }
+  }
 
   func run(in session: Session) throws -> Int32 {
     var text = ""
     var written: [(name: String, text: String)] = []
     _ = try session.onRoot {
+      if collectives {
+        let report = CollectiveValidationReport(.shipped)
+        text = json ? report.json.text : report.text
+        if output != nil { written = [("collectives.md", report.document)] }
+        return []
+      }
       let validation = try validation(in: session)
       let report = ValidationReport(validation)
       text = json ? report.json.text : csv ? report.csv : report.text
@@ -69,9 +84,10 @@ struct Validate: SessionCommand {
 /// `dryrun catalog`.
 struct Catalog: SessionCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Show the models and GPUs known by name, with the sources of their figures.")
+    abstract: "Show the models, GPUs and clusters known by name, with the sources of their figures."
+  )
 
-  @Argument(help: "gpus, models, or the name of one.")
+  @Argument(help: "gpus, models, clusters, or the name of one.")
   var what: String?
 
   @Flag(help: "Print GPUs and models as JSON.")
@@ -83,12 +99,16 @@ struct Catalog: SessionCommand {
       return ExitStatus.done
     }
     switch what {
-    case nil: session.output(CatalogReport.gpuText + "\n" + CatalogReport.modelText)
+    case nil:
+      session.output(
+        [CatalogReport.gpuText, CatalogReport.clusterText, CatalogReport.modelText]
+          .joined(separator: "\n"))
+    case "clusters": session.output(CatalogReport.clusterText)
     case "gpus": session.output(CatalogReport.gpuText)
     case "models": session.output(CatalogReport.modelText)
     case .some(let name):
       guard let text = CatalogReport.text(of: name) else {
-        throw ValidationError("'\(name)' is neither gpus, models, nor the name of one")
+        throw ValidationError("'\(name)' is neither gpus, models, clusters, nor the name of one")
       }
       session.output(text)
     }

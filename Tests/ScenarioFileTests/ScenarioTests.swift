@@ -123,9 +123,9 @@ import Transformer
       path: "ä.yaml", text: "model: x/y.json\n",
       overrides: [ScenarioOverride(key: "parallelism.tensor", value: "8")])
     #expect(ScenarioSource(bytes: source.bytes) == source)
-    source.modelFile = ScenarioSource.ModelFile(path: "x/y.json", text: nil)
+    source.modelFile = ScenarioSource.NamedFile(path: "x/y.json", text: nil)
     #expect(ScenarioSource(bytes: source.bytes) == source)
-    source.modelFile = ScenarioSource.ModelFile(path: "x/y.json", text: "{}")
+    source.modelFile = ScenarioSource.NamedFile(path: "x/y.json", text: "{}")
     #expect(ScenarioSource(bytes: source.bytes) == source)
     #expect(ScenarioSource(bytes: [1, 2, 3]) == nil)
   }

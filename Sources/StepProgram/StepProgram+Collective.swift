@@ -1,0 +1,35 @@
+public import Collectives
+public import Hardware
+import Layout
+import Quantities
+import Transformer
+
+extension StepProgram {
+  /// A step that is nothing but one collective among all GPUs of a cluster, node by node.
+  ///
+  /// - Parameters:
+  ///   - plan: the collective; its ranks are all the cluster's, as many in each node as fit.
+  ///   - cluster: where it runs.
+  /// - Precondition: the plan has at least two ranks.
+  public static func collective(_ plan: CollectivePlan, on cluster: Cluster) -> StepProgram? {
+    // The model plays no part: no kernel runs and nothing is held.
+    guard let model = Architecture.catalogue.first?.architecture else { return nil }
+    let job = TrainingJob(
+      architecture: model, cluster: cluster, parallelism: Parallelism(data: plan.ranks),
+      training: TrainingSettings(sequenceLength: 1, globalBatch: plan.ranks, microBatch: 1))
+    let call = CollectiveCall(
+      axis: .data, operation: plan.operation, bytes: plan.bytes,
+      placement: GroupPlacement(
+        ranks: plan.ranks, ranksPerNode: plan.ranksPerNode, groupsPerNode: 1),
+      duration: plan.duration, category: .data, algorithm: plan.algorithm)
+    let stage = StageProgram(
+      stage: 0, rankCount: plan.ranks, rank: 0,
+      instructions: [
+        .launch(call: 0, afterCompute: false, slot: 0), .wait(slot: 0, .data),
+      ],
+      resident: Array(repeating: 0, count: MemoryCategory.allCases.count), items: [])
+    return StepProgram(
+      job: job, stages: [stage], calls: [call], blocks: [], laneCount: 0, slotCount: 1,
+      interference: 0, modelFlops: Flops(0))
+  }
+}
