@@ -63,7 +63,7 @@ public struct SearchReport {
         "simulated": .integer(simulated), "pruned": .integer(count(.statesDoNotFit)),
         "failed": .integer(count(.failed)),
       ],
-      "best": .array(best.map(entry)),
+      "best": .array(best.map(Self.entry)),
       "search": [
         "wall_seconds": .number(effort.wallSeconds), "layouts_per_second": .number(rate),
         "processes": .integer(effort.processes),
@@ -71,7 +71,8 @@ public struct SearchReport {
     ]
   }
 
-  private func entry(_ report: SimulationReport) -> JSONValue {
+  /// A layout with what it costs.
+  static func entry(_ report: SimulationReport) -> JSONValue {
     let layout = report.scenario.job.parallelism
     let training = report.scenario.job.training
     var members: [JSONValue.Member] = [

@@ -19,6 +19,7 @@ extension Cluster {
   /// The text of a cluster file, usable as `cluster.like` of a scenario.
   ///
   /// - Parameter comment: lines to put in front, without `#`.
+  /// - Returns: YAML that reads back to an equal cluster.
   public func fileText(comment: [String]) -> String {
     comment.map { "# \($0)\n" }.joined() + resolved.yamlText
   }

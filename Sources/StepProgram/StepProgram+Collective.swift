@@ -10,6 +10,7 @@ extension StepProgram {
   /// - Parameters:
   ///   - plan: the collective; its ranks are all the cluster's, as many in each node as fit.
   ///   - cluster: where it runs.
+  /// - Returns: the program, or `nil` without a catalogue of models.
   /// - Precondition: the plan has at least two ranks.
   public static func collective(_ plan: CollectivePlan, on cluster: Cluster) -> StepProgram? {
     // The model plays no part: no kernel runs and nothing is held.

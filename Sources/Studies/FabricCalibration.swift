@@ -25,6 +25,7 @@ public struct MeasuredCollective: Hashable, Sendable {
   /// Predicted over measured time of each row.
   ///
   /// - Parameter cluster: where it is predicted to run.
+  /// - Returns: one ratio a row.
   public func ratios(on cluster: Cluster) -> [Double] {
     let model = CollectiveModel(cluster: cluster)
     return rows.map {
@@ -46,6 +47,7 @@ public enum FabricCalibration {
   /// - Parameters:
   ///   - cluster: where it starts: the design of the cluster, as far as it is known.
   ///   - measured: one entry a log.
+  /// - Returns: the cluster with other links.
   public static func fit(_ cluster: Cluster, to measured: [MeasuredCollective]) -> Cluster {
     var cluster = cluster
     let inside = measured.filter { $0.placement.nodes == 1 && $0.placement.ranks > 1 }

@@ -124,6 +124,21 @@ public enum LayoutSearch {
     }.map(\.element)
   }
 
+  /// A ranking without layouts that differ from the one before in a recomputation without effect.
+  public static func distinct(_ ranking: [LayoutOutcome]) -> [LayoutOutcome] {
+    var result: [LayoutOutcome] = []
+    for outcome in ranking {
+      if let last = result.last, last.stepSeconds == outcome.stepSeconds,
+        last.peakBytes == outcome.peakBytes, last.job.parallelism == outcome.job.parallelism,
+        last.job.training.microBatch == outcome.job.training.microBatch
+      {
+        continue
+      }
+      result.append(outcome)
+    }
+    return result
+  }
+
   /// Compiles a job, looks at its memory before the step, and simulates the step if that fits.
   private static func outcome(of job: TrainingJob) -> LayoutOutcome {
     var outcome = LayoutOutcome(job: job, verdict: .failed, stepSeconds: 0, peakBytes: 0)

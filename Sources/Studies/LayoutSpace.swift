@@ -6,9 +6,9 @@ import Transformer
 /// The layouts one job's GPUs can be cut into.
 ///
 /// Every combination of the axes' values that can train the job. An axis left alone takes: tensor
-/// the divisors of a node; pipeline and virtual stages what cuts the layers (with the embedding and
+/// the divisors of a node (if the framework offers it: ``Framework/offer``); pipeline and virtual stages what cuts the layers (with the embedding and
 /// the head perhaps counted as layers) evenly; context 1 and powers of two that leave 8,192 tokens a
-/// rank; expert the divisors of the experts; ZeRO 0 to 3; schedule 1F1B and interleaved; micro-batch
+/// rank; expert the divisors of the experts; ZeRO and schedule what the framework offers; micro-batch
 /// the powers of two up to 16; recompute none, selective and full; and always what the job itself
 /// says. Data parallelism takes the GPUs that remain. Sequence parallelism goes with tensor
 /// parallelism, for it saves memory and moves the same bytes (arXiv:2205.05198, section 4.2.2).
@@ -73,7 +73,8 @@ public struct LayoutSpace: Sendable {
   private var layouts: [Parallelism] {
     let base = job.parallelism
     var result: [Parallelism] = []
-    for tensor in values(.tensor, own: base.tensor, Self.divisors(of: job.cluster.gpusPerNode)) {
+    let tensors = offer.hasTensor ? Self.divisors(of: job.cluster.gpusPerNode) : [1]
+    for tensor in values(.tensor, own: base.tensor, tensors) {
       for context in values(.context, own: base.context, contexts) {
         for pipeline in values(.pipeline, own: base.pipeline, pipelines) {
           let ranks = tensor * context * pipeline
@@ -98,7 +99,7 @@ public struct LayoutSpace: Sendable {
 
   /// The layout under each schedule and number of virtual stages.
   private func scheduled(_ layout: Parallelism) -> [Parallelism] {
-    let usual: [PipelineSchedule] = [.oneForwardOneBackward, .interleaved]
+    let usual = layout.pipeline == 1 ? [.oneForwardOneBackward] : offer.schedules
     var schedules = [job.parallelism.schedule]
     if let names = restrictions[.schedule] {
       schedules = names.compactMap(PipelineSchedule.init(rawValue:))
@@ -136,8 +137,8 @@ public struct LayoutSpace: Sendable {
       for expertTensor in values(.expertTensor, own: base.expertTensor, inside, withOwn: false) {
         let stages =
           layout.data * layout.context == 1 && restrictions[.zero] == nil
-          ? [0] : Array(0...3)
-        for zero in values(.zero, own: base.zero, stages, withOwn: false) {
+          ? [0] : layout.pipeline > 1 ? offer.zeroStagesInPipeline : offer.zeroStages
+        for zero in values(.zero, own: base.zero, stages, withOwn: stages != [0]) {
           var candidate = layout
           candidate.expert = expert
           candidate.expertTensor = expertTensor
@@ -193,7 +194,11 @@ public struct LayoutSpace: Sendable {
     stages <= layerCount && (0...2).contains { (layerCount + $0).isMultiple(of: stages) }
   }
 
-  private var pipelines: [Int] { (1...max(layerCount, 1)).filter(isEven) }
+  private var offer: FrameworkOffer { job.training.framework.offer }
+
+  private var pipelines: [Int] {
+    offer.schedules.isEmpty ? [1] : (1...max(layerCount, 1)).filter(isEven)
+  }
 
   /// Context degrees that leave at least 8,192 tokens of a sequence to each rank.
   private var contexts: [Int] {

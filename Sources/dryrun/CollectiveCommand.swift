@@ -240,7 +240,9 @@ struct CollectiveSizes: ExpressibleByArgument {
 
   var defaultValueDescription: String { "8:8G" }
 
-  /// A size as nccl-tests reads it: K, M, G, T are powers of 1024. At most 1 PiB.
+  /// A size as nccl-tests reads it: K, M, G, T are powers of 1024.
+  ///
+  /// At most 1 PiB.
   private static func bytes(_ text: Substring) -> Int64? {
     var digits = text.uppercased()
     for ending in ["IB", "B"] where digits.hasSuffix(ending) {

@@ -33,7 +33,8 @@ struct Search: SessionCommand {
     let scenario = try session.scenario(
       at: arguments.scenario, settings: arguments.settings, fidelity: Fidelity.folded.rawValue)
     let jobs = LayoutSpace(
-      job: scenario.job, pinned: pinned, restrictions: try restrictions()
+      job: scenario.job, pinned: LayoutSpace.pinned(by: arguments.settings),
+      restrictions: try LayoutSpace.restrictions(vary)
     ).jobs
     let clock = ContinuousClock()
     let start = clock.now
@@ -47,7 +48,8 @@ struct Search: SessionCommand {
         "\(state.done) of \(state.total) layouts, \(Int(Double(state.done) / elapsed)) a second, "
           + (state.best.map { "best step \($0) s, " } ?? "") + "\(Int(left.rounded(.up))) s left")
     }
-    let best = try LayoutSearch.ranked(outcomes, by: objective).prefix(max(top, 0)).map {
+    let ranking = LayoutSearch.distinct(LayoutSearch.ranked(outcomes, by: objective))
+    let best = try ranking.prefix(max(top, 0)).map {
       var winner = scenario
       winner.job = $0.job
       return SimulationReport(
@@ -65,22 +67,24 @@ struct Search: SessionCommand {
     if !arguments.quiet { session.log("wrote \(folder)/search.json, search.csv") }
     return ExitStatus.done
   }
+}
 
+extension LayoutSpace {
   /// The axes that `--set` names.
-  private var pinned: Set<LayoutSpace.Axis> {
+  static func pinned(by settings: [String]) -> Set<Axis> {
     Set(
-      arguments.settings.compactMap { setting in
-        setting.split(separator: "=").first.flatMap { LayoutSpace.Axis(rawValue: String($0)) }
+      settings.compactMap { setting in
+        setting.split(separator: "=").first.flatMap { Axis(rawValue: String($0)) }
       })
   }
 
   /// The axes that `--vary` restricts.
-  private func restrictions() throws -> [LayoutSpace.Axis: [String]] {
-    var result: [LayoutSpace.Axis: [String]] = [:]
-    for text in vary {
+  static func restrictions(_ texts: [String]) throws -> [Axis: [String]] {
+    var result: [Axis: [String]] = [:]
+    for text in texts {
       let variation = try Variation(text)
-      guard let axis = LayoutSpace.Axis(rawValue: variation.key) else {
-        let known = LayoutSpace.Axis.allCases.map(\.rawValue).joined(separator: ", ")
+      guard let axis = Axis(rawValue: variation.key) else {
+        let known = Axis.allCases.map(\.rawValue).joined(separator: ", ")
         throw Failure(
           code: ExitStatus.usage,
           lines: ["--vary \(text): error: not a key that is searched: \(known)"])
