@@ -2,6 +2,7 @@ public import ArgumentParser
 public import Kernels
 public import Layout
 public import RunForecast
+public import ScenarioFile
 public import Studies
 public import Collectives
 
@@ -12,6 +13,7 @@ extension CollectiveOperation: ExpressibleByArgument {
   }
 }
 extension Fidelity: ExpressibleByArgument {}
+extension ImportedScenario.Format: ExpressibleByArgument {}
 extension LayoutSearch.Objective: ExpressibleByArgument {}
 extension NumberFormat: ExpressibleByArgument {}
 extension Optimizer: ExpressibleByArgument {}

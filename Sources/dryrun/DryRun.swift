@@ -15,7 +15,7 @@ struct DryRun: ParsableCommand {
       """,
     subcommands: [
       Simulate.self, Estimation.self, Memory.self, Check.self, Catalog.self, Validate.self,
-      Search.self, Sweep.self, Plan.self, Compare.self, CollectiveCommand.self,
+      Search.self, Sweep.self, Plan.self, Compare.self, CollectiveCommand.self, Import.self,
     ])
 
   /// Joins the processes this one was started with, runs the command, ends them all alike.
