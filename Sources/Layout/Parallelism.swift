@@ -26,13 +26,18 @@ public struct Parallelism: Hashable, Sendable {
   public var zero: Int
   /// Whether communication the framework can overlap is overlapped.
   public var overlaps: Bool
+  /// The axes in the order ranks are numbered along them, fastest first, each once.
+  public var order: [Axis]
+
+  /// Tensor, context, data, pipeline: Megatron-Core's `tp-cp-ep-dp-pp`, DeepSpeed's, torchtitan's.
+  public static let usualOrder: [Axis] = [.tensor, .context, .data, .pipeline]
 
   /// A layout from its degrees; those not named are one.
   public init(
     tensor: Int = 1, sequence: Bool = false, pipeline: Int = 1, virtualStages: Int = 1,
     schedule: PipelineSchedule = .oneForwardOneBackward, context: Int = 1, expert: Int = 1,
     expertTensor: Int? = nil, data: Int = 1, shardGroup: Int? = nil, zero: Int = 0,
-    overlaps: Bool = true
+    overlaps: Bool = true, order: [Axis] = Parallelism.usualOrder
   ) {
     self.tensor = tensor
     self.sequence = sequence
@@ -46,6 +51,7 @@ public struct Parallelism: Hashable, Sendable {
     self.shardGroup = shardGroup
     self.zero = zero
     self.overlaps = overlaps
+    self.order = order
   }
 
   /// GPUs the layout takes: tensor × context × data × pipeline.

@@ -99,8 +99,7 @@ public struct ExpertCoordinate: Hashable, Sendable {
 
 /// The grid a layout lays its ranks out on: which rank stands where, and in which groups.
 ///
-/// Ranks are numbered along the axes in ``order``, fastest first; the default, tensor, context,
-/// data, pipeline, is Megatron-Core's `tp-cp-ep-dp-pp`, DeepSpeed's and torchtitan's. Node n holds
+/// Ranks are numbered along the axes in ``order``, fastest first. Node n holds
 /// the ranks from n × GPUs per node on. The experts have a grid of their own over the ranks of a
 /// pipeline stage, in rank order: expert tensor fastest, then expert, then expert data
 /// (Megatron-Core, parallel_state.py).
@@ -112,10 +111,9 @@ public struct RankGrid: Hashable, Sendable {
   /// Ranks from one position to the next on each axis, in the order of ``Axis/allCases``.
   private let strides: [Int]
 
-  /// The grid of `parallelism` with the axes in `order`, fastest first, each once.
-  public init(
-    _ parallelism: Parallelism, order: [Axis] = [.tensor, .context, .data, .pipeline]
-  ) {
+  /// The grid of `parallelism`, its axes in its order.
+  public init(_ parallelism: Parallelism) {
+    let order = parallelism.order
     precondition(
       order.count == 4 && Set(order).count == 4, "each axis once, not \(order)")
     self.parallelism = parallelism
@@ -131,6 +129,11 @@ public struct RankGrid: Hashable, Sendable {
 
   /// Ranks of the grid.
   public var rankCount: Int { parallelism.gpuCount }
+
+  /// The pipeline stage of `rank`.
+  public func stage(of rank: Int) -> Int {
+    rank / stride(.pipeline) % parallelism.pipeline
+  }
 
   /// Ranks of one pipeline stage.
   public var ranksPerStage: Int { parallelism.tensor * parallelism.context * parallelism.data }

@@ -42,6 +42,17 @@ struct ScenarioChecks {
     if value.schedule == .dualPipe, value.pipeline > 1, !value.pipeline.isMultiple(of: 2) {
       layout.report("schedule", "dualpipe needs an even pipeline, not \(value.pipeline)")
     }
+    // Groups are cut from ranks that lie at regular distances.
+    if value.context > 1, let context = value.order.firstIndex(of: .context),
+      let data = value.order.firstIndex(of: .data), abs(context - data) != 1
+    {
+      layout.report("order", "context and data must stand side by side")
+    }
+    if value.expert * value.expertTensor > 1, job.architecture.experts != nil,
+      value.order.first != .pipeline, value.order.last != .pipeline
+    {
+      layout.report("order", "with experts, pipeline must be the first or the last")
+    }
     if case .fullLayers(let count) = job.training.recompute, count > job.architecture.layerCount {
       training.report(
         "recompute", "\(count) full_layers are more than the \(job.architecture.layerCount) layers")

@@ -33,14 +33,53 @@ extension ScenarioReader {
     let shardGroup = degree("shard_group")
     let zero = block.integer("zero", in: 0...3) ?? (framework.profile.isFSDP ? 3 : 0)
     let overlap = block.choice("overlap", of: OverlapChoice.self)
+    let order = axisOrder(block)
     block.finish()
     let value = Parallelism(
       tensor: tensor, sequence: sequence ?? (tensor > 1 && framework.splitsSequenceByDefault),
       pipeline: pipeline, virtualStages: virtualStages ?? 1,
       schedule: schedule ?? (virtualStages ?? 1 > 1 ? .interleaved : .oneForwardOneBackward),
       context: context, expert: expert, expertTensor: expertTensor, shardGroup: shardGroup,
-      zero: zero, overlaps: overlap != OverlapChoice.none)
+      zero: zero, overlaps: overlap != OverlapChoice.none,
+      order: order ?? Parallelism.usualOrder)
     return LayoutDraft(value: value, data: data)
+  }
+
+  /// Reads `order`: the axes, fastest first, as a list, or as Megatron-LM writes it, `tp-cp-dp-pp`.
+  private func axisOrder(_ block: Block) -> [Axis]? {
+    let short: [String: Axis] = ["tp": .tensor, "cp": .context, "dp": .data, "pp": .pipeline]
+    var axes: [Axis] = []
+    guard let node = block.node("order") else { return nil }
+    switch node.content {
+    case .scalar(let text, _):
+      // The experts' axis lies inside data here as there.
+      for name in text.split(separator: "-").map(String.init) where name != "ep" {
+        guard let axis = short[name] else {
+          block.report("order", "'\(name)' in '\(text)' is not one of tp, cp, ep, dp, pp")
+          return nil
+        }
+        axes.append(axis)
+      }
+    case .sequence(let nodes):
+      for item in nodes {
+        guard case .scalar(let name, _) = item.content, let axis = Axis(rawValue: name) else {
+          block.report(
+            "order",
+            "\(item.described) is not one of \(Axis.allCases.map(\.rawValue).joined(separator: ", "))"
+          )
+          return nil
+        }
+        axes.append(axis)
+      }
+    case .mapping:
+      block.report("order", "\(node.described) is not a list of axes")
+      return nil
+    }
+    guard axes.count == Axis.allCases.count, Set(axes).count == axes.count else {
+      block.report("order", "tensor, context, data and pipeline must be there once each")
+      return nil
+    }
+    return axes
   }
 }
 

@@ -1,7 +1,7 @@
 import Collectives
 import Hardware
 import Kernels
-import Quantities
+public import Quantities
 import Transformer
 
 /// Prices operations and turns lists of them into blocks.
@@ -155,7 +155,12 @@ extension WorkSummary {
   }
 
   /// The work and a collective issued just before it, side by side.
-  func beside(_ duration: SimDuration, host: SimDuration) -> Self {
+  ///
+  /// - Parameters:
+  ///   - duration: the collective's.
+  ///   - host: host time to issue it.
+  /// - Returns: both; done when the later one is.
+  public func beside(_ duration: SimDuration, host: SimDuration) -> Self {
     let length = duration.picoseconds
     return Self(
       issue: host.picoseconds + issue, busy: max(busy, length),

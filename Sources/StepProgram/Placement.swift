@@ -18,18 +18,24 @@ struct Placements {
           ranks: spread.ranks, perNode: spread.ranksPerNode, groups: spread.groupsPerNode)
       }
       let parallelism = grid.parallelism
-      let stageRanks = grid.ranksPerStage
       let node = cluster.gpusPerNode
+      let stage = grid.stride(.pipeline)
       if axis == .embedding {
-        let sharesNode = stageRanks * (parallelism.pipeline - 1) < node
+        let sharesNode = stage * (parallelism.pipeline - 1) < node
+        let firsts = (0..<min(node, grid.rankCount)).count { grid.stage(of: $0) == 0 }
         return Self.even(
           ranks: min(2, parallelism.pipeline), perNode: sharesNode ? 2 : 1,
-          groups: sharesNode ? 1 : min(node, stageRanks))
+          groups: sharesNode ? 1 : firsts)
       }
-      // All ranks of one model copy: tensor ranks side by side, stages apart.
+      // All ranks of one model copy, rank 0's: those of them that sit in the first node.
       let ranks = parallelism.tensor * parallelism.pipeline
-      let perNode = stageRanks >= node ? parallelism.tensor : ranks
-      return Self.even(ranks: ranks, perNode: min(perNode, node), groups: 1)
+      var perNode = 0
+      for stagePlace in 0..<parallelism.pipeline where stagePlace * stage < node {
+        perNode += (0..<parallelism.tensor).count {
+          stagePlace * stage + $0 * grid.stride(.tensor) < node
+        }
+      }
+      return Self.even(ranks: ranks, perNode: perNode, groups: 1)
     }
   }
 

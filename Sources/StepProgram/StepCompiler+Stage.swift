@@ -134,7 +134,7 @@ extension StepCompiler {
     for item in items { resident[item.category.rawValue] += item.bytes }
     return StageProgram(
       stage: stage, rankCount: pricing.placements.grid.ranksPerStage,
-      rank: stage * pricing.placements.grid.ranksPerStage,
+      rank: stage * pricing.placements.grid.stride(.pipeline),
       instructions: emitter.instructions, resident: resident, items: items)
   }
 }

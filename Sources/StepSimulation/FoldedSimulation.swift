@@ -16,6 +16,8 @@ public struct FoldedSimulation {
   /// For each call, when each stage came to meet in it; −1 before.
   private var comings: [Int: [Int64]] = [:]
   private var instructionCount = 0
+  /// Of each stage its recorder, where one listens; empty when none does.
+  private var recorders: [TraceRecorder?] = []
 
   /// Prepares to run `program`.
   public init(_ program: StepProgram) {
@@ -40,6 +42,24 @@ public struct FoldedSimulation {
     ]
     _ = try run()
     return ledgers[stage].timeline ?? []
+  }
+
+  /// Runs the step, recording what some stages do.
+  mutating func record(_ stages: [Int]) throws(StepSimulationError) -> [StageTrace] {
+    recorders = program.stages.indices.map {
+      stages.contains($0) ? TraceRecorder(stage: $0) : nil
+    }
+    for stage in stages {
+      ledgers[stage].timeline = [
+        MemoryMoment(picoseconds: 0, held: program.stages[stage].resident, phase: nil)
+      ]
+    }
+    _ = try run()
+    return stages.map { stage in
+      var trace = recorders[stage]?.trace ?? StageTrace(stage: stage)
+      trace.memory = ledgers[stage].timeline ?? []
+      return trace
+    }
   }
 
   private mutating func run() throws(StepSimulationError) -> StepResult {
@@ -71,7 +91,9 @@ public struct FoldedSimulation {
     let microbatches = program.job.microbatchCount
     var clock = clocks[stage]
     var counter = counters[stage]
+    let isRecording = !recorders.isEmpty && recorders[stage] != nil
     loop: while counter < instructions.count {
+      if isRecording { recorders[stage]?.begin(instructions[counter], clock, program) }
       switch instructions[counter] {
       case .run(let block):
         clock.run(program.blocks[block])
@@ -112,6 +134,7 @@ public struct FoldedSimulation {
       case .phase(let phase):
         ledgers[stage].phase = phase
       }
+      if isRecording { recorders[stage]?.end(instructions[counter], clock, program) }
       counter += 1
     }
     instructionCount += counter - counters[stage]

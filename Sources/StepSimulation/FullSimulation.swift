@@ -163,7 +163,7 @@ extension FullSimulationModel {
     switch instruction {
     case .receive(let lane, let microbatch):
       let sender = code.sender[lane]
-      let rank = sender * ranksPerStage + (firstRank + local) % ranksPerStage
+      let rank = neighbour(of: local, in: max(sender, 0))
       return head + place
         + (sender < 0
           ? "nobody sends microbatch \(microbatch) into lane \(lane)"

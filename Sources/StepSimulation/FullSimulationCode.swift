@@ -135,6 +135,8 @@ struct FullSimulationCode {
 struct FullSimulationGroups {
   /// Steps of the pattern, fastest first: (count, stride).
   private var levels: [StridedGroup.Level]
+  /// Of the pairs of first and last stage, how the stages lie; `nil` for any other group.
+  private var stages: StridedGroup.Level?
   /// Members of a group.
   let size: Int
 
@@ -145,6 +147,7 @@ struct FullSimulationGroups {
       levels = grid.group(kind, containing: 0).levels
     } else if axis == .embedding {
       let last = (parallelism.pipeline - 1) * grid.stride(.pipeline)
+      stages = stage
       levels = [StridedGroup.Level(count: min(2, parallelism.pipeline), stride: max(last, 1))]
     } else {
       levels = [
@@ -156,6 +159,10 @@ struct FullSimulationGroups {
 
   /// The number of `rank` in its group and the rank of its first member.
   func membership(of rank: Int) -> (member: Int, first: Int) {
+    if let stages {
+      let place = rank / stages.stride % stages.count
+      return (min(place, size - 1), rank - place * stages.stride)
+    }
     var first = rank
     var member = 0
     var weight = 1

@@ -73,7 +73,8 @@ struct FullSimulationModel: EventModel {
   let lookahead: SimDuration
   let firstRank: Int
   let microbatches: Int
-  let ranksPerStage: Int
+  /// Where each rank stands.
+  let grid: RankGrid
   let slotCount: Int
   private let wordsPerRank: Int
 
@@ -105,12 +106,12 @@ struct FullSimulationModel: EventModel {
     self.lookahead = lookahead
     firstRank = ranks.lowerBound
     microbatches = program.job.microbatchCount
-    ranksPerStage = program.job.parallelism.gpuCount / program.stages.count
+    let grid = RankGrid(program.job.parallelism)
+    self.grid = grid
     slotCount = program.slotCount
     wordsPerRank = (code.receivedLanes * microbatches + 63) / 64
-    let stageSize = ranksPerStage
     states = ranks.map { rank in
-      let stage = code.stages[rank / stageSize]
+      let stage = code.stages[grid.stage(of: rank)]
       return RankState(
         counter: Int32(stage.instructions.lowerBound),
         nextOperation: Int32(stage.operations.lowerBound),
@@ -149,7 +150,12 @@ struct FullSimulationModel: EventModel {
   }
 
   /// The pipeline stage of a local rank.
-  func stage(of local: Int) -> Int { (firstRank + local) / ranksPerStage }
+  func stage(of local: Int) -> Int { grid.stage(of: firstRank + local) }
+
+  /// The rank of another stage that a local rank exchanges activations with.
+  func neighbour(of local: Int, in stage: Int) -> Int {
+    firstRank + local + (stage - self.stage(of: local)) * grid.stride(.pipeline)
+  }
 
   // MARK: The program
 
@@ -345,7 +351,7 @@ struct FullSimulationModel: EventModel {
     let receiver = code.receiver[lane]
     guard receiver >= 0 else { return }
     sent += 1
-    let target = receiver * ranksPerStage + (firstRank + local) % ranksPerStage
+    let target = neighbour(of: local, in: receiver)
     context.schedule(
       Self.activationsKind, payload: UInt64(code.position[lane] * microbatches + microbatch),
       to: LogicalProcess(target), at: SimTime(picoseconds: time))

@@ -54,9 +54,31 @@ struct Simulate: SessionCommand {
   @Option(help: "Exit with code 3 when this holds (does-not-fit).")
   var failIf: FailureCondition?
 
+  @Option(help: "Write the step as Chrome trace events, for ui.perfetto.dev, to this file.")
+  var trace: String?
+
+  @Option(help: "Ranks in the trace, as in 0,8,16 (default: the first of each pipeline stage).")
+  var traceRanks: String?
+
+  @Flag(help: "Print a picture of the pipeline schedule instead of the result.")
+  var showSchedule = false
+
+  @Flag(help: "Print where the groups of ranks sit instead of the result.")
+  var showGroups = false
+
+  func validate() throws {
+    if traceRanks != nil, trace == nil { throw ValidationError("--trace-ranks goes with --trace.") }
+  }
+
   func run(in session: Session) throws -> Int32 {
     let scenario = try session.scenario(
       at: arguments.scenario, settings: arguments.settings, fidelity: fidelity?.rawValue)
+    if showGroups || showSchedule {
+      if showGroups { session.output(GroupText.table(scenario.job)) }
+      if showSchedule { session.output(try picture(of: scenario)) }
+      return ExitStatus.done
+    }
+    if let trace { try write(trace, of: scenario, in: session) }
     let step = try Simulator.step(of: scenario, communicator: session.communicator)
     let report = SimulationReport(
       scenario: scenario, step: step,
@@ -70,6 +92,42 @@ struct Simulate: SessionCommand {
     session.output(arguments.json ? json : report.text)
     if !arguments.quiet { session.log("wrote \(folder)/result.json, memory.csv, report.txt") }
     return failIf == .doesNotFit && !report.fits ? ExitStatus.conditionHolds : ExitStatus.done
+  }
+}
+
+extension Simulate {
+  /// The pipeline schedule in characters.
+  private func picture(of scenario: Scenario) throws -> String {
+    let program = try StepProgram.compile(deciding: scenario.job)
+    return ScheduleText.picture(
+      try FoldedSimulation.trace(program, stages: Array(program.stages.indices)))
+  }
+
+  /// Writes the step of the ranks asked for as trace events.
+  ///
+  /// Ranks of a stage do the same at the same time, on an idle fabric also message by message: the
+  /// folded simulation tells what each does.
+  private func write(_ path: String, of scenario: Scenario, in session: Session) throws {
+    let program = try StepProgram.compile(deciding: scenario.job)
+    let grid = RankGrid(scenario.job.parallelism)
+    var ranks = program.stages.map(\.rank)
+    if let traceRanks {
+      ranks = try traceRanks.split(separator: ",").map { text in
+        guard let rank = Int(text), (0..<grid.rankCount).contains(rank) else {
+          throw Failure(
+            code: ExitStatus.usage,
+            lines: ["--trace-ranks: error: \(text) is not one of ranks 0–\(grid.rankCount - 1)"])
+        }
+        return rank
+      }
+    }
+    let stages = Set(ranks.map { grid.stage(of: $0) }).sorted()
+    let text = TraceText.json(
+      of: program, ranks: ranks, traces: try FoldedSimulation.trace(program, stages: stages))
+    let file = URL(fileURLWithPath: path)
+    try session.write(
+      [(file.lastPathComponent, text)], to: file.deletingLastPathComponent().path)
+    if !arguments.quiet { session.log("wrote \(path)") }
   }
 }
 
@@ -131,7 +189,7 @@ extension Memory {
     }
     let program = try StepProgram.compile(deciding: scenario.job)
     let moments = try FoldedSimulation.memoryTimeline(
-      program, stage: chosen / (gpus / scenario.job.parallelism.pipeline))
+      program, stage: RankGrid(scenario.job.parallelism).stage(of: chosen))
     let file = URL(fileURLWithPath: path)
     try session.write(
       [(file.lastPathComponent, MemoryTimelineText.csv(moments, of: program))],

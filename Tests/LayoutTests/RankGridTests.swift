@@ -21,7 +21,7 @@ import Testing
   @Test("pipeline before data") func otherOrder() {
     // tp-pp-dp: rank = t + 2·(p + 4·d).
     let grid = RankGrid(
-      Parallelism(tensor: 2, pipeline: 4, data: 2), order: [.tensor, .context, .pipeline, .data])
+      Parallelism(tensor: 2, pipeline: 4, data: 2, order: [.tensor, .context, .pipeline, .data]))
     #expect(grid.group(.pipeline, containing: 0).members == [0, 2, 4, 6])
     #expect(grid.group(.data, containing: 3).members == [3, 11])
     // Stage 1 holds ranks 2, 3, 10, 11, numbered in that order.
@@ -87,7 +87,9 @@ import Testing
     ]
     // The experts' grid is cut from merged levels; only the default order merges them all.
     let order = orders[seed.isMultiple(of: 2) ? 0 : Int(seed / 2 % 3)]
-    let grid = RankGrid(layout, order: order)
+    var ordered = layout
+    ordered.order = order
+    let grid = RankGrid(ordered)
     for rank in 0..<grid.rankCount {
       #expect(grid.rank(at: grid.coordinate(of: rank)) == rank)
     }

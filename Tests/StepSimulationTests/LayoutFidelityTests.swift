@@ -23,7 +23,11 @@ struct LayoutFidelityTests {
       context: [1, 2].randomElement(using: &random) ?? 1,
       expert: hasExperts ? 2 : 1, expertTensor: hasExperts ? 1 : nil,
       data: [2, 4, 6].randomElement(using: &random) ?? 2,
-      zero: Int.random(in: 0...3, using: &random), overlaps: Bool.random(using: &random))
+      zero: Int.random(in: 0...3, using: &random), overlaps: Bool.random(using: &random),
+      order: [
+        Parallelism.usualOrder, [.pipeline, .tensor, .context, .data],
+        [.context, .data, .tensor, .pipeline],
+      ].randomElement(using: &random) ?? Parallelism.usualOrder)
     let example = FidelityCase(
       "\(layout)", layout,
       model: SmallJobs.model(tied: Bool.random(using: &random), experts: hasExperts ? 4 : 0),

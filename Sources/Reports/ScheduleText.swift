@@ -1,0 +1,94 @@
+import Transformer
+import Hardware
+public import StepSimulation
+import Layout
+import Quantities
+public import StepProgram
+
+/// A picture of a pipeline schedule in characters.
+public enum ScheduleText {
+  /// One line a pipeline stage, time from left to right.
+  ///
+  /// - Parameters:
+  ///   - traces: one a stage.
+  ///   - width: characters a line.
+  /// - Returns: the picture with its key.
+  public static func picture(_ traces: [StageTrace], width: Int = 120) -> String {
+    let end = traces.flatMap { $0.turns.map(\.end) }.max() ?? SimTime(picoseconds: 1)
+    var lines = traces.map { trace in
+      let name = "stage \(trace.stage)"
+      return name + String(repeating: " ", count: max(1, 10 - name.count))
+        + line(trace, end: end, width: width)
+    }
+    let seconds = Seconds(Double(end.picoseconds) * 1e-12)
+    lines += [
+      "",
+      "One character is \(Format.duration(seconds * (1 / Double(width)))), the step "
+        + "\(Format.duration(seconds)). 0–9 forward of that microbatch (its last digit), a–j backward "
+        + "of 0–9, w weight gradients, = optimizer, . idle.",
+    ]
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  private static func line(_ trace: StageTrace, end: SimTime, width: Int) -> String {
+    let letters = Array("abcdefghij")
+    var result = ""
+    var next = 0
+    for column in 0..<width {
+      // What runs in the middle of the column.
+      let middle = Int64(
+        (Double(column) + 0.5) / Double(width) * Double(end.picoseconds))
+      while next < trace.turns.count, trace.turns[next].end.picoseconds <= middle { next += 1 }
+      guard next < trace.turns.count, trace.turns[next].start.picoseconds <= middle else {
+        result.append(".")
+        continue
+      }
+      let phase = trace.turns[next].phase
+      switch phase.kind {
+      case .forward: result += "\(phase.microbatch % 10)"
+      case .backward: result.append(letters[phase.microbatch % 10])
+      case .weightGradient: result.append("w")
+      case .optimizer: result.append("=")
+      }
+    }
+    return result
+  }
+}
+
+/// Where the groups of a layout sit.
+public enum GroupText {
+  /// One line a kind of group.
+  ///
+  /// - Parameter job: the layout and its cluster.
+  /// - Returns: a table: what for, how many groups of how many ranks, how they lie on nodes.
+  public static func table(_ job: TrainingJob) -> String {
+    let grid = RankGrid(job.parallelism)
+    var table = TextTable(
+      ["group", "ranks of the first", "ranks", "groups", "a node", "nodes", "share the NICs"],
+      leftColumns: 2)
+    for kind in [
+      GroupKind.tensor, .context, .pipeline, .data, .gradient, .shard, .replica, .expertTensor,
+      .expert, .expertData, .world,
+    ] {
+      let size = grid.size(kind)
+      let isForExperts = [.expertTensor, .expert, .expertData].contains(kind)
+      guard size > 1, !isForExperts || job.architecture.experts != nil else { continue }
+      let spread = grid.spread(kind, gpusPerNode: job.cluster.gpusPerNode)
+      table.add([
+        kind.rawValue, members(grid.group(kind, containing: 0)), Format.grouped(size),
+        Format.grouped(grid.rankCount / size), "\(spread.ranksPerNode)", "\(spread.nodes)",
+        "\(spread.groupsPerNode)",
+      ])
+    }
+    let order = job.parallelism.order.map(\.rawValue).joined(separator: ", ")
+    return "Ranks are numbered along \(order), fastest first; nodes of "
+      + "\(job.cluster.gpusPerNode) GPUs.\n\n" + table.lines(indent: 0).joined(separator: "\n")
+      + "\n"
+  }
+
+  private static func members(_ group: StridedGroup) -> String {
+    let shown = min(group.count, 6)
+    let first = (0..<shown).map { "\(group[$0])" }.joined(separator: ", ")
+    return group.count > shown ? first + ", …, \(group[group.count - 1])" : first
+  }
+}
