@@ -168,6 +168,8 @@ extension Framework {
       profile.balancesStagesByCost = true
       profile.keepsWorkingGradients = true
       profile.fusion.keepsGatheredInput = true
+      // Reserved over allocated, fitted on the 655 rows of its sweep: eager kernels, three streams.
+      profile.fragmentation = 0.12
       profile.hostPerCollective = SimDuration(seconds: 320e-6)
       profile.tensorStepBetweenNodes = SimDuration(seconds: 60e-6)
       profile.tensorStepBesidePipeline = SimDuration(seconds: 300e-6)

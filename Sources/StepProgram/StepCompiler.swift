@@ -58,6 +58,12 @@ public struct StepCompiler {
     if job.training.framework == .megatronDeepSpeed, job.parallelism.zero > 0 {
       profile.fusion.accumulatesEagerly = true
     }
+    if job.training.framework == .nanotron, job.parallelism.pipeline > 1 {
+      // Measured, not derived: under its pipelines the memory of two microbatches' gathered inputs
+      // is missing on the first stage (655 rows, tensor 4 to 32, pipeline 2 to 16).
+      let stages = Double(job.parallelism.pipeline)
+      profile.fusion.gatheredInputShare = (stages - 2) / stages
+    }
     self.profile = profile
     attention =
       profile.usesLibraryAttention && job.training.attention == .flash2

@@ -44,7 +44,7 @@ extension Architecture {
       if shard.sequenceParallel {
         operation.beforeForward = Exchange(.allGather, on: .tensor, bytes: whole)
         if fusion.keepsGatheredInput {
-          operation.saved += whole
+          operation.saved += Int64(Double(whole) * fusion.gatheredInputShare)
         } else {
           operation.regather = Exchange(.allGather, on: .tensor, bytes: whole)
         }

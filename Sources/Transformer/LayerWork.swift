@@ -89,6 +89,8 @@ public struct Fusion: Hashable, Sendable {
   /// Under sequence parallelism the gathered input of a column-parallel layer is kept, not gathered
   /// again in the backward pass (nanotron without `tp_recompute_allgather`).
   public var keepsGatheredInput = false
+  /// Share of the gathered inputs that counts as held, where they are kept.
+  public var gatheredInputShare = 1.0
   /// Flash attention is given query, key and value after a layout copy.
   public var attentionCopies = false
 
