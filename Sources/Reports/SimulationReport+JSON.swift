@@ -8,6 +8,25 @@ import Transformer
 extension SimulationReport {
   /// The result in the form other programs read: `dryrun.result/1` of DESIGN.md, section 5.
   public var json: JSONValue {
+    guard case .object(let members) = result, !published.isEmpty else { return result }
+    let place = (members.firstIndex { $0.key == "uncertainty" } ?? members.count)
+    return .object(
+      members[..<place] + [.init("published", publishedTree)] + members[place...])
+  }
+
+  private var publishedTree: JSONValue {
+    .object(
+      published.map { entry in
+        .init(
+          entry.figure.rawValue,
+          [
+            "predicted": .number(entry.predicted), "published": .number(entry.published),
+            "error": .number(entry.predicted / entry.published - 1),
+          ])
+      } + [.init("source", .string(scenario.published?.source ?? ""))])
+  }
+
+  private var result: JSONValue {
     [
       "schema": "dryrun.result/1",
       "scenario": scenario.resolved,
@@ -89,6 +108,7 @@ extension SimulationReport {
       .init("evaluation_seconds", .number(run.evaluationTime.value)),
       .init("lost_seconds", .number(run.lostTime.value)),
       .init("failures", .number(run.failures)),
+      .init("start_up_seconds", .number(run.startUpTime.value)),
     ]
     if let write = run.checkpointWrite {
       members.append(.init("checkpoint_write_seconds", .number(write.value)))
@@ -101,7 +121,32 @@ extension SimulationReport {
     }
     let parts = waterfall.parts.map { JSONValue.Member($0.key, .number($0.seconds.value)) }
     members.append(.init("waterfall_seconds", .object(parts)))
+    if let distribution { members.append(.init("drawn", tree(distribution))) }
     return .object(members)
+  }
+
+  /// Quantiles over runs drawn at random; GPU-hours, money and energy grow with the wall time.
+  private func tree(_ drawn: RunDistribution) -> JSONValue {
+    func quantiles(_ values: RunDistribution.Quantiles, times factor: Double = 1) -> JSONValue {
+      [
+        "p10": .number(values.p10 * factor), "p50": .number(values.p50 * factor),
+        "p90": .number(values.p90 * factor),
+      ]
+    }
+    let hours = Double(scenario.job.cluster.gpuCount) / 3_600
+    let perHour = run.gpuHours > 0 ? 1 / run.gpuHours : 0
+    return [
+      "runs": .integer(drawn.runs), "endless": .integer(drawn.endless),
+      "seconds": quantiles(drawn.seconds), "days": quantiles(drawn.seconds, times: 1 / 86_400),
+      "goodput": quantiles(drawn.goodput), "gpu_hours": quantiles(drawn.seconds, times: hours),
+      "cost": quantiles(drawn.seconds, times: hours * perHour * run.cost.value),
+      "energy_kwh": quantiles(drawn.seconds, times: hours * perHour * run.energyKilowattHours),
+      "failures": quantiles(drawn.failures),
+      "mean_failures": .object(
+        FailureKind.allCases.map { .init("\($0)", .number(drawn.meanFailures[$0.rawValue])) }),
+      "mean_lost_seconds": .number(drawn.meanLostTime.value),
+      "mean_down_seconds": .number(drawn.meanDownTime.value),
+    ]
   }
 
   private var uncertaintyTree: JSONValue {

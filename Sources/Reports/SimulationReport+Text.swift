@@ -10,6 +10,7 @@ extension SimulationReport {
   public var text: String {
     var lines = [scenario.name, verdict, bindingConstraint, ""]
     lines += stepLines + [""] + memoryLines + [""] + runLines
+    if !published.isEmpty { lines += [""] + publishedLines }
     if let uncertainty {
       lines += [
         "",
@@ -126,6 +127,18 @@ extension SimulationReport {
     return lines
   }
 
+  private var publishedLines: [String] {
+    var table = TextTable(["Held against", "predicted", "published", "error"])
+    for entry in published {
+      table.add([
+        entry.figure.rawValue, Format.number(entry.predicted, digits: 4),
+        Format.number(entry.published, digits: 4),
+        Format.percent(entry.predicted / entry.published - 1),
+      ])
+    }
+    return table.lines(indent: 0) + ["source: \(scenario.published?.source ?? "")"]
+  }
+
   private var runLines: [String] {
     let gpu = scenario.job.cluster.gpu
     var table = TextTable(["Run", ""], leftColumns: 2)
@@ -146,6 +159,17 @@ extension SimulationReport {
         "checkpoints \(Format.duration(run.checkpointTime)), evaluation "
           + "\(Format.duration(run.evaluationTime)), lost to \(Format.number(run.failures)) failures "
           + Format.duration(run.lostTime),
+      ])
+    }
+    if let drawn = distribution {
+      table.add([
+        "",
+        "\(Format.grouped(drawn.runs)) runs drawn: a tenth take less than "
+          + "\(Format.duration(Seconds(drawn.seconds.p10))), half less than "
+          + "\(Format.duration(Seconds(drawn.seconds.p50))), a tenth more than "
+          + "\(Format.duration(Seconds(drawn.seconds.p90))); goodput "
+          + "\(Format.percent(drawn.goodput.p10)) to \(Format.percent(drawn.goodput.p90)), "
+          + "\(Format.number(drawn.failures.p10)) to \(Format.number(drawn.failures.p90)) failures",
       ])
     }
     if let best = run.bestCheckpointInterval, let write = run.checkpointWrite {

@@ -41,6 +41,8 @@ public struct SimulationReport: Hashable, Sendable {
   public var run: RunForecast
   /// How sure it is; `nil` when nothing measured is like it.
   public var uncertainty: Uncertainty?
+  /// Runs drawn at random; `nil` when nothing can fail or none were drawn.
+  public var distribution: RunDistribution?
 
   /// A report on `step` of `scenario`; the run is forecast from them.
   public init(scenario: Scenario, step: StepSummary, uncertainty: Uncertainty? = nil) {
@@ -75,6 +77,25 @@ public struct SimulationReport: Hashable, Sendable {
     return job.cluster.gpu.peak(of: job.training.precision.matmulFormat).flopsPerSecond
   }
 
+  /// What was published of this run beside what is predicted.
+  public var published: [(figure: PublishedFigures.Figure, predicted: Double, published: Double)] {
+    (scenario.published?.values ?? []).map { entry in
+      let predicted =
+        switch entry.figure {
+        case .stepSeconds: step.seconds.value
+        case .tokensPerSecondPerGPU:
+          tokensPerSecond / Double(scenario.job.cluster.gpuCount)
+        case .modelTeraflops: modelRate / 1e12
+        case .hardwareTeraflops: hardwareRate / 1e12
+        case .mfu: modelRate / peakRate
+        case .gpuHours: run.gpuHours
+        case .days: run.wallTime.days
+        case .goodput: run.goodput
+        }
+      return (entry.figure, predicted, entry.value)
+    }
+  }
+
   /// The run's time from the ideal to the calendar.
   public var waterfall: Waterfall {
     Waterfall(
@@ -94,6 +115,11 @@ public struct SimulationReport: Hashable, Sendable {
       result.append(
         "the run never ends: failures come faster than a checkpoint interval and a restart take, "
           + "so time, GPU-hours and cost have no finite value.")
+    }
+    if let drawn = distribution, drawn.seconds.p50 > 1.05 * run.wallTime.value {
+      result.append(
+        "half of the runs drawn take more than \(Format.duration(Seconds(drawn.seconds.p50))): the "
+          + "expected time assumes as many spares as it takes, at a constant rate of failures.")
     }
     if let best = run.bestCheckpointInterval, let checkpoint = scenario.run.checkpoint {
       let ratio = checkpoint.interval.value / best.value
@@ -119,6 +145,7 @@ extension Scenario {
       gpuCount: job.cluster.gpuCount,
       activeParameters: Double(job.architecture.activeParameterCount),
       modelFlopsPerStep: step.modelFlops, checkpoint: bytes.checkpoint(parameters: parameters),
-      gpuPower: job.cluster.gpu.power, gpuHourPrice: job.cluster.gpu.hourlyPrice)
+      gpuPower: job.cluster.gpu.power, gpuHourPrice: job.cluster.gpu.hourlyPrice,
+      gpusPerNode: job.cluster.gpusPerNode)
   }
 }

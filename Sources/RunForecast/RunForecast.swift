@@ -11,6 +11,8 @@ public struct RunPlan: Hashable, Sendable {
   public var tokens: Double
   /// GPUs held for the whole run.
   public var gpuCount: Int
+  /// GPUs of one node.
+  public var gpusPerNode: Int
   /// Parameters a token meets (the active ones of a mixture of experts).
   public var activeParameters: Double
   /// Operations of the model in one step, over all GPUs.
@@ -25,12 +27,14 @@ public struct RunPlan: Hashable, Sendable {
   /// A plan from its parts.
   public init(
     step: Seconds, tokensPerStep: Double, tokens: Double, gpuCount: Int, activeParameters: Double,
-    modelFlopsPerStep: Flops, checkpoint: Bytes, gpuPower: Watts, gpuHourPrice: Dollars
+    modelFlopsPerStep: Flops, checkpoint: Bytes, gpuPower: Watts, gpuHourPrice: Dollars,
+    gpusPerNode: Int = 8
   ) {
     self.step = step
     self.tokensPerStep = tokensPerStep
     self.tokens = tokens
     self.gpuCount = gpuCount
+    self.gpusPerNode = gpusPerNode
     self.activeParameters = activeParameters
     self.modelFlopsPerStep = modelFlopsPerStep
     self.checkpoint = checkpoint
@@ -42,8 +46,8 @@ public struct RunPlan: Hashable, Sendable {
 /// A whole training run: how long, how much work, how much of it lost, at what price.
 ///
 /// The expected values of a closed form: failures at a constant rate (exponential intervals),
-/// independent of each other; evaluation and checkpoint writes stop training. Correlated failures,
-/// spares and stragglers are not in it.
+/// independent of each other, spares without end. ``RunSimulation`` draws runs with what a closed form
+/// cannot say. Correlated failures and stragglers are in neither.
 public struct RunForecast: Hashable, Sendable {
   /// Tokens trained on: whole steps, at least what was asked for.
   public var tokens: Double
@@ -61,7 +65,9 @@ public struct RunForecast: Hashable, Sendable {
   public var evaluationTime: Seconds
   /// Time in checkpoint writes, those repeated after failures not counted.
   public var checkpointTime: Seconds
-  /// Expected time in work that is lost and in restarts.
+  /// Time from the start of the job to its first step.
+  public var startUpTime: Seconds
+  /// Expected time in work that is lost, in detection and in restarts.
   public var lostTime: Seconds
   /// Expected number of failures.
   public var failures: Double
@@ -93,18 +99,20 @@ public struct RunForecast: Hashable, Sendable {
     flops = Flops(6 * plan.activeParameters * tokens)
     modelFlops = plan.modelFlopsPerStep * steps
     trainingTime = plan.step * steps
+    startUpTime = settings.startUp
     evaluationTime = .zero
     if let evaluation = settings.evaluation {
       evaluationTime = evaluation.duration * (steps / Double(evaluation.steps)).rounded(.down)
     }
     let useful = trainingTime + evaluationTime
     let interruptions = Interruptions(
-      useful: useful, gpuCount: plan.gpuCount, checkpoint: plan.checkpoint, settings: settings)
+      useful: useful, plan: plan, settings: settings)
     checkpointTime = interruptions.checkpointTime
     checkpointWrite = interruptions.checkpointWrite
-    wallTime = interruptions.wallTime
+    wallTime = interruptions.wallTime + settings.startUp
     // A remainder below the rounding of the sum is none.
-    let remainder = wallTime.value - useful.value - checkpointTime.value
+    let remainder =
+      wallTime.value - useful.value - checkpointTime.value - settings.startUp.value
     lostTime = Seconds(remainder > 1e-12 * wallTime.value ? remainder : 0)
     failures = interruptions.failures
     bestCheckpointInterval = interruptions.bestInterval
@@ -133,27 +141,31 @@ struct Interruptions {
   /// (J. T. Daly, Future Generation Computer Systems 22 (2006) 303–312, eq. 20),
   /// `T = M · e^(R/M) · (e^((τ+δ)/M) − 1) · useful/τ`, which for rare failures is the half
   /// interval and the restart lost at each: `useful · (1 + δ/τ) · (1 + ((τ+δ)/2 + R)/M)`.
-  /// Without checkpoints one failure loses everything: τ is the whole run.
-  init(useful: Seconds, gpuCount: Int, checkpoint: Bytes, settings: RunSettings) {
+  /// Without checkpoints one failure loses everything: τ is the whole run. A checkpoint written beside
+  /// training has no δ; the work since it was taken is lost until it is written, so each failure
+  /// costs the write as if it were restart.
+  init(useful: Seconds, plan: RunPlan, settings: RunSettings) {
     wallTime = useful
     var interval = useful.value
     var write = 0.0
+    var commit = 0.0
     if let settings = settings.checkpoint {
-      let duration = checkpoint / settings.writeRate
+      let duration = plan.checkpoint / settings.writeRate
       checkpointWrite = duration
-      write = duration.value
+      if settings.isAsynchronous { commit = duration.value } else { write = duration.value }
       interval = min(settings.interval.value, max(useful.value, 1e-9))
       checkpointTime = Seconds(write * useful.value / interval)
       wallTime = useful + checkpointTime
     }
     guard let failing = settings.failures, useful.value > 0 else { return }
-    let between = failing.gpuMeanTimeBetweenFailures.value / Double(gpuCount)
-    let restart = failing.restart.value
+    let rates = failing.rates(gpuCount: plan.gpuCount, gpusPerNode: plan.gpusPerNode)
+    let between = 1 / rates.reduce(0, +)
+    let restart = failing.detection.value + failing.restart.value + commit
     wallTime = Seconds(
       between * exp(restart / between) * expm1((interval + write) / between) * useful.value
         / interval)
     failures = wallTime.value / between
-    if checkpointWrite != nil {
+    if checkpointWrite != nil, commit == 0 {
       bestInterval = Seconds(Self.bestInterval(write: write, between: between))
     }
   }

@@ -12,6 +12,10 @@ public struct RunSettings: Hashable, Sendable {
   public var gpuHourPrice: Dollars?
   /// Power, cooling and carbon.
   public var power: PowerSettings
+  /// From the start of the job to its first step.
+  public var startUp = Seconds.zero
+  /// Runs drawn at random where something can fail.
+  public var draws = 1_000
 
   /// A run with the given events and charges.
   public init(
@@ -31,13 +35,16 @@ public struct RunSettings: Hashable, Sendable {
 public struct CheckpointSettings: Hashable, Sendable {
   /// Training time between two checkpoints.
   public var interval: Seconds
-  /// Rate at which the whole job writes to storage, in bytes a second; training waits meanwhile.
+  /// Rate at which the whole job writes to storage, in bytes a second.
   public var writeRate: ByteRate
+  /// Whether training goes on while one is written.
+  public var isAsynchronous: Bool
 
   /// A checkpoint every `interval`, written at `writeRate`.
-  public init(interval: Seconds, writeRate: ByteRate) {
+  public init(interval: Seconds, writeRate: ByteRate, isAsynchronous: Bool = false) {
     self.interval = interval
     self.writeRate = writeRate
+    self.isAsynchronous = isAsynchronous
   }
 }
 
@@ -46,13 +53,35 @@ public struct FailureSettings: Hashable, Sendable {
   /// Mean time between failures of one GPU with its share of everything else; a job of N GPUs
   /// fails N times as often.
   public var gpuMeanTimeBetweenFailures: Seconds
-  /// From the failure until training goes on from the last checkpoint.
+  /// Mean time between failures of one node as a whole; `nil` when counted with its GPUs.
+  public var nodeMeanTimeBetweenFailures: Seconds?
+  /// Mean time between failures of what all nodes share; `nil` for never.
+  public var fabricMeanTimeBetweenFailures: Seconds?
+  /// From a failure until it is noticed.
+  public var detection: Seconds
+  /// From then until training goes on from the last checkpoint.
   public var restart: Seconds
+  /// Shape of the Weibull distribution of times between failures; 1 is a constant rate.
+  public var shape: Double
+  /// Nodes that stand by; `nil` for as many as it takes.
+  public var spares: Int?
+  /// How long a broken node is away.
+  public var repair: Seconds
 
   /// Failures at that mean time, mended in `restart`.
-  public init(gpuMeanTimeBetweenFailures: Seconds, restart: Seconds) {
+  public init(
+    gpuMeanTimeBetweenFailures: Seconds, restart: Seconds,
+    nodeMeanTimeBetweenFailures: Seconds? = nil, fabricMeanTimeBetweenFailures: Seconds? = nil,
+    detection: Seconds = .zero, shape: Double = 1, spares: Int? = nil, repair: Seconds = .zero
+  ) {
     self.gpuMeanTimeBetweenFailures = gpuMeanTimeBetweenFailures
+    self.nodeMeanTimeBetweenFailures = nodeMeanTimeBetweenFailures
+    self.fabricMeanTimeBetweenFailures = fabricMeanTimeBetweenFailures
+    self.detection = detection
     self.restart = restart
+    self.shape = shape
+    self.spares = spares
+    self.repair = repair
   }
 }
 

@@ -18,6 +18,8 @@ public struct Waterfall: Hashable, Sendable {
   public var optimizer: Seconds
   /// Everything else in a step: host, loss, skew.
   public var other: Seconds
+  /// From the start of the job to its first step.
+  public var startUp: Seconds
   /// Evaluations between steps.
   public var evaluation: Seconds
   /// Writing checkpoints.
@@ -43,6 +45,7 @@ public struct Waterfall: Hashable, Sendable {
     bubble = Seconds(breakdown.bubble.value * steps)
     optimizer = Seconds(breakdown.optimizer.value * steps)
     other = Seconds(breakdown.other.value * steps)
+    startUp = run.startUpTime
     evaluation = run.evaluationTime
     checkpoints = run.checkpointTime
     failures = run.lostTime
@@ -52,7 +55,7 @@ public struct Waterfall: Hashable, Sendable {
   public var parts: [(key: String, seconds: Seconds)] {
     [
       ("ideal", ideal), ("kernels", kernels), ("exposed_communication", exposedCommunication),
-      ("bubble", bubble), ("optimizer", optimizer), ("other", other),
+      ("bubble", bubble), ("optimizer", optimizer), ("other", other), ("start_up", startUp),
       ("evaluation", evaluation), ("checkpoints", checkpoints), ("failures", failures),
     ]
   }

@@ -9,18 +9,21 @@ import Transformer
 extension Scenario {
   /// The scenario as a tree in the vocabulary of its file, every default written out.
   func resolvedTree(model: JSONValue) -> JSONValue {
-    [
-      "name": .string(name),
-      "model": model,
-      "cluster": job.cluster.resolved,
-      "parallelism": job.parallelism.resolved,
-      "training": trainingTree,
-      "run": run.resolved(for: job.cluster.gpu),
-      "simulation": [
-        "fidelity": .string(simulation.fidelity.rawValue),
-        "seed": .integer(Int64(simulation.seed)),
-      ],
+    let tree: [JSONValue.Member] = [
+      .init("name", .string(name)),
+      .init("model", model),
+      .init("cluster", job.cluster.resolved),
+      .init("parallelism", job.parallelism.resolved),
+      .init("training", trainingTree),
+      .init("run", run.resolved(for: job.cluster.gpu)),
+      .init(
+        "simulation",
+        [
+          "fidelity": .string(simulation.fidelity.rawValue),
+          "seed": .integer(Int64(simulation.seed)),
+        ]),
     ]
+    return .object(tree + (published.map { [.init("published", $0.tree)] } ?? []))
   }
 
   private var trainingTree: JSONValue {
@@ -146,6 +149,27 @@ extension Parallelism {
   }
 }
 
+extension FailureSettings {
+  fileprivate var resolved: JSONValue {
+    var members: [JSONValue.Member] = [
+      .init("gpu_mtbf", .string(gpuMeanTimeBetweenFailures.unitText))
+    ]
+    if let node = nodeMeanTimeBetweenFailures {
+      members.append(.init("node_mtbf", .string(node.unitText)))
+    }
+    if let fabric = fabricMeanTimeBetweenFailures {
+      members.append(.init("fabric_mtbf", .string(fabric.unitText)))
+    }
+    members += [
+      .init("detection", .string(detection.unitText)),
+      .init("restart", .string(restart.unitText)), .init("shape", .number(shape)),
+    ]
+    if let spares { members.append(.init("spares", .integer(spares))) }
+    members.append(.init("repair", .string(repair.unitText)))
+    return .object(members)
+  }
+}
+
 extension RunSettings {
   fileprivate func resolved(for gpu: GPU) -> JSONValue {
     var members: [JSONValue.Member] = []
@@ -156,16 +180,12 @@ extension RunSettings {
           [
             "every": .string(checkpoint.interval.unitText),
             "write_rate": .string(checkpoint.writeRate.unitText),
+            "asynchronous": .bool(checkpoint.isAsynchronous),
           ]))
     }
     if let failures {
-      members.append(
-        .init(
-          "failures",
-          [
-            "gpu_mtbf": .string(failures.gpuMeanTimeBetweenFailures.unitText),
-            "restart": .string(failures.restart.unitText),
-          ]))
+      members.append(.init("failures", failures.resolved))
+      members.append(.init("draws", .integer(draws)))
     }
     if let evaluation {
       members.append(
@@ -176,6 +196,7 @@ extension RunSettings {
             "duration": .string(evaluation.duration.unitText),
           ]))
     }
+    members.append(.init("start_up", .string(startUp.unitText)))
     let price = gpuHourPrice ?? gpu.hourlyPrice
     members.append(.init("price", ["gpu_hour": .string(price.unitText)]))
     var powerMembers: [JSONValue.Member] = [

@@ -14,6 +14,8 @@ public struct Scenario: Hashable, Sendable {
   public var run: RunSettings
   /// How a step is simulated.
   public var simulation: SimulationSettings
+  /// What was published of this run; `nil` for a run nobody has made.
+  public var published: PublishedFigures?
   /// The scenario as it was understood, defaults filled in; reading it again gives an equal one.
   public var resolved: JSONValue
   /// Sentences about settings that are allowed and probably not meant.
@@ -57,13 +59,15 @@ public struct Scenario: Hashable, Sendable {
 
   init(
     name: String, job: TrainingJob, tokens: Double, run: RunSettings,
-    simulation: SimulationSettings, resolved: JSONValue, warnings: [String]
+    simulation: SimulationSettings, published: PublishedFigures? = nil, resolved: JSONValue,
+    warnings: [String]
   ) {
     self.name = name
     self.job = job
     self.tokens = tokens
     self.run = run
     self.simulation = simulation
+    self.published = published
     self.resolved = resolved
     self.warnings = warnings
   }

@@ -68,9 +68,11 @@ extension ScenarioReader {
       _ = inner.required("write_rate", "rate at which the job writes a checkpoint")
       let every = seconds(inner, "every", 1...year)
       let rate = inner.quantity("write_rate", of: ByteRate.self, in: 1...1e18)
+      let isAsynchronous = inner.flag("asynchronous")
       inner.finish()
       if let every, let rate {
-        settings.checkpoint = CheckpointSettings(interval: every, writeRate: rate)
+        settings.checkpoint = CheckpointSettings(
+          interval: every, writeRate: rate, isAsynchronous: isAsynchronous ?? false)
       }
     } else {
       _ = block.node("checkpoint")
@@ -80,10 +82,19 @@ extension ScenarioReader {
       _ = inner.required("gpu_mtbf", "mean time between failures of one GPU")
       let between = seconds(inner, "gpu_mtbf", 1...1e6 * year)
       let restart = seconds(inner, "restart", 0...year)
+      let node = seconds(inner, "node_mtbf", 1...1e6 * year)
+      let fabric = seconds(inner, "fabric_mtbf", 1...1e6 * year)
+      let detection = seconds(inner, "detection", 0...year)
+      let shape = inner.number("shape", from: 0.1, to: 10)
+      let spares = inner.integer("spares", in: 0...Limit.gpus.upperBound)
+      let repair = seconds(inner, "repair", 0...year)
       inner.finish()
       if let between {
         settings.failures = FailureSettings(
-          gpuMeanTimeBetweenFailures: between, restart: restart ?? .zero)
+          gpuMeanTimeBetweenFailures: between, restart: restart ?? .zero,
+          nodeMeanTimeBetweenFailures: node, fabricMeanTimeBetweenFailures: fabric,
+          detection: detection ?? .zero, shape: shape ?? 1, spares: spares,
+          repair: repair ?? .zero)
       }
     } else {
       _ = block.node("failures")
@@ -101,6 +112,8 @@ extension ScenarioReader {
     } else {
       _ = block.node("evaluation")
     }
+    settings.startUp = seconds(block, "start_up", 0...year) ?? .zero
+    settings.draws = block.integer("draws", in: 1...1_000_000) ?? settings.draws
     let price = block.block("price")
     settings.gpuHourPrice = price.quantity("gpu_hour", of: Dollars.self, in: 0...1e6)
     price.finish()

@@ -41,6 +41,7 @@ struct ScenarioReader {
     let layout = parallelism(layoutBlock, framework: training?.settings.framework ?? .generic)
     let run = run(top.block("run"))
     let simulation = simulation(top.block("simulation"))
+    let published = published(top)
     top.finish()
     guard let cluster else { return nil }
     let data = dataDegree(layout, cluster: cluster, in: layoutBlock, cluster: clusterBlock)
@@ -56,7 +57,7 @@ struct ScenarioReader {
     let tokens = training.tokens ?? Self.tokensPerParameter * parameters
     var scenario = Scenario(
       name: name ?? defaultName, job: job, tokens: tokens, run: run, simulation: simulation,
-      resolved: .null, warnings: warnings)
+      published: published, resolved: .null, warnings: warnings)
     scenario.resolved = scenario.resolvedTree(model: model.resolved)
     return scenario
   }

@@ -51,7 +51,7 @@ struct StatePlan {
       && job.parallelism.virtualStages == 1
     let stages = StageAssignment(
       job.architecture, job.parallelism,
-      layersPerStage: byCost ? job.layersPerStageByCost : nil)
+      layersPerStage: byCost ? job.layersPerStageByCost : job.layersPerStageInV)
     parameters = ShardedParameters(
       job.architecture, job.parallelism, stages: stages,
       vocabularyPadding: profile.vocabularyMultiple > 1 ? profile.vocabularyMultiple : nil)
@@ -211,6 +211,44 @@ extension TrainingJob {
       if rank < ranks - 1, cumulative >= total * Double(rank + 1) / Double(ranks) { rank += 1 }
     }
     return counts
+  }
+
+  /// Layers of each stage where the stages go down and up again in a V, two a rank, and the layers
+  /// do not divide: the rank with both ends of the model gets fewer, for the output projections and
+  /// next-token modules it computes; `nil` anywhere else.
+  ///
+  /// DeepSeek-V3 does so: its shallowest and deepest layers share a rank (arXiv:2412.19437, section
+  /// 3.2.3). One layer after the other goes to the rank with the least work so far, in multiplies of a
+  /// token, the projection's weighed by how much slower its format is than the layers'.
+  var layersPerStageInV: [Int]? {
+    let ranks = parallelism.pipeline
+    guard
+      parallelism.schedule == .dualPipe
+        || parallelism.schedule == .zeroBubble && parallelism.virtualStages == 2, ranks > 1,
+      !architecture.layerCount.isMultiple(of: 2 * ranks), architecture.layerCount >= ranks
+    else { return nil }
+    let flops = architecture.forwardFlops(
+      sequenceLength: training.sequenceLength, causal: true)
+    let layers = Double(architecture.layerCount + architecture.nextTokenLayers)
+    let layer = (flops.total.count - flops.head - flops.nextTokenProjections) / layers
+    let gpu = cluster.gpu
+    let slower =
+      gpu.peak(of: training.precision.matmulFormat).flopsPerSecond
+      / gpu.peak(of: training.precision.activationFormat).flopsPerSecond
+    var work = [Double](repeating: 0, count: ranks)
+    work[0] =
+      (flops.head * slower + flops.nextTokenProjections) / layer
+      + Double(architecture.nextTokenLayers)
+    // Every rank has a layer at least.
+    var counts = [Int](repeating: 1, count: ranks)
+    for rank in work.indices { work[rank] += 1 }
+    for _ in 0..<max(0, architecture.layerCount - ranks) {
+      let next = work.indices.min { work[$0] < work[$1] } ?? 0
+      counts[next] += 1
+      work[next] += 1
+    }
+    // On the way down the larger half; the way up mirrors it.
+    return counts.map { ($0 + 1) / 2 } + counts.reversed().map { $0 / 2 }
   }
 
   /// Model FLOPs of a step over all ranks: forward and backward, no recomputation, attention

@@ -95,7 +95,10 @@ extension Architecture {
   /// Router, permutation, dispatch, expert multiplies, combine; shared experts beside them.
   ///
   /// Balanced routing is assumed: each expert gets tokens × top-k / experts. Dropless dispatch as in
-  /// Megatron-Core's all-to-all dispatcher.
+  /// Megatron-Core's all-to-all dispatcher. Where routing is limited to groups of experts (DeepSeek's
+  /// node-limited routing, arXiv:2412.19437, sections 2.1.2 and 3.2.2) and there are ranks enough for
+  /// a group each, a token crosses the network once for each group, not for each expert, and travels
+  /// to the experts in the format of their multiplies, back in that of activations.
   private func expertOperations(_ experts: MixtureOfExperts, shard: LayerShard, fusion: Fusion)
     -> [Operation]
   {
@@ -106,6 +109,17 @@ extension Architecture {
     let sourceRouted = sourceTokens * experts.expertsPerToken
     let expertRows = max(1, routedTokens * shard.expertTensor / max(1, shard.tensor))
     let routed = shard.bytes(sourceRouted, hiddenSize)
+    let isLimited =
+      experts.groupsPerToken < experts.groupCount && shard.expert >= experts.groupCount
+    let visits =
+      isLimited ? min(experts.expertsPerToken, experts.groupsPerToken) : experts.expertsPerToken
+    let returned = shard.bytes(sourceTokens * visits, hiddenSize)
+    let sent =
+      isLimited
+      ? min(
+        returned,
+        Int64(sourceTokens * visits * hiddenSize) * Int64(shard.matmulFormat.bytesPerValue))
+      : returned
 
     var router = linear(
       "router", tokens: sourceTokens, input: hiddenSize, output: experts.expertCount, shard: shard,
@@ -131,8 +145,8 @@ extension Architecture {
     dispatch.forward = [permute]
     dispatch.inputGradient = [permute]
     if shard.expert > 1 {
-      dispatch.afterForward = Exchange(.allToAll, on: .expert, bytes: routed)
-      dispatch.beforeBackward = dispatch.afterForward
+      dispatch.afterForward = Exchange(.allToAll, on: .expert, bytes: sent)
+      dispatch.beforeBackward = Exchange(.allToAll, on: .expert, bytes: returned)
       if localExperts > 1 {
         dispatch.forward.append(sortChunks)
         dispatch.inputGradient.append(sortChunks)
@@ -170,8 +184,8 @@ extension Architecture {
     combine.forward = [weigh]
     combine.inputGradient = [permute]
     if shard.expert > 1 {
-      combine.beforeForward = Exchange(.allToAll, on: .expert, bytes: routed)
-      combine.afterInputGradient = combine.beforeForward
+      combine.beforeForward = Exchange(.allToAll, on: .expert, bytes: returned)
+      combine.afterInputGradient = Exchange(.allToAll, on: .expert, bytes: sent)
     }
     combine.saved = routed
 

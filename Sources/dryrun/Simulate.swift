@@ -63,6 +63,9 @@ struct Simulate: SessionCommand {
   @Flag(help: "Print a picture of the pipeline schedule instead of the result.")
   var showSchedule = false
 
+  @Flag(help: "Print what each operation of a layer costs instead of the result.")
+  var showKernels = false
+
   @Flag(help: "Print where the groups of ranks sit instead of the result.")
   var showGroups = false
 
@@ -73,17 +76,20 @@ struct Simulate: SessionCommand {
   func run(in session: Session) throws -> Int32 {
     let scenario = try session.scenario(
       at: arguments.scenario, settings: arguments.settings, fidelity: fidelity?.rawValue)
-    if showGroups || showSchedule {
+    if showGroups || showSchedule || showKernels {
+      if showKernels { session.output(KernelText.table(scenario.job)) }
       if showGroups { session.output(GroupText.table(scenario.job)) }
       if showSchedule { session.output(try picture(of: scenario)) }
       return ExitStatus.done
     }
     if let trace { try write(trace, of: scenario, in: session) }
     let step = try Simulator.step(of: scenario, communicator: session.communicator)
-    let report = SimulationReport(
+    var report = SimulationReport(
       scenario: scenario, step: step,
       uncertainty: MeasuredErrors.shipped.expected(for: scenario.job)
         .map(SimulationReport.Uncertainty.init))
+    report.distribution = try Simulator.distribution(
+      of: report, communicator: session.communicator)
     let json = report.json.text + "\n"
     let folder = output ?? "Results/" + arguments.folderName
     try session.write(

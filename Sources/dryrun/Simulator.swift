@@ -1,3 +1,5 @@
+import Quantities
+import Reports
 import MessagePassing
 import RunForecast
 import ScenarioFile
@@ -6,6 +8,33 @@ import StepSimulation
 
 /// From a scenario to a simulated step: the one place where commands and simulation meet.
 enum Simulator {
+  /// Draws a scenario's runs, each process its share.
+  ///
+  /// - Parameters:
+  ///   - report: the scenario with its step.
+  ///   - communicator: the processes.
+  /// - Returns: the same distribution in every process; `nil` when nothing can fail.
+  /// - Throws: `CommunicationError` when a process is lost.
+  static func distribution(
+    of report: SimulationReport, communicator: any Communicator
+  ) throws -> RunDistribution? {
+    let scenario = report.scenario
+    guard report.run.wallTime.value.isFinite,
+      let simulation = RunSimulation(scenario.plan(report.step), settings: scenario.run)
+    else { return nil }
+    let width = RunOutcome.wordCount
+    var words = [Int64](repeating: 0, count: scenario.run.draws * width)
+    for index in stride(from: communicator.rank, to: scenario.run.draws, by: communicator.size) {
+      let outcome = simulation.run(index, seed: scenario.simulation.seed)
+      words.replaceSubrange(index * width..<(index + 1) * width, with: outcome.words)
+    }
+    try communicator.reduce(&words, with: .sum)
+    let outcomes = (0..<scenario.run.draws).map {
+      RunOutcome(words: words[$0 * width..<($0 + 1) * width])
+    }
+    return RunDistribution(outcomes, of: report.run)
+  }
+
   /// Simulates one step of `scenario`.
   ///
   /// - Parameters:

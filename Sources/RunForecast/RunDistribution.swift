@@ -1,0 +1,83 @@
+public import Quantities
+
+/// What many drawn runs have in common: how long it takes in a good, a middling and a bad case.
+public struct RunDistribution: Hashable, Sendable {
+  /// Three quantiles of a quantity over the runs.
+  public struct Quantiles: Hashable, Sendable {
+    /// One run in ten is below.
+    public var p10: Double
+    /// Half of the runs are below.
+    public var p50: Double
+    /// Nine runs in ten are below.
+    public var p90: Double
+
+    /// Quantiles of values in any order, interpolated between neighbours.
+    init(_ values: [Double]) {
+      let sorted = values.sorted()
+      func quantile(_ fraction: Double) -> Double {
+        guard let last = sorted.last else { return .nan }
+        let place = fraction * Double(sorted.count - 1)
+        let index = Int(place)
+        guard index + 1 < sorted.count, sorted[index] != sorted[index + 1] else {
+          return index < sorted.count ? sorted[index] : last
+        }
+        return sorted[index] + (sorted[index + 1] - sorted[index]) * (place - Double(index))
+      }
+      p10 = quantile(0.1)
+      p50 = quantile(0.5)
+      p90 = quantile(0.9)
+    }
+  }
+
+  /// Runs drawn.
+  public var runs: Int
+  /// Of these the ones that never end.
+  public var endless: Int
+  /// Wall time in seconds.
+  public var seconds: Quantiles
+  /// Time in steps over wall time.
+  public var goodput: Quantiles
+  /// Failures of a run.
+  public var failures: Quantiles
+  /// Mean number of failures by raw value of ``FailureKind``.
+  public var meanFailures: [Double]
+  /// Mean time in work that was lost.
+  public var meanLostTime: Seconds
+  /// Mean time in detection, restarts and waiting for repairs.
+  public var meanDownTime: Seconds
+
+  /// The distribution of drawn runs of a forecast.
+  public init(_ outcomes: [RunOutcome], of forecast: RunForecast) {
+    let count = Double(max(outcomes.count, 1))
+    let times = outcomes.map(\.wallTime.value)
+    runs = outcomes.count
+    endless = times.count { !$0.isFinite }
+    seconds = Quantiles(times)
+    goodput = Quantiles(times.map { forecast.trainingTime.value / $0 })
+    failures = Quantiles(outcomes.map { Double($0.failures.reduce(0, +)) })
+    meanFailures = FailureKind.allCases.map { kind in
+      outcomes.reduce(0) { $0 + Double($1.failures[kind.rawValue]) } / count
+    }
+    meanLostTime = Seconds(outcomes.reduce(0) { $0 + $1.lostTime.value } / count)
+    meanDownTime = Seconds(outcomes.reduce(0) { $0 + $1.downTime.value } / count)
+  }
+}
+
+extension RunOutcome {
+  /// The run as whole numbers, for the journey between processes.
+  public var words: [Int64] {
+    [wallTime, lostTime, downTime].map { Int64(bitPattern: $0.value.bitPattern) }
+      + failures.map { Int64($0) }
+  }
+
+  /// Words of a run.
+  public static let wordCount = 3 + FailureKind.allCases.count
+
+  /// The run whose ``words`` these are.
+  public init(words: ArraySlice<Int64>) {
+    let values = words.prefix(3).map { Double(bitPattern: UInt64(bitPattern: $0)) }
+    self.init(
+      wallTime: Seconds(values[0]), lostTime: Seconds(values[1]), downTime: Seconds(values[2]),
+      failures: words.dropFirst(3).map { Int($0) })
+  }
+}
