@@ -46,6 +46,12 @@ public struct RunDistribution: Hashable, Sendable {
   /// Mean time in detection, restarts and waiting for repairs.
   public var meanDownTime: Seconds
 
+  /// Runs to draw where the scenario does not say: 1,000, or 100 where each has so many failures that
+  /// they hardly differ (the spread of a run's time falls with the root of their number).
+  public static func usualDraws(_ forecast: RunForecast) -> Int {
+    forecast.failures > 5_000 ? 100 : 1_000
+  }
+
   /// The distribution of drawn runs of a forecast.
   public init(_ outcomes: [RunOutcome], of forecast: RunForecast) {
     let count = Double(max(outcomes.count, 1))

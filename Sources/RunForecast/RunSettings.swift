@@ -14,8 +14,8 @@ public struct RunSettings: Hashable, Sendable {
   public var power: PowerSettings
   /// From the start of the job to its first step.
   public var startUp = Seconds.zero
-  /// Runs drawn at random where something can fail.
-  public var draws = 1_000
+  /// Runs drawn at random where something can fail; `nil` for the usual number.
+  public var draws: Int?
 
   /// A run with the given events and charges.
   public init(

@@ -185,7 +185,7 @@ extension RunSettings {
     }
     if let failures {
       members.append(.init("failures", failures.resolved))
-      members.append(.init("draws", .integer(draws)))
+      if let draws { members.append(.init("draws", .integer(draws))) }
     }
     if let evaluation {
       members.append(

@@ -113,7 +113,7 @@ extension ScenarioReader {
       _ = block.node("evaluation")
     }
     settings.startUp = seconds(block, "start_up", 0...year) ?? .zero
-    settings.draws = block.integer("draws", in: 1...1_000_000) ?? settings.draws
+    settings.draws = block.integer("draws", in: 1...1_000_000)
     let price = block.block("price")
     settings.gpuHourPrice = price.quantity("gpu_hour", of: Dollars.self, in: 0...1e6)
     price.finish()

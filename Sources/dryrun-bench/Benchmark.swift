@@ -15,6 +15,10 @@ struct Setting {
 /// Measures the kernel on the hold model, against a bare loop when alone.
 @main struct Benchmark {
   static func main() throws {
+    // `dryrun-bench --commands PATH` times whole commands of the program at that path.
+    if CommandLine.arguments.count == 3, CommandLine.arguments[1] == "--commands" {
+      return try CommandBenchmark.run(CommandLine.arguments[2])
+    }
     try World.run { world in
       if world.isRoot {
         print("hold model, \(world.size) process\(world.size == 1 ? "" : "es")")

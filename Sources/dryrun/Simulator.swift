@@ -22,14 +22,15 @@ enum Simulator {
     guard report.run.wallTime.value.isFinite,
       let simulation = RunSimulation(scenario.plan(report.step), settings: scenario.run)
     else { return nil }
+    let draws = scenario.run.draws ?? RunDistribution.usualDraws(report.run)
     let width = RunOutcome.wordCount
-    var words = [Int64](repeating: 0, count: scenario.run.draws * width)
-    for index in stride(from: communicator.rank, to: scenario.run.draws, by: communicator.size) {
+    var words = [Int64](repeating: 0, count: draws * width)
+    for index in stride(from: communicator.rank, to: draws, by: communicator.size) {
       let outcome = simulation.run(index, seed: scenario.simulation.seed)
       words.replaceSubrange(index * width..<(index + 1) * width, with: outcome.words)
     }
     try communicator.reduce(&words, with: .sum)
-    let outcomes = (0..<scenario.run.draws).map {
+    let outcomes = (0..<draws).map {
       RunOutcome(words: words[$0 * width..<($0 + 1) * width])
     }
     return RunDistribution(outcomes, of: report.run)
