@@ -52,6 +52,17 @@ extension StepCompiler {
     if plan.hasHead {
       var operations = job.architecture.headOperations(
         shard: shard, fusion: profile.fusion, vocabularySplit: profile.splitsLoss)
+      if profile.metricPasses > 0 {
+        let vocabulary = shard.vocabulary / (profile.splitsLoss ? shard.tensor : 1)
+        var metrics = Operation("metrics")
+        metrics.forward = [
+          .stream(
+            StreamingKernel(
+              .rowReduction, read: profile.metricPasses * shard.bytes(shard.tokens, vocabulary),
+              written: 0))
+        ]
+        operations.append(metrics)
+      }
       for _ in 0..<job.architecture.nextTokenLayers {
         operations += job.architecture.nextTokenOperations(
           shard: shard, fusion: profile.fusion, vocabularySplit: profile.splitsLoss)

@@ -242,7 +242,9 @@ struct CallPricing {
     if axis == .tensor {
       let steps = (operation == .allReduce ? 2 : 1) * (placement.ranks - 1)
       if placement.nodes > 1 { duration += profile.tensorStepBetweenNodes * steps }
-      if placements.stagesCrossNodes { duration += profile.tensorStepBesidePipeline * steps }
+      if placements.stagesCrossNodes, let beside = profile.tensorBesidePipeline {
+        duration += beside.extra(steps: steps, bytes: bytes / Int64(placement.ranks))
+      }
     }
     return CollectiveCall(
       axis: axis, operation: operation, bytes: bytes, placement: placement,

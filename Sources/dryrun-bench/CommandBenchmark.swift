@@ -65,6 +65,7 @@ enum CommandBenchmark {
   /// Prints one line of a Markdown table for each command.
   ///
   /// - Parameter program: the path of `dryrun`.
+  /// - Throws: ``CannotRun`` for the first command that fails.
   static func run(_ program: String) throws {
     let folder = "/tmp/dryrun-bench-\(getpid())"
     print("| command | seconds | peak MiB | rate |")
