@@ -120,7 +120,8 @@ struct ScatterPlot {
       ? "\(tenths / 10)" : "\(tenths < 0 ? "-" : "")\(abs(tenths) / 10).\(abs(tenths) % 10)"
   }
 
-  private static func escaped(_ text: String) -> String {
+  /// Text that XML takes as text.
+  static func escaped(_ text: String) -> String {
     var result = ""
     for character in text {
       switch character {

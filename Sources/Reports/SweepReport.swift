@@ -142,6 +142,27 @@ public struct SweepReport {
     return table.text
   }
 
+  /// Throughput over the first key as SVG; `nil` when its values are no numbers or too few.
+  public var figure: String? {
+    guard let key = keys.first else { return nil }
+    var series: [ScalingPlot.Series] = []
+    for point in points {
+      guard let figures = point.outcome.figures, let x = Double(point.values[0]) else { continue }
+      let name = zip(keys, point.values).dropFirst().map { "\($0)=\($1)" }.joined(separator: " ")
+      let index =
+        series.firstIndex { $0.name == name }
+        ?? {
+          series.append(ScalingPlot.Series(name: name, points: []))
+          return series.count - 1
+        }()
+      series[index].points.append((x, figures.tokensPerSecond))
+    }
+    if series.count == 1 { series[0].name = "predicted" }
+    return ScalingPlot(
+      title: name, xName: key, series: series, hasIdeal: key == "cluster.gpus"
+    ).svg
+  }
+
   /// The rows for people.
   public var text: String {
     var table = TextTable(

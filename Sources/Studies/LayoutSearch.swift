@@ -35,9 +35,12 @@ public struct LayoutOutcome: Sendable {
 public enum LayoutSearch {
   /// What layouts are ranked by.
   public enum Objective: String, Sendable, CaseIterable {
-    /// The shortest step. On a given number of GPUs at one price and power, also the least money
-    /// and energy.
+    /// The shortest step.
     case time
+    /// The least money: on a given number of GPUs at one price, the shortest step.
+    case cost
+    /// The least energy: on a given number of GPUs at one power, the shortest step.
+    case energy
     /// The most memory left.
     case memory
   }
@@ -113,7 +116,7 @@ public enum LayoutSearch {
     return fitting.sorted { left, right in
       let (one, other) = (left.element, right.element)
       switch objective {
-      case .time:
+      case .time, .cost, .energy:
         if one.stepSeconds != other.stepSeconds { return one.stepSeconds < other.stepSeconds }
         if one.peakBytes != other.peakBytes { return one.peakBytes < other.peakBytes }
       case .memory:

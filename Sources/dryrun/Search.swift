@@ -20,7 +20,7 @@ struct Search: SessionCommand {
   @Option(help: "Values to try on a key, as in parallelism.tensor=2,4,8; may be repeated.")
   var vary: [String] = []
 
-  @Option(help: "What to rank by: time or memory.")
+  @Option(help: "What to rank by: time, cost, energy or memory.")
   var objective = LayoutSearch.Objective.time
 
   @Option(help: "Layouts to show.")

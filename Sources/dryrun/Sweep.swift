@@ -22,7 +22,7 @@ struct Sweep: SessionCommand {
     name: .customLong("zip"), help: "Take the keys' values side by side, not every combination.")
   var isZipped = false
 
-  @Option(help: "Folder for sweep.csv and sweep.json (default: Results/<file name>).")
+  @Option(help: "Folder for sweep.csv, sweep.json and sweep.svg (default: Results/<file name>).")
   var output: String?
 
   /// The most points one sweep may have.
@@ -41,9 +41,15 @@ struct Sweep: SessionCommand {
     let report = SweepReport(name: base.name, keys: keys, points: points)
     let json = report.json.text + "\n"
     let folder = output ?? "Results/" + arguments.folderName
-    try session.write([("sweep.json", json), ("sweep.csv", report.csv)], to: folder)
+    let figure = report.figure
+    try session.write(
+      [("sweep.json", json), ("sweep.csv", report.csv)]
+        + (figure.map { [("sweep.svg", $0)] } ?? []), to: folder)
     session.output(arguments.json ? json : report.text)
-    if !arguments.quiet { session.log("wrote \(folder)/sweep.json, sweep.csv") }
+    if !arguments.quiet {
+      session.log(
+        "wrote \(folder)/sweep.json, sweep.csv" + (figure == nil ? "" : ", sweep.svg"))
+    }
     return ExitStatus.done
   }
 

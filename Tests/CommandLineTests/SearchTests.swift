@@ -93,3 +93,35 @@ import Testing
     #expect(try ProcessCountTests.run(arguments, processes: nil).status == 64)
   }
 }
+
+/// The curve a sweep draws.
+@Suite(.serialized) struct SweepPlotTests {
+  @Test("a line for each combination of the other keys, and the line of perfect scaling")
+  func plot() throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let outcome = try ProcessCountTests.run(
+      [
+        "sweep", SearchTests.scenario, "--vary", "cluster.gpus=16,32,64", "--vary",
+        "training.recompute=none,full", "--quiet", "--output", folder.path,
+      ], processes: nil)
+    #expect(outcome.status == 0, "\(outcome.error)")
+    let text = try String(
+      contentsOf: folder.appending(path: "sweep.svg"), encoding: .utf8)
+    #expect(text.contains("training.recompute=none") && text.contains("training.recompute=full"))
+    // Two lines of three points: the pen goes down once and on twice in each.
+    let lines = text.split(separator: "\n").filter { $0.contains("stroke-width=\"2\" fill") }
+    #expect(lines.count == 2)
+    #expect(lines.allSatisfy { $0.filter { $0 == "L" }.count == 2 })
+    #expect(text.contains("stroke-dasharray"))
+    // Words have no curve.
+    let words = try ProcessCountTests.run(
+      [
+        "sweep", SearchTests.scenario, "--vary", "training.recompute=none,full", "--quiet",
+        "--output", folder.path + "-words",
+      ], processes: nil)
+    defer { try? FileManager.default.removeItem(atPath: folder.path + "-words") }
+    #expect(words.status == 0)
+    #expect(!FileManager.default.fileExists(atPath: folder.path + "-words/sweep.svg"))
+  }
+}
