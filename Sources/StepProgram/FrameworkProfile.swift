@@ -183,7 +183,7 @@ extension Framework {
       profile.isFSDP = true
       profile.gradientFormat = .fp32
       profile.reduceFormat = .fp32
-      profile.fusion.crossEntropy = true
+      profile.fusion.crossEntropy = false
       profile.fusion.rotary = true
       profile.fusion.gate = true
       profile.vocabularyMultiple = 1
@@ -211,9 +211,10 @@ extension Framework {
       profile.fusion.rotary = false
       profile.fusesNormOnlyWithoutRecompute = true
       profile.splitsLoss = false
+      profile.fusion.crossEntropy = false
       profile.gradientFormat = .bf16
       // Fitted on the out-of-memory labels of its layout sweep; eager kernels free in odd orders.
-      profile.fragmentation = 0.22
+      profile.fragmentation = 0.30
       profile.dataCollectiveCost = 6
       profile.fusion.gate = false
       profile.fusion.biasDropoutAdd = false

@@ -301,9 +301,11 @@ extension Architecture {
           StreamingKernel(.rowReduction, read: 12 * values, written: 4 * values + half, launches: 4)
         )
       ]
+      // The gradient of the log-softmax and that of its input are whole tensors beside it, and the
+      // caller still holds the logits.
       loss.saved = 4 * values
       loss.forwardScratch = half + 4 * values
-      loss.backwardScratch = 4 * values + half
+      loss.backwardScratch = 8 * values + half
     }
     if shard.tensor > 1, vocabularySplit {
       // Maximum, target logit and sum are all-reduced: three fp32 values a token.
