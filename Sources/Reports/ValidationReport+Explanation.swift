@@ -80,9 +80,9 @@ extension ValidationReport {
       "- **Aleph Alpha**: on 256 GPUs predictions are off by \(aleph(1)) without pipeline, "
         + "\(aleph(2)) with two stages, \(aleph(4)) with four: the fewer the stages, the more "
         + "data-parallel traffic, and it cost several times what 200 Gb/s for each GPU allows, more "
-        + "than the factor of "
-        + "\(Format.number(Framework.alephAlphaScaling.profile.dataCollectiveCost, digits: 2)) in the "
-        + "profile. The published tables name no cause. Out-of-memory labels are missed where a run "
+        + "than the factor in the profile, which grows by "
+        + "\(Format.number(Framework.alephAlphaScaling.profile.dataCollectiveGrowth, digits: 2)) with "
+        + "each doubling of the nodes. The published tables name no cause. Out-of-memory labels are missed where a run "
         + "is predicted to fill most of the 80 GB.",
       "- **BLOOM (`bigscience_bloom_a100`)** is off by \(Format.percent(bloom.median)) in the median; "
         + "the cause is not isolated. The times are of second iterations, still warming up, on "

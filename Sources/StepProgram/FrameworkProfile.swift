@@ -55,6 +55,8 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// What small buckets, host staging and shared networks add. Fitted on how the error of measured steps grows
   /// with replicas; 1 where nothing was seen.
   public var dataCollectiveCost = 1.0
+  /// By what that factor grows with each doubling of the nodes; between powers of two linearly.
+  public var dataCollectiveGrowth = 1.0
   /// Whether layers are dealt to stages by their multiply cost, the head counted, rather than by
   /// number.
   public var balancesStagesByCost = false
@@ -120,6 +122,17 @@ public struct FrameworkProfile: Hashable, Sendable {
 
   /// Bytes the allocator's cache loses to fragmentation, as a share of activations.
   public var fragmentation = 0.03
+
+  /// Time of a data-parallel collective over that many nodes over its time on an idle fabric.
+  func dataCollectiveFactor(nodes: Int) -> Double {
+    var factor = dataCollectiveCost
+    var count = 1
+    while count * 2 <= nodes {
+      factor *= dataCollectiveGrowth
+      count *= 2
+    }
+    return factor * (1 + (dataCollectiveGrowth - 1) * Double(nodes - count) / Double(count))
+  }
 
   /// A profile with the defaults above: a modern fused stack.
   public init() {}
@@ -215,7 +228,8 @@ extension Framework {
       profile.gradientFormat = .bf16
       // Fitted on the out-of-memory labels of its layout sweep; eager kernels free in odd orders.
       profile.fragmentation = 0.30
-      profile.dataCollectiveCost = 6
+      // 32 to 256 GPUs: nothing on one node, tenfold on 32. Fitted on its 208 timed rows.
+      profile.dataCollectiveGrowth = 1.8
       profile.fusion.gate = false
       profile.fusion.biasDropoutAdd = false
     case .deepspeed:

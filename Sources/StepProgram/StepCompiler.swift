@@ -236,8 +236,9 @@ struct CallPricing {
     guard placement.ranks > 1, bytes > 0 else { return nil }
     let plan = collectives.plan(operation, bytes: bytes, placement: placement)
     var duration = plan.duration
-    if category == .data, placement.nodes > 1, profile.dataCollectiveCost > 1 {
-      duration = SimDuration(seconds: duration.seconds * profile.dataCollectiveCost)
+    if category == .data, placement.nodes > 1 {
+      duration = SimDuration(
+        seconds: duration.seconds * profile.dataCollectiveFactor(nodes: placement.nodes))
     }
     if axis == .tensor {
       let steps = (operation == .allReduce ? 2 : 1) * (placement.ranks - 1)
