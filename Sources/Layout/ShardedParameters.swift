@@ -40,6 +40,44 @@ public struct ChunkParameters: Hashable, Sendable {
   }
 }
 
+/// Parameters held on one rank, counted apart where they are shared out differently.
+public struct ParameterCount: Hashable, Sendable {
+  /// Elements outside routed experts.
+  public var dense = 0
+  /// Elements of routed experts.
+  public var expert = 0
+
+  /// None.
+  public init() {}
+
+  /// The elements of `tensors`.
+  public init(_ tensors: [LocalTensor]) {
+    dense = ChunkParameters.count(tensors, experts: false)
+    expert = ChunkParameters.count(tensors, experts: true)
+  }
+
+  /// All elements.
+  public var total: Int { dense + expert }
+
+  /// Counts those of `other` as well.
+  public mutating func add(_ other: Self) {
+    dense += other.dense
+    expert += other.expert
+  }
+}
+
+/// Elements one rank holds of a model chunk.
+public struct ChunkCount: Hashable, Sendable {
+  /// The chunk.
+  public var chunk: ModelChunk
+  /// Of the tensors before the first layer.
+  public var embedding: ParameterCount
+  /// Of each layer.
+  public var layers: [ParameterCount]
+  /// Of the tensors behind the last layer.
+  public var head: ParameterCount
+}
+
 /// Which part of every parameter tensor each rank holds, to the element.
 ///
 /// Column- and row-split tensors are cut in whole blocks (heads, features); when the blocks do not
@@ -76,33 +114,67 @@ public struct ShardedParameters: Hashable, Sendable {
     return (architecture.vocabularySize + unit - 1) / unit * unit
   }
 
+  /// Elements of the token table on the first rank of each tensor group.
+  public var tableCount: Int {
+    Self.share(paddedVocabularySize, of: parallelism.tensor, at: 0) * architecture.hiddenSize
+  }
+
   /// What the rank at these positions in its groups holds of each of its chunks, in model order.
   public func chunks(
     pipelineRank: Int, tensorRank: Int = 0, expertRank: Int = 0, expertTensorRank: Int = 0
   ) -> [ChunkParameters] {
     let place = Place(tensor: tensorRank, expert: expertRank, expertTensor: expertTensorRank)
-    let held = stages.chunks(of: pipelineRank)
-    let holdsTable = held.contains { $0.hasEmbedding }
-    return held.map { chunk in
-      var embedding: [LocalTensor] = []
-      if chunk.hasEmbedding {
-        embedding = architecture.embeddingTensors.map { part($0, layer: nil, place) }
-      }
-      var final: [LocalTensor] = []
-      if chunk.hasHead {
-        let needsTable = architecture.tiesEmbeddings || architecture.nextTokenLayers > 0
-        if needsTable, !holdsTable, let table = architecture.embeddingTensors.first {
-          final.append(part(table, layer: nil, place, isCopy: true))
-        }
-        final += architecture.finalTensors.map { part($0, layer: nil, place) }
-      }
-      return ChunkParameters(
-        chunk: chunk, embedding: embedding,
-        layers: chunk.layers.map { layer in
-          architecture.tensors(ofLayer: layer).map { part($0, layer: layer, place) }
-        },
-        final: final)
+    return stages.chunks(of: pipelineRank).map { chunk in
+      ChunkParameters(
+        chunk: chunk, embedding: embedding(of: chunk, place),
+        layers: chunk.layers.map { layer($0, place) }, final: final(of: chunk, place))
     }
+  }
+
+  /// The elements that the first rank of each group on `pipelineRank` holds, chunk by chunk.
+  ///
+  /// As ``chunks(pipelineRank:tensorRank:expertRank:expertTensorRank:)`` counted, at the cost of one
+  /// layer of each kind.
+  public func counts(pipelineRank: Int) -> [ChunkCount] {
+    let place = Place(tensor: 0, expert: 0, expertTensor: 0)
+    var known: [(kind: Architecture.LayerKind, count: ParameterCount)] = []
+    return stages.chunks(of: pipelineRank).map { chunk in
+      ChunkCount(
+        chunk: chunk, embedding: ParameterCount(embedding(of: chunk, place)),
+        layers: chunk.layers.map { layer in
+          let kind = architecture.kind(ofLayer: layer)
+          if let same = known.first(where: { $0.kind == kind }) { return same.count }
+          let count = ParameterCount(self.layer(layer, place))
+          known.append((kind, count))
+          return count
+        },
+        head: ParameterCount(final(of: chunk, place)))
+    }
+  }
+
+  /// Parts of the tensors before the first layer.
+  private func embedding(of chunk: ModelChunk, _ place: Place) -> [LocalTensor] {
+    chunk.hasEmbedding
+      ? architecture.embeddingTensors.map { part($0, layer: nil, place) } : []
+  }
+
+  /// Parts of a layer's tensors.
+  private func layer(_ layer: Int, _ place: Place) -> [LocalTensor] {
+    architecture.tensors(ofLayer: layer).map { part($0, layer: layer, place) }
+  }
+
+  /// Parts of the tensors behind the last layer.
+  private func final(of chunk: ModelChunk, _ place: Place) -> [LocalTensor] {
+    guard chunk.hasHead else { return [] }
+    var final: [LocalTensor] = []
+    let needsTable = architecture.tiesEmbeddings || architecture.nextTokenLayers > 0
+    let holdsTable = stages.chunks.contains {
+      $0.hasEmbedding && $0.pipelineRank == chunk.pipelineRank
+    }
+    if needsTable, !holdsTable, let table = architecture.embeddingTensors.first {
+      final.append(part(table, layer: nil, place, isCopy: true))
+    }
+    return final + architecture.finalTensors.map { part($0, layer: nil, place) }
   }
 
   /// What `rank` of `grid` holds of each of its chunks.

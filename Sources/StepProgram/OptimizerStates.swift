@@ -12,12 +12,13 @@ struct OptimizerStates {
   /// Matrices Muon orthogonalises, as rows ≤ columns with how many there are, in model order.
   var matrices: [(rows: Int, columns: Int, count: Int, isExpert: Bool)] = []
 
-  /// The moments of `chunks` under `optimizer`; `nil` where every parameter takes the same.
-  init?(_ optimizer: Optimizer, chunks: [ChunkParameters]) {
+  /// The moments `pipelineRank` keeps under `optimizer`; `nil` where every parameter takes the same.
+  init?(_ optimizer: Optimizer, _ parameters: ShardedParameters, pipelineRank: Int) {
     switch optimizer {
     case .adamw, .adamw8bit, .sgdMomentum, .lion: return nil
     case .adafactor, .muon: break
     }
+    let chunks = parameters.chunks(pipelineRank: pipelineRank)
     for tensor in chunks.flatMap(\.tensors) where tensor.count > 0 {
       let shape = tensor.shape.suffix(2)
       let matrix = shape.count == 2 ? (rows: shape.min() ?? 1, columns: shape.max() ?? 1) : nil

@@ -17,6 +17,8 @@ struct StageEmitter {
   let virtualStages: Int
   var instructions: [Instruction] = []
   private var reductionSlots: [Int] = []
+  /// What is sent to each rank that something is sent to: the same bytes every time.
+  private var transfers: [Int: (bytes: Int64, duration: SimDuration)] = [:]
 
   init(compiler: StepCompiler, stage: Int, chunks: [ChunkBlocks], virtualStages: Int) {
     self.compiler = compiler
@@ -126,24 +128,30 @@ struct StageEmitter {
   /// Sends to a neighbour; where both stages are this rank's, there is nothing to send.
   private mutating func emitSend(lane: Int, to target: Int, _ turn: Turn) {
     guard target != stage else { return }
+    let transfer = transfers[target] ?? transfer(to: target)
+    transfers[target] = transfer
+    instructions.append(
+      .send(
+        lane: lane, microbatch: turn.microbatch, bytes: transfer.bytes,
+        duration: transfer.duration, blocking: profile.sendsBlock))
+    if profile.pipelineSynchronizesHost { instructions.append(.synchronizeHost) }
+  }
+
+  /// What one microbatch's activations take to another stage.
+  private func transfer(to target: Int) -> (bytes: Int64, duration: SimDuration) {
     let whole = compiler.shard.bytes(
       compiler.shard.tokensOutside, job.architecture.hiddenSize)
     let isScattered =
       profile.scattersPipeline && !job.parallelism.sequence && job.parallelism.tensor > 1
     let bytes = isScattered ? whole / Int64(job.parallelism.tensor) : whole
-    let sharesNode = compiler.pricing.placements.sharesNode(stage, target)
     var seconds = compiler.pricing.collectives.sendReceiveSeconds(
-      bytes: bytes, sameNode: sharesNode)
+      bytes: bytes, sameNode: compiler.pricing.placements.sharesNode(stage, target))
     if isScattered,
       let gather = compiler.pricing.call(.allGather, on: .tensor, bytes: whole, category: .pipeline)
     {
       seconds += gather.duration.seconds
     }
-    instructions.append(
-      .send(
-        lane: lane, microbatch: turn.microbatch, bytes: bytes,
-        duration: SimDuration(seconds: seconds), blocking: profile.sendsBlock))
-    if profile.pipelineSynchronizesHost { instructions.append(.synchronizeHost) }
+    return (bytes, SimDuration(seconds: seconds))
   }
 
   // MARK: ZeRO-3 and FSDP

@@ -4,26 +4,6 @@ import Layout
 public import Quantities
 import Transformer
 
-/// Parameters held on one rank, counted apart where they are shared out differently.
-struct ParameterCount {
-  var dense = 0
-  var expert = 0
-
-  init() {}
-
-  init(_ tensors: [LocalTensor]) {
-    dense = ChunkParameters.count(tensors, experts: false)
-    expert = ChunkParameters.count(tensors, experts: true)
-  }
-
-  var total: Int { dense + expert }
-
-  mutating func add(_ other: Self) {
-    dense += other.dense
-    expert += other.expert
-  }
-}
-
 /// Which states a rank of each stage holds, to the byte.
 struct StatePlan {
   let job: TrainingJob
@@ -34,14 +14,6 @@ struct StatePlan {
   private let chunkCounts: [[ChunkCount]]
   /// Moments of each stage that differ from parameter to parameter.
   private let moments: [OptimizerStates?]
-
-  /// Local elements of a chunk.
-  struct ChunkCount {
-    var chunk: ModelChunk
-    var embedding: ParameterCount
-    var layers: [ParameterCount]
-    var head: ParameterCount
-  }
 
   init(job: TrainingJob, profile: FrameworkProfile) {
     self.job = job
@@ -57,15 +29,9 @@ struct StatePlan {
       vocabularyPadding: profile.vocabularyMultiple > 1 ? profile.vocabularyMultiple : nil)
     let parts = parameters
     moments = (0..<job.parallelism.pipeline).map {
-      OptimizerStates(job.training.optimizer, chunks: parts.chunks(pipelineRank: $0))
+      OptimizerStates(job.training.optimizer, parts, pipelineRank: $0)
     }
-    chunkCounts = (0..<job.parallelism.pipeline).map { stage in
-      parts.chunks(pipelineRank: stage).map { held in
-        ChunkCount(
-          chunk: held.chunk, embedding: ParameterCount(held.embedding),
-          layers: held.layers.map { ParameterCount($0) }, head: ParameterCount(held.final))
-      }
-    }
+    chunkCounts = (0..<job.parallelism.pipeline).map { parts.counts(pipelineRank: $0) }
   }
 
   /// The chunks of a stage with their local elements.
@@ -83,9 +49,7 @@ struct StatePlan {
   }
 
   /// Elements of a rank's part of the token table.
-  var tableCount: Int {
-    parameters.chunks(pipelineRank: 0).first?.embedding.first?.count ?? 0
-  }
+  var tableCount: Int { parameters.tableCount }
 
   /// Whether parameters are gathered layer by layer.
   var gathersParameters: Bool { job.parallelism.zero >= 3 && shardDegree > 1 }

@@ -34,7 +34,7 @@ struct UnitBlocks {
 
 extension StepCompiler {
   /// Prices the units of a chunk and joins them.
-  mutating func chunkBlocks(_ counts: StatePlan.ChunkCount) -> ChunkBlocks {
+  mutating func chunkBlocks(_ counts: ChunkCount) -> ChunkBlocks {
     let plan = counts.chunk
     var parts: [(layer: Int, blocks: LayerBlocks, parameters: ParameterCount)] = []
     if plan.hasEmbedding {

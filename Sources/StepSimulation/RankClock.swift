@@ -33,7 +33,7 @@ struct RankClock {
   mutating func run(_ block: Block) {
     let work = block.summary
     let end = max(compute + work.busy, host + work.lag)
-    for index in spent.indices { spent[index] += block.busyByCategory[index] }
+    for (index, busy) in block.busyByCategory.enumerated() { spent[index] += busy }
     spent[TimeCategory.other.rawValue] += end - compute - work.busy
     host += work.issue
     compute = end

@@ -65,14 +65,28 @@ extension Architecture {
     return experts.expertLayers[min(layer, experts.expertLayers.count - 1)]
   }
 
+  /// What decides a layer's tensors: layers of one kind hold tensors of the same shapes.
+  public struct LayerKind: Hashable, Sendable {
+    /// Whether the feed-forward block is a mixture of experts.
+    public var isExpert: Bool
+    /// Whether it is a next-token prediction module.
+    public var isNextToken: Bool
+  }
+
+  /// The kind of `layer`.
+  public func kind(ofLayer layer: Int) -> LayerKind {
+    LayerKind(isExpert: isExpertLayer(layer), isNextToken: layer >= layerCount)
+  }
+
   /// Learned tensors of `layer`, in the order they are used.
   ///
   /// Layers from ``layerCount`` on are next-token prediction modules (DeepSeek-V3, section 2.2):
   /// a layer with, before it, a norm of the token embedding, a norm of the hidden state and a
   /// projection of both, and behind it a norm; embedding and head are the main model's.
   public func tensors(ofLayer layer: Int) -> [ParameterTensor] {
+    let kind = kind(ofLayer: layer)
+    let isNextToken = kind.isNextToken
     var tensors: [ParameterTensor] = []
-    let isNextToken = layer >= layerCount
     if isNextToken {
       tensors += normTensors("embedding_norm", hiddenSize)
       tensors += normTensors("hidden_norm", hiddenSize)
@@ -85,7 +99,7 @@ extension Architecture {
     tensors += attentionTensors
     if normsPerLayer >= 4 { tensors += normTensors("attention_output_norm", hiddenSize) }
     if normsPerLayer >= 2 { tensors += normTensors("feed_forward_norm", hiddenSize) }
-    if let experts, isExpertLayer(layer) {
+    if let experts, kind.isExpert {
       tensors += expertTensors(experts)
     } else {
       tensors += feedForwardTensors("feed_forward", width: feedForward.intermediateSize)
