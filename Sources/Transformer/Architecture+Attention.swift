@@ -65,7 +65,9 @@ extension Architecture {
     if let given = try reader.integer("num_key_value_heads", "num_kv_heads", minimum: 1) {
       return given
     }
-    return try reader.boolean("multi_query") == true ? 1 : heads
+    // StarCoder's `gpt_bigcode` has one key and value head unless told otherwise.
+    let isMulti = try reader.boolean("multi_query") ?? (modelType == "gpt_bigcode")
+    return isMulti ? 1 : heads
   }
 
   /// Width of the attention window and the layers that have it.

@@ -21,44 +21,16 @@ extension Architecture {
   /// The model called `name`.
   ///
   /// Case does not count, `_` and blanks are read as `-`, an organisation before a slash and
-  /// endings such as `-hf` and `-v0.1` are left out, and a few other usual names are understood
-  /// (`gpt3-175b`, `megatron-1t`, `llama-65b`).
+  /// endings such as `-hf`, `-Instruct` and `-v0.1` are left out, and other usual names are understood
+  /// (`llama3.1-8b`, `gpt3-175b`, `megatron-1t`, `llama-65b`).
   public static func named(_ name: String) -> Architecture? {
-    let wanted = canonicalName(name)
+    let wanted = CatalogueNames.canonical(name)
     return catalogue.first { $0.name == wanted }?.architecture
   }
 
   /// The name of the catalogue nearest to `name`, if one is near.
   public static func nearestName(to name: String) -> String? {
-    nearest(to: canonicalName(name), among: catalogueNames)
-  }
-
-  /// The catalogue's way to write `name`.
-  private static func canonicalName(_ name: String) -> String {
-    var text = String(
-      name.lowercased().map { $0 == "_" || $0 == " " ? "-" : $0 })
-    if let slash = text.lastIndex(of: "/") { text = String(text[text.index(after: slash)...]) }
-    for ending in ["-hf", "-base", "-instruct", "-v0.1", "-17b-16e", "-17b-128e"]
-    where text.hasSuffix(ending) {
-      text.removeLast(ending.count)
-    }
-    for (prefix, replacement) in [
-      ("gpt3-", "gpt-3-"), ("gpt-2-", "gpt2-"), ("meta-llama", "llama"),
-    ]
-    where text.hasPrefix(prefix) {
-      text = replacement + text.dropFirst(prefix.count)
-    }
-    let others = [
-      "bloom": "bloom-176b", "megatron-22b": "gpt-22b", "megatron-530b": "gpt-530b",
-      "megatron-1t": "gpt-1t", "gpt-175b": "gpt-3-175b", "gpt-3": "gpt-3-175b",
-      "gpt-18.4b": "gpt-18b", "gpt-39.1b": "gpt-39b",
-      "llama-7b": "llama-1-7b", "llama-13b": "llama-1-13b", "llama-30b": "llama-1-33b",
-      "llama-33b": "llama-1-33b", "llama-65b": "llama-1-65b", "gpt-j": "gpt-j-6b",
-      "gptj-6b": "gpt-j-6b", "gpt-neox": "gpt-neox-20b", "deepseek-v2-236b": "deepseek-v2",
-      "deepseek-v3-671b": "deepseek-v3", "llama-4-scout-17b": "llama-4-scout",
-      "llama-4-maverick-17b": "llama-4-maverick", "gpt2-small": "gpt2", "gpt-2": "gpt2",
-    ]
-    return others[text] ?? text
+    nearest(to: CatalogueNames.canonical(name), among: catalogueNames)
   }
 }
 
@@ -68,7 +40,7 @@ enum CatalogueSource: Hashable, Sendable {
   case paper(String)
   /// The configuration file of a Hugging Face repository.
   case huggingFace(String)
-  case litgpt, aiconfigurator, llmAnalysis, llmFoundry, calculon, neoX, bigScience
+  case litgpt, aiconfigurator, llmAnalysis, llmFoundry, calculon, neoX, bigScience, nemo
 
   /// The source in words.
   var text: String {
@@ -82,6 +54,7 @@ enum CatalogueSource: Hashable, Sendable {
     case .llmFoundry: "mosaicml/llm-foundry@8c8dd48 scripts/train/yamls/pretrain"
     case .calculon: "calculon-ai/calculon@caa4b11 models"
     case .neoX: "EleutherAI/gpt-neox@ea7aefd configs"
+    case .nemo: "NVIDIA/NeMo-Framework-Launcher launcher_scripts/conf/training/gpt3"
     case .bigScience: "bigscience-workshop/bigscience@9e64ede train/tr11-176B-ml"
     }
   }
@@ -178,6 +151,6 @@ struct CatalogueRow {
   /// All rows, families together.
   static var all: [Row] {
     gpt + megatron + opt + bloom + neoX + falcon + mpt + llama + mistral + qwen + gemma + phi
-      + nemotron + experts
+      + nemotron + experts + starcoder + likeLlama + olderQwen + otherExperts + nemo
   }
 }

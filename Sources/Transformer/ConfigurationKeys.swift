@@ -36,7 +36,8 @@ public enum ConfigurationKeys {
   /// Keys known to change neither parameters, arithmetic nor memory as modelled here.
   public static let ignored: [String] = [
     "_name_or_path", "add_cross_attention", "apply_residual_connection_post_layernorm",
-    "architectures", "attention_probs_dropout", "attention_softmax_in_fp32", "attn_implementation",
+    "attn_type_list", "architectures", "attention_probs_dropout", "attention_softmax_in_fp32",
+    "attn_implementation",
     "attn_logit_softcapping", "attn_scale", "attn_temperature_tuning", "auto_map",
     "aux_loss_alpha", "bad_words_ids", "begin_suppress_tokens", "boi_token_index", "bos_token_id",
     "cache_implementation", "chunk_size_feed_forward", "classifier_dropout", "cls_token_id",

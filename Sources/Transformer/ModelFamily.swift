@@ -151,6 +151,22 @@ struct ModelFamily: Hashable, Sendable {
     $0.tiesEmbeddings = false
   }
 
+  /// DBRX: layer norm without bias.
+  static let dbrx = llama.with { $0.norm = Norm(.layerNorm, hasBias: false) }
+  /// Phi-3.5-MoE: layer norm, biases on attention and the output projection.
+  static let phiMixture = llama.with {
+    $0.norm = Norm(.layerNorm, hasBias: true)
+    $0.inputBias = true
+    $0.outputBias = true
+    $0.headBias = true
+  }
+  /// GLM-4.5: biases on queries, keys and values; the large one normalises queries and keys.
+  static let glmAir = deepseekV3.with {
+    $0.inputBias = true
+    $0.biasSkipsOutput = true
+  }
+  static let glm = glmAir.with { $0.queryKeyNorm = .heads }
+
   /// Which of `layers` layers slide, by the family's pattern; all but every `period`-th where
   /// the family has such a period.
   func slidingLayers(_ layers: Int, period: Int?) -> [Bool] {
@@ -172,6 +188,8 @@ struct ModelFamily: Hashable, Sendable {
     "kimi_k25": deepseekV3, "gpt_oss": gptOss, "olmo2": olmo2, "minimax_m2": miniMax,
     "gpt2": gpt, "gpt_neox": neoX, "gptj": gptJ, "opt": opt, "bloom": bloom, "mpt": mpt,
     "falcon": falcon, "phi": phi, "starcoder2": starcoder2, "nemotron": nemotron,
+    "gpt_bigcode": gpt, "olmoe": olmo2, "phimoe": phiMixture, "glm4_moe": glmAir,
+    "smollm3": llama, "yi": llama,
   ]
 
   /// The family of `modelType`, if it is one of those known.
