@@ -168,3 +168,18 @@
   /// Whether `lhs` is less than `rhs`.
   @inlinable public static func < (lhs: Self, rhs: Self) -> Bool { lhs.value < rhs.value }
 }
+
+/// A part of a whole, in hundredths.
+@frozen public struct Percent: Hashable, Comparable, Sendable {
+  /// Hundredths.
+  public var value: Double
+
+  /// That many hundredths.
+  @inlinable public init(_ value: Double) { self.value = value }
+
+  /// The part as a plain number: 0.5 for 50 %.
+  @inlinable public var fraction: Double { value / 100 }
+
+  /// Whether `lhs` is the smaller part.
+  @inlinable public static func < (lhs: Self, rhs: Self) -> Bool { lhs.value < rhs.value }
+}

@@ -177,6 +177,15 @@ extension Watts: UnitTextConvertible {
   public init(baseValue: Double) { self.init(baseValue) }
 }
 
+extension Percent: UnitTextConvertible {
+  /// Hundredths.
+  public static let units = [TextUnit("%", 1)]
+  /// The part in hundredths.
+  public var baseValue: Double { value }
+  /// That many hundredths.
+  public init(baseValue: Double) { self.init(baseValue) }
+}
+
 extension Dollars: UnitTextConvertible {
   /// United States dollars.
   public static let units = [TextUnit("USD", 1)]

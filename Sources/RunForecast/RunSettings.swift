@@ -1,4 +1,5 @@
 public import Quantities
+public import StepSimulation
 
 /// What happens around the steps of a training run, and what it is charged at.
 public struct RunSettings: Hashable, Sendable {
@@ -124,11 +125,14 @@ public struct SimulationSettings: Hashable, Sendable {
   public var fidelity: Fidelity
   /// Seed of every random stream.
   public var seed: UInt64
+  /// Slow ranks and jitter; their seed is ``seed``.
+  public var speeds: RankSpeeds
 
   /// Simulation at `fidelity`.
-  public init(fidelity: Fidelity = .folded, seed: UInt64 = 0) {
+  public init(fidelity: Fidelity = .folded, seed: UInt64 = 0, speeds: RankSpeeds = .uniform) {
     self.fidelity = fidelity
     self.seed = seed
+    self.speeds = speeds
   }
 }
 

@@ -16,12 +16,7 @@ extension Scenario {
       .init("parallelism", job.parallelism.resolved),
       .init("training", trainingTree),
       .init("run", run.resolved(for: job.cluster.gpu)),
-      .init(
-        "simulation",
-        [
-          "fidelity": .string(simulation.fidelity.rawValue),
-          "seed": .integer(Int64(simulation.seed)),
-        ]),
+      .init("simulation", simulation.resolved(gpusPerNode: job.cluster.gpusPerNode)),
     ]
     return .object(tree + (published.map { [.init("published", $0.tree)] } ?? []))
   }

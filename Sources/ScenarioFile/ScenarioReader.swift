@@ -40,7 +40,7 @@ struct ScenarioReader {
     let training = training(trainingBlock)
     let layout = parallelism(layoutBlock, framework: training?.settings.framework ?? .generic)
     let run = run(top.block("run"))
-    let simulation = simulation(top.block("simulation"))
+    let simulation = simulation(top.block("simulation"), cluster)
     let published = published(top)
     top.finish()
     guard let cluster else { return nil }
@@ -64,15 +64,6 @@ struct ScenarioReader {
 
   /// Tokens per parameter that spend a compute budget best (Chinchilla, arXiv:2203.15556).
   static let tokensPerParameter = 20.0
-
-  /// Reads the `simulation` mapping.
-  private func simulation(_ block: Block) -> SimulationSettings {
-    var settings = SimulationSettings()
-    if let fidelity = block.choice("fidelity", of: Fidelity.self) { settings.fidelity = fidelity }
-    if let seed = block.integer("seed", in: 0...Int.max) { settings.seed = UInt64(seed) }
-    block.finish()
-    return settings
-  }
 
   /// The data-parallel degree: as given, or what is left of the GPUs.
   private func dataDegree(

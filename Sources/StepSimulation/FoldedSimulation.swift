@@ -1,47 +1,79 @@
 import Quantities
 public import StepProgram
 
-/// Runs one rank of each pipeline stage, collectives at their closed form.
+/// Runs one rank of each class of ranks that behave alike, collectives at their closed form.
 ///
-/// Ranks of a stage run the same program on the same kind of GPU with the same neighbours, so one
-/// stands for all: nothing is approximated beyond the collectives' closed form, which full
-/// fidelity reproduces on an idle fabric.
+/// Where all GPUs are equally fast a class is a pipeline stage: its ranks run the same program on the
+/// same kind of GPU with the same neighbours. A slow rank sets apart the ranks that meet it, and
+/// jitter sets apart all (``RankClasses``). Nothing is approximated beyond the collectives' closed
+/// form, which full fidelity reproduces on an idle fabric: members leave together, the closed form
+/// after the last of them came.
 public struct FoldedSimulation {
-  private let program: StepProgram
-  private var clocks: [RankClock]
-  private var ledgers: [MemoryLedger]
-  private var counters: [Int]
-  /// Arrival time of each microbatch in each lane; −1 before it was sent.
-  private var arrivals: [Int64]
-  /// For each call, when each stage came to meet in it; −1 before.
-  private var comings: [Int: [Int64]] = [:]
+  let program: StepProgram
+  let speeds: RankSpeeds
+  let classes: [RankClasses.Class]
+  let lanes: LaneEnds
+  var runs: [ClassRun]
+  /// Groups that meet, of each the compute stream's meeting and the data stream's.
+  var meetings: [Meeting]
+  let members: [[Int32]]
+  /// Classes that can go on.
+  var ready: [Int32]
   private var instructionCount = 0
-  /// Of each stage its recorder, where one listens; empty when none does.
+  /// Of each class its recorder, where one listens; empty when none does.
   private var recorders: [TraceRecorder?] = []
 
-  /// Prepares to run `program`.
-  public init(_ program: StepProgram) {
+  /// Prepares to run `program` on ranks of those speeds.
+  public init(_ program: StepProgram, speeds: RankSpeeds = .uniform) {
     self.program = program
-    clocks = program.stages.map { _ in RankClock(slotCount: program.slotCount) }
-    ledgers = program.stages.map { MemoryLedger(resident: $0.resident) }
-    counters = program.stages.map { _ in 0 }
-    arrivals = Array(repeating: -1, count: program.laneCount * program.job.microbatchCount)
+    self.speeds = speeds
+    let found = RankClasses(program, speeds: speeds)
+    classes = found.classes
+    members = found.groups
+    lanes = LaneEnds(program)
+    let microbatches = program.job.microbatchCount
+    var runs: [ClassRun] = []
+    runs.reserveCapacity(classes.count)
+    for (index, kind) in classes.enumerated() {
+      let meetsOwnOnly = kind.groups.enumerated().allSatisfy { axis, group in
+        group < 0 || found.groups[Int(group)] == [Int32(index)]
+          || axis == CommunicationAxis.model.rawValue
+          || axis == CommunicationAxis.embedding.rawValue
+      }
+      var run = ClassRun(
+        program.stages[kind.stage], slotCount: program.slotCount,
+        arrivals: lanes.sent[kind.stage] * microbatches)
+      run.isPlain = kind.factor == 1 && speeds.jitter.kernel == 0 && meetsOwnOnly
+      run.factor = kind.factor
+      run.stream = speeds.stream(of: kind.rank)
+      runs.append(run)
+    }
+    self.runs = runs
+    meetings = Array(repeating: Meeting(), count: 2 * members.count)
+    ready = runs.indices.reversed().map { Int32($0) }
   }
 
   /// Runs the step to its end.
-  /// - Throws: ``StepSimulationError/deadlock(_:)`` naming the stages that wait for ever.
-  public static func run(_ program: StepProgram) throws(StepSimulationError) -> StepResult {
-    var simulation = Self(program)
+  ///
+  /// - Parameters:
+  ///   - program: what the ranks do.
+  ///   - speeds: how fast each rank does it.
+  /// - Returns: the result; a pipeline stage is represented by its rank that ends last.
+  /// - Throws: ``StepSimulationError/deadlock(_:)`` naming the ranks that wait for ever.
+  public static func run(
+    _ program: StepProgram, speeds: RankSpeeds = .uniform
+  ) throws(StepSimulationError) -> StepResult {
+    var simulation = Self(program, speeds: speeds)
     return try simulation.run()
   }
 
   /// Runs the step, recording a stage's memory.
   mutating func recordMemory(of stage: Int) throws(StepSimulationError) -> [MemoryMoment] {
-    ledgers[stage].timeline = [
+    runs[stage].ledger.timeline = [
       MemoryMoment(picoseconds: 0, held: program.stages[stage].resident, phase: nil)
     ]
     _ = try run()
-    return ledgers[stage].timeline ?? []
+    return runs[stage].ledger.timeline ?? []
   }
 
   /// Runs the step, recording what some stages do.
@@ -50,121 +82,143 @@ public struct FoldedSimulation {
       stages.contains($0) ? TraceRecorder(stage: $0) : nil
     }
     for stage in stages {
-      ledgers[stage].timeline = [
+      runs[stage].ledger.timeline = [
         MemoryMoment(picoseconds: 0, held: program.stages[stage].resident, phase: nil)
       ]
     }
     _ = try run()
     return stages.map { stage in
       var trace = recorders[stage]?.trace ?? StageTrace(stage: stage)
-      trace.memory = ledgers[stage].timeline ?? []
+      trace.memory = runs[stage].ledger.timeline ?? []
       return trace
     }
   }
 
   private mutating func run() throws(StepSimulationError) -> StepResult {
-    var isProgressing = true
-    while isProgressing {
-      isProgressing = false
-      for stage in program.stages.indices {
-        let before = counters[stage]
-        advance(stage)
-        if counters[stage] != before { isProgressing = true }
-      }
+    // Out of its array while it runs, so that its own arrays are changed in place.
+    var working = ClassRun(program.stages[0], slotCount: 0, arrivals: 0)
+    while let next = ready.popLast() {
+      let index = Int(next)
+      swap(&runs[index], &working)
+      goOn(index, &working)
+      swap(&runs[index], &working)
     }
-    let stuck = program.stages.indices.filter {
-      counters[$0] < program.stages[$0].instructions.count
-    }
+    let stuck = runs.indices.filter { !runs[$0].isDone }
     guard stuck.isEmpty else {
       throw StepSimulationError.deadlock(
-        stuck.map {
-          "rank \(program.stages[$0].rank) (pipeline stage \($0)) waits at instruction "
-            + "\(counters[$0]): \(program.stages[$0].instructions[counters[$0]])"
+        stuck.map { index in
+          let instructions = program.stages[classes[index].stage].instructions
+          let counter = runs[index].counter
+          return "rank \(classes[index].rank) (pipeline stage \(classes[index].stage)) waits at "
+            + "instruction \(counter): "
+            + (counter < instructions.count ? "\(instructions[counter])" : "data stream")
         })
     }
     return try result()
   }
 
-  /// Runs a stage until it must wait for another.
-  private mutating func advance(_ stage: Int) {
-    let instructions = program.stages[stage].instructions
-    let microbatches = program.job.microbatchCount
-    var clock = clocks[stage]
-    var counter = counters[stage]
-    let isRecording = !recorders.isEmpty && recorders[stage] != nil
-    loop: while counter < instructions.count {
-      if isRecording { recorders[stage]?.begin(instructions[counter], clock, program) }
-      switch instructions[counter] {
-      case .run(let block):
-        clock.run(program.blocks[block])
-      case .launch(let call, let afterCompute, let slot):
-        clock.launch(program.calls[call].duration, afterCompute: afterCompute, slot: slot)
-      case .wait(let slot, let category):
-        clock.wait(slot: slot, as: category, interference: program.interference)
-      case .mark(let slot):
-        clock.slots[slot] = RankClock.Slot(end: clock.compute)
-      case .holdData(let slot):
-        clock.data = max(clock.data, clock.slots[slot].end)
-      case .send(let lane, let microbatch, _, let duration, let isBlocking):
-        let start = max(clock.compute, clock.pipeline)
-        let end = start + duration.picoseconds
-        clock.pipeline = end
-        arrivals[lane * microbatches + microbatch] = end
-        if isBlocking { clock.wait(until: end, as: .pipeline) }
-      case .receive(let lane, let microbatch):
-        let arrival = arrivals[lane * microbatches + microbatch]
-        guard arrival >= 0 else { break loop }
-        clock.wait(until: arrival, as: .bubble)
-      case .synchronizeHost:
-        clock.host = max(clock.host, clock.compute)
-      case .meet(let call, let first, let last):
-        guard let start = meet(stage, in: call, first: first, last: last, ready: clock.compute)
-        else {
-          break loop
-        }
-        clock.wait(until: start, as: .bubble)
-        let collective = program.calls[call]
-        clock.wait(
-          until: start + collective.duration.picoseconds, as: collective.category)
-        clock.host = max(clock.host, clock.compute)
-      case .memory(let category, let bytes):
-        ledgers[stage].change(category, by: bytes, at: clock.compute)
-      case .scratch(let category, let bytes):
-        ledgers[stage].scratch(category, bytes, at: clock.compute)
-      case .phase(let phase):
-        ledgers[stage].phase = phase
-      }
-      if isRecording { recorders[stage]?.end(instructions[counter], clock, program) }
-      counter += 1
-    }
-    instructionCount += counter - counters[stage]
-    clocks[stage] = clock
-    counters[stage] = counter
+  /// Takes up what a class waited for, then runs its program.
+  private mutating func goOn(_ index: Int, _ run: inout ClassRun) {
+    finishData(index, &run)
+    if run.waiting == .collective, run.latest.compute < 0 { return }
+    let before = run.counter
+    advance(index, &run)
+    instructionCount += run.counter - before
   }
 
-  /// When all stages that meet in `call` have come; `nil` until then.
-  private mutating func meet(_ stage: Int, in call: Int, first: Int, last: Int, ready: Int64)
-    -> Int64?
-  {
-    var ready = ready
-    comings[call, default: Array(repeating: -1, count: program.stages.count)][stage] = ready
-    let all = comings[call] ?? []
-    let isPair = program.calls[call].axis == .embedding
-    for other in first...last where !isPair || other == first || other == last {
-      guard all[other] >= 0 else { return nil }
-      ready = max(ready, all[other])
+  /// Runs a class until it must wait for another.
+  private mutating func advance(_ index: Int, _ run: inout ClassRun) {
+    let stage = classes[index].stage
+    let instructions = program.stages[stage].instructions
+    let microbatches = program.job.microbatchCount
+    let isRecording = !recorders.isEmpty && recorders[index] != nil
+    while run.counter < instructions.count {
+      if isRecording { recorders[index]?.begin(instructions[run.counter], run.clock, program) }
+      switch instructions[run.counter] {
+      case .run(let block):
+        if run.isPlain {
+          run.clock.run(program.blocks[block])
+        } else {
+          guard runLeaves(of: block, index, &run) else { return }
+        }
+      case .launch(let call, let afterCompute, let slot):
+        run.clock.slots[slot].pending += 1
+        run.operations.append(
+          DataOperation(
+            call: Int32(call), slot: Int32(slot),
+            ready: max(run.clock.host, afterCompute ? run.clock.compute : 0)))
+        advanceData(index, &run)
+      case .wait(let slot, let category):
+        guard run.clock.slots[slot].pending == 0 else {
+          run.waiting = .slot
+          return
+        }
+        run.clock.wait(slot: slot, as: category, interference: program.interference)
+      case .mark(let slot):
+        run.clock.slots[slot].end = run.clock.compute
+        run.clock.slots[slot].active = 0
+      case .holdData(let slot):
+        run.operations.append(
+          DataOperation(call: -1, slot: Int32(slot), ready: run.clock.slots[slot].end))
+        advanceData(index, &run)
+      case .send(let lane, let microbatch, _, let duration, let isBlocking):
+        let start = max(run.clock.compute, run.clock.pipeline)
+        let end = start + duration.picoseconds
+        run.clock.pipeline = end
+        run.arrivals[lanes.position[lane] * microbatches + microbatch] = end
+        wakeReceiver(of: lane, index)
+        if isBlocking { run.clock.wait(until: end, as: .pipeline) }
+      case .receive(let lane, let microbatch):
+        let arrival = arrival(lane, microbatch, at: index, run)
+        guard arrival >= 0 else {
+          run.waiting = .activations
+          return
+        }
+        run.clock.wait(until: arrival, as: .bubble)
+      case .synchronizeHost:
+        run.clock.host = max(run.clock.host, run.clock.compute)
+      case .meet(let call, _, _):
+        let collective = program.calls[call]
+        guard let latest = come(index, to: call, .compute, at: run.clock.compute, &run) else {
+          return
+        }
+        run.waiting = .nothing
+        run.clock.wait(until: latest, as: .bubble)
+        run.clock.wait(until: latest + collective.duration.picoseconds, as: collective.category)
+        run.clock.host = max(run.clock.host, run.clock.compute)
+      case .memory(let category, let bytes):
+        run.ledger.change(category, by: bytes, at: run.clock.compute)
+      case .scratch(let category, let bytes):
+        run.ledger.scratch(category, bytes, at: run.clock.compute)
+      case .phase(let phase):
+        run.ledger.phase = phase
+      }
+      if isRecording { recorders[index]?.end(instructions[run.counter], run.clock, program) }
+      run.counter += 1
     }
-    return ready
+    run.waiting = .nothing
   }
 
   private func result() throws(StepSimulationError) -> StepResult {
-    let outcomes = program.stages.enumerated().map { index, stage in
-      RankOutcome(
-        rank: stage.rank, compute: clocks[index].compute, spent: clocks[index].spent,
-        ledger: ledgers[index], flops: clocks[index].flops)
+    // A stage's slowest class stands for it; of several the one whose kernels take longest.
+    var slowest = Array(repeating: -1, count: program.stages.count)
+    for (index, kind) in classes.enumerated() {
+      let known = slowest[kind.stage]
+      if known < 0 || runs[known].clock.isEarlier(than: runs[index].clock) {
+        slowest[kind.stage] = index
+      }
+    }
+    let outcomes = slowest.map { index in
+      let clock = runs[index].clock
+      return RankOutcome(
+        rank: classes[index].rank, compute: clock.compute, spent: clock.spent,
+        ledger: runs[index].ledger,
+        flops: program.stages[classes[index].stage].instructions.reduce(0) {
+          if case .run(let block) = $1 { $0 + program.blocks[block].flops } else { $0 }
+        })
     }
     var statistics = SimulationStatistics()
-    statistics.simulatedRanks = outcomes.count
+    statistics.simulatedRanks = classes.count
     statistics.events = instructionCount
     return try StepResult(program, outcomes, statistics)
   }

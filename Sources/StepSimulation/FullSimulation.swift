@@ -16,12 +16,13 @@ public enum FullSimulation {
   ///
   /// - Parameters:
   ///   - program: what the ranks do; the same on every process.
+  ///   - speeds: how fast each rank does it; the same on every process.
   ///   - communicator: the processes, all of which make this call.
   /// - Returns: the result, the same on every process; a pipeline stage is represented by its rank
-  ///   that ends last.
+  ///   that ends last; of several by the one whose kernels take longest, the first of them.
   /// - Throws: ``StepSimulationError``, the same on every process.
   public static func run(
-    _ program: StepProgram, communicator: any Communicator
+    _ program: StepProgram, speeds: RankSpeeds = .uniform, communicator: any Communicator
   ) throws(StepSimulationError) -> StepResult {
     let ranks = program.job.parallelism.gpuCount
     let code = FullSimulationCode(program)
@@ -42,7 +43,7 @@ public enum FullSimulation {
     let block = partition.block(of: communicator.rank)
     var model = FullSimulationModel(
       program, code: code, fabric: fabric, lookahead: SimDuration(picoseconds: smallest),
-      ranks: Int(block.lowerBound)..<Int(block.upperBound))
+      ranks: Int(block.lowerBound)..<Int(block.upperBound), speeds: speeds)
     let outcome: SimulationOutcome
     do throws(SimulationError) {
       outcome = try simulate(&model, partition: partition, over: communicator)
@@ -78,10 +79,20 @@ public enum FullSimulation {
     guard balance[2] == 0 else { throw .impossible("\(balance[2]) ranks ended half way") }
     try reduce(&ends, with: .maximum, over: communicator)
 
+    let kernels = TimeCategory.compute.rawValue
+    var longest = [Int64](repeating: .min, count: stages)
+    for (local, state) in model.states.enumerated() {
+      let stage = model.stage(of: local)
+      guard state.compute == ends[stage] else { continue }
+      longest[stage] = max(longest[stage], model.spent[local * categories + kernels])
+    }
+    try reduce(&longest, with: .maximum, over: communicator)
     var slowest = [Int64](repeating: .max, count: stages)
     for (local, state) in model.states.enumerated() {
       let stage = model.stage(of: local)
-      if state.compute == ends[stage] {
+      if state.compute == ends[stage],
+        model.spent[local * categories + kernels] == longest[stage]
+      {
         slowest[stage] = min(slowest[stage], Int64(model.firstRank + local))
       }
     }

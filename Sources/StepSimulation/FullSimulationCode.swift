@@ -12,6 +12,8 @@ struct FullSimulationCode {
     var end: Int32
     /// Sum of ``busyByCategory``, picoseconds.
     var busy: Int64
+    /// Where the time of its kernels counts.
+    var kernelCategory: Int32
   }
 
   /// Something the data stream does, in program order.
@@ -63,7 +65,8 @@ struct FullSimulationCode {
       blocks.append(
         BlockRange(
           first: Int32(leaves.count), end: Int32(leaves.count + block.leaves.count),
-          busy: block.busyByCategory.reduce(0, +)))
+          busy: block.busyByCategory.reduce(0, +),
+          kernelCategory: Int32(block.kernelCategory.rawValue)))
       leaves += block.leaves
       busy += block.busyByCategory
     }
@@ -139,6 +142,12 @@ struct FullSimulationGroups {
   private var stages: StridedGroup.Level?
   /// Members of a group.
   let size: Int
+
+  /// The pipelines: one rank of each stage.
+  init(pipelineOf grid: RankGrid) {
+    levels = grid.group(.pipeline, containing: 0).levels
+    size = grid.parallelism.pipeline
+  }
 
   init(_ axis: CommunicationAxis, grid: RankGrid) {
     let parallelism = grid.parallelism

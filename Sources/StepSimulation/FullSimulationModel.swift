@@ -24,11 +24,8 @@ struct FullSimulationModel: EventModel {
     var pipeline: Int64 = 0
     /// What meetings have cost the host: its clock less all it has issued.
     var hostShift: Int64 = 0
-    /// When the block in progress began, and how long its collectives took beyond their closed form.
-    var blockStart: Int64 = 0
-    var blockExtra: Int64 = 0
-    /// End of the work beside the collective in progress.
-    var forkEnd: Int64 = 0
+    /// The block in progress.
+    var block = BlockProgress()
     var peakTime: Int64 = 0
     /// Next instruction, and next leaf when inside a block (else negative).
     var counter: Int32
@@ -36,7 +33,17 @@ struct FullSimulationModel: EventModel {
     /// Next data operation to begin, and next one the program will come to.
     var nextOperation: Int32
     var reached: Int32
+    /// Kernel factors drawn.
+    var drawn: UInt32 = 0
     var waiting = Waiting.nothing
+
+    mutating func runKernels(_ work: WorkSummary, as actual: WorkSummary) {
+      block.run(work, as: actual, compute: &compute, host: &host)
+    }
+
+    mutating func forkKernels(_ work: WorkSummary, as actual: WorkSummary) -> Int64 {
+      block.fork(work, as: actual, compute: compute, host: &host)
+    }
   }
 
   /// Times of data operations between the two streams that pass over them: when those the program
@@ -76,6 +83,9 @@ struct FullSimulationModel: EventModel {
   /// Where each rank stands.
   let grid: RankGrid
   let slotCount: Int
+  private let speeds: RankSpeeds
+  /// Kernel time of each rank over its program's; empty when all are as the program says.
+  private let factors: [Double]
   private let wordsPerRank: Int
 
   var states: [RankState]
@@ -98,13 +108,15 @@ struct FullSimulationModel: EventModel {
 
   init(
     _ program: StepProgram, code: FullSimulationCode, fabric: FullSimulationFabric,
-    lookahead: SimDuration, ranks: Range<Int>
+    lookahead: SimDuration, ranks: Range<Int>, speeds: RankSpeeds = .uniform
   ) {
     self.program = program
     self.code = code
     self.fabric = fabric
     self.lookahead = lookahead
     firstRank = ranks.lowerBound
+    self.speeds = speeds
+    factors = speeds.isUniform ? [] : ranks.map { speeds.factor(of: $0) }
     microbatches = program.job.microbatchCount
     let grid = RankGrid(program.job.parallelism)
     self.grid = grid
@@ -252,27 +264,23 @@ struct FullSimulationModel: EventModel {
     let range = code.blocks[block]
     if states[local].leaf < 0 {
       states[local].leaf = range.first
-      states[local].blockStart = states[local].compute
-      states[local].blockExtra = 0
+      states[local].block = BlockProgress(start: states[local].compute)
     }
     while states[local].leaf < range.end {
       switch code.leaves[Int(states[local].leaf)] {
       case .work(let work):
-        states[local].compute = max(
-          states[local].compute + work.busy, states[local].host + work.lag)
-        states[local].host += work.issue
+        let actual = actual(work, local)
+        states[local].runKernels(work, as: actual)
         states[local].leaf += 1
       case .exchange(let call, let host):
         states[local].host += host.picoseconds
-        states[local].forkEnd = 0
-        guard exchange(call, local, &context) else { return false }
-      case .fork(let call, let host, let work):
-        states[local].host += host.picoseconds
-        states[local].forkEnd = max(
-          states[local].compute + work.busy, states[local].host + work.lag)
-        // The collective was issued first.
+        states[local].block.beginExchange()
         let start = max(states[local].compute, states[local].host)
-        states[local].host += work.issue
+        guard exchange(call, local, at: start, &context) else { return false }
+      case .fork(let call, let host, let work):
+        let actual = actual(work, local)
+        states[local].host += host.picoseconds
+        let start = states[local].forkKernels(work, as: actual)
         guard exchange(call, local, at: start, &context) else { return false }
       }
     }
@@ -281,16 +289,28 @@ struct FullSimulationModel: EventModel {
       spent[local * categories + category] += code.busy[block * categories + category]
     }
     let state = states[local]
+    spent[local * categories + Int(range.kernelCategory)] += state.block.stretch
     spent[local * categories + TimeCategory.other.rawValue] +=
-      state.compute - state.blockStart - range.busy - state.blockExtra
+      state.block.rest(at: state.compute, busy: range.busy)
     states[local].leaf = -1
     return true
   }
 
+  /// Kernels at the rank's speed, the next factor of its stream drawn.
+  private mutating func actual(_ work: WorkSummary, _ local: Int) -> WorkSummary {
+    if factors.isEmpty { return work }
+    var factor = factors[local]
+    if speeds.jitter.kernel > 0 {
+      factor *= speeds.kernelFactor(
+        speeds.stream(of: firstRank + local), operation: states[local].drawn)
+      states[local].drawn &+= 1
+    }
+    return factor == 1 ? work : work.stretched(by: factor)
+  }
+
   private mutating func exchange(
-    _ call: Int, _ local: Int, at start: Int64? = nil, _ context: inout EventContext
+    _ call: Int, _ local: Int, at start: Int64, _ context: inout EventContext
   ) -> Bool {
-    let start = start ?? max(states[local].compute, states[local].host)
     let end = begin(call, .compute, at: start, local, &context)
     guard end >= 0 else {
       states[local].waiting = .collective
@@ -303,13 +323,10 @@ struct FullSimulationModel: EventModel {
   /// Ends the leaf whose collective is over; what it took beyond the closed form counts for its
   /// category, the rest is the block's.
   private mutating func conclude(_ local: Int, call: Int, end: Int64) {
-    let begun = actives[2 * local].start
-    let duration = fabric.calls[call].duration
-    let idle = max(states[local].forkEnd, begun + duration)
-    let actual = max(states[local].forkEnd, end)
-    states[local].blockExtra += actual - idle
-    spent[local * Self.categories + fabric.calls[call].category] += actual - idle
-    states[local].compute = actual
+    let (compute, late) = states[local].block.conclude(
+      begun: actives[2 * local].start, duration: fabric.calls[call].duration, end: end)
+    spent[local * Self.categories + fabric.calls[call].category] += late
+    states[local].compute = compute
     states[local].leaf += 1
   }
 

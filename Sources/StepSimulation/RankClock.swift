@@ -16,8 +16,6 @@ struct RankClock {
   var spent = [Int64](repeating: 0, count: TimeCategory.allCases.count)
   /// End of what each slot stands for, and how long it kept the data stream busy.
   var slots: [Slot]
-  /// Work done on the matrix units.
-  var flops = 0.0
 
   /// Work on another stream that the compute stream may wait for.
   struct Slot {
@@ -25,6 +23,8 @@ struct RankClock {
     var end: Int64 = 0
     /// How long it ran since it was last waited for.
     var active: Int64 = 0
+    /// Collectives launched into it that are not over.
+    var pending: Int32 = 0
   }
 
   init(slotCount: Int) { slots = Array(repeating: Slot(), count: slotCount) }
@@ -37,7 +37,6 @@ struct RankClock {
     spent[TimeCategory.other.rawValue] += end - compute - work.busy
     host += work.issue
     compute = end
-    flops += block.flops
   }
 
   /// Moves the compute stream on to `time`, counting the wait.
@@ -47,12 +46,19 @@ struct RankClock {
     compute = time
   }
 
-  /// Runs a collective of `duration` on the data stream.
-  mutating func launch(_ duration: SimDuration, afterCompute: Bool, slot: Int) {
-    let end = max(data, host, afterCompute ? compute : 0) + duration.picoseconds
+  /// The data stream's collective is over.
+  mutating func endData(at end: Int64, begun: Int64, slot: Int) {
     data = end
     slots[slot].end = end
-    slots[slot].active += duration.picoseconds
+    slots[slot].active += end - begun
+    slots[slot].pending -= 1
+  }
+
+  /// Whether a rank with this clock stands for its stage less well than `other`: it ends earlier, or
+  /// at the same time after less time in kernels.
+  func isEarlier(than other: RankClock) -> Bool {
+    let kernels = TimeCategory.compute.rawValue
+    return (compute, spent[kernels]) < (other.compute, other.spent[kernels])
   }
 
   /// The compute stream waits for a slot, after paying for what ran beside it: all of the slot's

@@ -49,8 +49,10 @@ enum Simulator {
     let program = try StepProgram.compile(deciding: scenario.job)
     let result =
       switch scenario.simulation.fidelity {
-      case .folded: try FoldedSimulation.run(program)
-      case .full: try FullSimulation.run(program, communicator: communicator)
+      case .folded: try FoldedSimulation.run(program, speeds: scenario.simulation.speeds)
+      case .full:
+        try FullSimulation.run(
+          program, speeds: scenario.simulation.speeds, communicator: communicator)
       }
     let elapsed = clock.now - start
     let record = SimulationRecord(

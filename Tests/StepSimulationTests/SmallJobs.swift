@@ -48,16 +48,20 @@ enum SmallJobs {
   }
 
   /// The job on every rank, alone or over several processes played by threads.
-  static func full(_ program: StepProgram, processes: Int = 1) throws -> StepResult {
-    try #require(try fullEverywhere(program, processes: processes).first)
+  static func full(
+    _ program: StepProgram, speeds: RankSpeeds = .uniform, processes: Int = 1
+  ) throws -> StepResult {
+    try #require(try fullEverywhere(program, speeds: speeds, processes: processes).first)
   }
 
-  static func fullEverywhere(_ program: StepProgram, processes: Int) throws -> [StepResult] {
+  static func fullEverywhere(
+    _ program: StepProgram, speeds: RankSpeeds = .uniform, processes: Int
+  ) throws -> [StepResult] {
     if processes == 1 {
-      return [try FullSimulation.run(program, communicator: SoloCommunicator())]
+      return [try FullSimulation.run(program, speeds: speeds, communicator: SoloCommunicator())]
     }
     return try ThreadCommunicator.run(processes: processes) {
-      try FullSimulation.run(program, communicator: $0)
+      try FullSimulation.run(program, speeds: speeds, communicator: $0)
     }
   }
 }
