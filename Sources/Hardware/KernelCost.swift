@@ -71,7 +71,7 @@ public struct KernelCost: Sendable {
   public func seconds(for kernel: Kernel) -> Double {
     switch kernel {
     case .matmul(let matmul): seconds(for: matmul)
-    case .attention(let attention): seconds(for: attention)
+    case .attention(let attention): seconds(for: attention) * attention.share
     case .stream(let stream): seconds(for: stream)
     }
   }

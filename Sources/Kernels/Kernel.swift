@@ -110,6 +110,9 @@ public struct AttentionKernel: Hashable, Sendable {
   /// The part of the score matrix that published FLOP counts include: 1, masked half and all, but
   /// only the window's keys under a sliding window.
   public var countedFraction = 1.0
+  /// Share of the whole that is done here: ring attention does it in parts, whose kernels follow each
+  /// other on two streams without a gap.
+  public var share = 1.0
   /// Format of the inputs.
   public var format: NumberFormat
 
@@ -142,7 +145,7 @@ public struct AttentionKernel: Hashable, Sendable {
       case .forward: 2 * Double(headDimension + valueDimension)
       case .backward: 2 * Double(3 * headDimension + 2 * valueDimension)
       }
-    return Flops(scores * perScore)
+    return Flops(scores * perScore * share)
   }
 }
 

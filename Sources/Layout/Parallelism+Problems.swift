@@ -156,10 +156,27 @@ extension Parallelism {
     return problems
   }
 
-  /// Sequences cut over context ranks: two pieces each, from both ends, to balance the causal mask.
+  /// Sequences cut over context ranks: two pieces each, from both ends, to balance the causal mask;
+  /// under Ulysses one piece, and the heads over the ranks.
   private func contextProblems(_ request: LayoutRequest) -> [LayoutProblem] {
     let length = request.sequenceLength
-    guard context > 1, !length.isMultiple(of: 2 * context) else { return [] }
+    guard context > 1 else { return [] }
+    if contextStyle == .ulysses {
+      let heads = request.architecture.attention.heads / tensor
+      let choices = divisors(of: heads, upTo: 64).filter { length.isMultiple(of: $0) }
+      if !heads.isMultiple(of: context) {
+        return [
+          error(
+            "context", context, .doesNotDivide(context, heads, "attention heads of a rank"), choices
+          )
+        ]
+      }
+      guard !length.isMultiple(of: context) else { return [] }
+      return [
+        error("context", context, .doesNotDivide(context, length, "tokens of a sequence"), choices)
+      ]
+    }
+    guard !length.isMultiple(of: 2 * context) else { return [] }
     return [
       error(
         "context", context, .doesNotDivide(2 * context, length, "tokens of a sequence"),

@@ -1,3 +1,5 @@
+public import Transformer
+
 /// How a training job is spread over its GPUs: one degree per axis of the rank grid.
 public struct Parallelism: Hashable, Sendable {
   /// Tensor-parallel degree: ranks that share each weight matrix.
@@ -12,6 +14,8 @@ public struct Parallelism: Hashable, Sendable {
   public var schedule: PipelineSchedule
   /// Context-parallel degree: ranks that share each sequence.
   public var context: Int
+  /// How context-parallel ranks attend to whole sequences.
+  public var contextStyle: ContextStyle
   /// Expert-parallel degree: ranks that share the routed experts; divides context × data (times
   /// tensor when experts are not tensor parallel).
   public var expert: Int
@@ -35,9 +39,10 @@ public struct Parallelism: Hashable, Sendable {
   /// A layout from its degrees; those not named are one.
   public init(
     tensor: Int = 1, sequence: Bool = false, pipeline: Int = 1, virtualStages: Int = 1,
-    schedule: PipelineSchedule = .oneForwardOneBackward, context: Int = 1, expert: Int = 1,
-    expertTensor: Int? = nil, data: Int = 1, shardGroup: Int? = nil, zero: Int = 0,
-    overlaps: Bool = true, order: [Axis] = Parallelism.usualOrder
+    schedule: PipelineSchedule = .oneForwardOneBackward, context: Int = 1,
+    contextStyle: ContextStyle = .ring, expert: Int = 1, expertTensor: Int? = nil, data: Int = 1,
+    shardGroup: Int? = nil, zero: Int = 0, overlaps: Bool = true,
+    order: [Axis] = Parallelism.usualOrder
   ) {
     self.tensor = tensor
     self.sequence = sequence
@@ -45,6 +50,7 @@ public struct Parallelism: Hashable, Sendable {
     self.virtualStages = virtualStages
     self.schedule = schedule
     self.context = context
+    self.contextStyle = contextStyle
     self.expert = expert
     self.expertTensor = expertTensor ?? tensor
     self.data = data

@@ -132,6 +132,10 @@ extension Parallelism {
       .init("virtual_stages", .integer(virtualStages)),
       .init("schedule", .string(schedule.rawValue)),
       .init("context", .integer(context)),
+    ]
+    // Of one context rank there is no style.
+    if context > 1 { members.append(.init("context_style", .string(contextStyle.rawValue))) }
+    members += [
       .init("expert", .integer(expert)),
       .init("expert_tensor", .integer(expertTensor)),
       .init("data", .integer(data)),

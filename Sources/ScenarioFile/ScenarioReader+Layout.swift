@@ -1,5 +1,6 @@
 import Layout
 import StepProgram
+import Transformer
 
 /// A layout as read, its data-parallel degree not yet settled.
 struct LayoutDraft {
@@ -27,6 +28,7 @@ extension ScenarioReader {
     let virtualStages = degree("virtual_stages")
     let schedule = block.choice("schedule", of: PipelineSchedule.self)
     let context = degree("context") ?? 1
+    let contextStyle = block.choice("context_style", of: ContextStyle.self)
     let expert = degree("expert") ?? 1
     let expertTensor = degree("expert_tensor")
     let data = degree("data")
@@ -39,7 +41,8 @@ extension ScenarioReader {
       tensor: tensor, sequence: sequence ?? (tensor > 1 && framework.splitsSequenceByDefault),
       pipeline: pipeline, virtualStages: virtualStages ?? 1,
       schedule: schedule ?? (virtualStages ?? 1 > 1 ? .interleaved : .oneForwardOneBackward),
-      context: context, expert: expert, expertTensor: expertTensor, shardGroup: shardGroup,
+      context: context, contextStyle: contextStyle ?? framework.profile.contextStyle,
+      expert: expert, expertTensor: expertTensor, shardGroup: shardGroup,
       zero: zero, overlaps: overlap != OverlapChoice.none,
       order: order ?? Parallelism.usualOrder)
     return LayoutDraft(value: value, data: data)

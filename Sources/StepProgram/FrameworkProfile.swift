@@ -91,6 +91,9 @@ public struct FrameworkProfile: Hashable, Sendable {
   public var splitsLoss = true
   /// Whether ZeRO-3 gathers and reduces once per microbatch (FSDP) and casts to the compute format.
   public var isFSDP = false
+  /// How context-parallel ranks attend to whole sequences unless a scenario says otherwise:
+  /// Megatron-Core's `cp_comm_type` is `p2p`.
+  public var contextStyle = ContextStyle.ring
   /// Whether gathered parameters are kept from forward to backward.
   public var reshardsAfterForward = true
   /// Times the logits are read again for the metrics of a training step.
@@ -192,6 +195,8 @@ extension Framework {
       profile.dataCollectiveCost = 3
       profile.pipelineSynchronizesHost = false
     case .torchtitan:
+      // `context_parallel_rotate_method` is "allgather".
+      profile.contextStyle = .allGather
       profile.selectiveRecomputesOperations = true
       profile.isFSDP = true
       profile.gradientFormat = .fp32
@@ -233,6 +238,7 @@ extension Framework {
       profile.fusion.gate = false
       profile.fusion.biasDropoutAdd = false
     case .deepspeed:
+      profile.contextStyle = .ulysses
       profile.dataOverlap = .gradients
       profile.gradientFormat = .bf16
       profile.fusion.gate = false
@@ -240,6 +246,7 @@ extension Framework {
       profile.fusion.biasActivation = false
       profile.vocabularyMultiple = 1
     case .maxtext:
+      profile.contextStyle = .allGather
       profile.isFSDP = true
       profile.hostPerLaunch = SimDuration(seconds: 1e-6)
       profile.hostPerOperation = .zero

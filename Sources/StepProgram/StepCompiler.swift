@@ -76,7 +76,8 @@ public struct StepCompiler {
     shard = LayerShard(
       microBatch: job.training.microBatch, sequenceLength: job.training.sequenceLength,
       tensor: job.parallelism.tensor, sequenceParallel: job.parallelism.sequence,
-      context: job.parallelism.context, expert: job.parallelism.expert,
+      context: job.parallelism.context, contextStyle: job.parallelism.contextStyle,
+      expert: job.parallelism.expert,
       expertTensor: job.parallelism.expertTensor,
       matmulFormat: job.training.precision.matmulFormat,
       activationFormat: job.training.precision.activationFormat,

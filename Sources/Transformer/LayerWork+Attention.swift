@@ -43,10 +43,9 @@ extension Architecture {
         ?? (heads + keyValueHeads) * attention.headDimension
       operations.append(rotary(width: width, shard: shard, fusion: fusion))
     }
-    operations.append(
-      core(
-        layer: layer, heads: heads, keyValueHeads: keyValueHeads, shard: shard,
-        algorithm: algorithm, fusion: fusion))
+    operations += core(
+      layer: layer, heads: heads, keyValueHeads: keyValueHeads, shard: shard,
+      algorithm: algorithm, fusion: fusion)
     var output = rowParallel(
       "out_proj", input: heads * attention.valueDimension, output: hiddenSize, shard: shard,
       fusion: fusion, keepsInput: !algorithm.isFlash)
@@ -118,23 +117,29 @@ extension Architecture {
     return operation
   }
 
-  /// Scores, softmax, dropout and their product with the values.
+  /// Scores, softmax, dropout and their product with the values, over context ranks in their style.
   private func core(
     layer: Int, heads: Int, keyValueHeads: Int, shard: LayerShard, algorithm: AttentionAlgorithm,
     fusion: Fusion
-  ) -> Operation {
+  ) -> [Operation] {
     var operation = Operation("attention_core")
     operation.isAttentionCore = true
-    let batch = shard.microBatch
-    let queries = shard.localSequence
-    let keys = shard.sequenceLength
+    let tokens = shard.tokens
     let dimension = attention.headDimension
     let valueDimension = attention.valueDimension
-    let tokens = shard.tokens
-    let queryBytes = shard.bytes(tokens, heads * dimension)
-    let keyBytes = shard.bytes(tokens, keyValueHeads * dimension)
-    let valueBytes = shard.bytes(tokens, keyValueHeads * valueDimension)
-    let outputBytes = shard.bytes(tokens, heads * valueDimension)
+    // Under Ulysses a rank has all tokens of some heads, at least one of keys and values: where there
+    // are fewer than ranks, some hold the same.
+    let isUlysses = shard.context > 1 && shard.contextStyle == .ulysses
+    let exchangedHeads = isUlysses ? max(keyValueHeads, shard.context) : keyValueHeads
+    let bytes = CoreBytes(
+      query: shard.bytes(tokens, heads * dimension),
+      key: shard.bytes(tokens, exchangedHeads * dimension),
+      value: shard.bytes(tokens, exchangedHeads * valueDimension),
+      output: shard.bytes(tokens, heads * valueDimension))
+    let localHeads = isUlysses ? max(1, heads / shard.context) : heads
+    let localKeyValueHeads = isUlysses ? exchangedHeads / shard.context : keyValueHeads
+    let queries = isUlysses ? shard.sequenceLength : shard.localSequence
+    let keys = shard.sequenceLength
     if algorithm.isFlash {
       // What a kernel that skips masked blocks computes.
       let fraction =
@@ -142,47 +147,51 @@ extension Architecture {
       let counted =
         meanAttendedKeys(layer: layer, sequenceLength: keys, causal: false) / Double(keys)
       let kernel = { (pass: Pass) in
-        var attention = AttentionKernel(
-          algorithm: algorithm, pass: pass, batch: batch, heads: heads,
-          keyValueHeads: keyValueHeads, queryLength: queries, keyLength: keys,
+        var kernel = AttentionKernel(
+          algorithm: algorithm, pass: pass, batch: shard.microBatch, heads: localHeads,
+          keyValueHeads: localKeyValueHeads, queryLength: queries, keyLength: keys,
           headDimension: dimension, valueDimension: valueDimension, computedFraction: fraction,
           format: shard.activationFormat)
-        attention.countedFraction = counted
-        return Kernel.attention(attention)
+        kernel.countedFraction = counted
+        return Kernel.attention(kernel)
       }
       operation.forward = [kernel(.forward)]
       operation.inputGradient = [kernel(.backward)]
+      let inputs = bytes.query + bytes.key + bytes.value
       if fusion.attentionCopies {
-        let copied = queryBytes + keyBytes + valueBytes
         let copy = Kernel.stream(
-          StreamingKernel(.pointwise, read: copied, written: copied, launches: 3))
+          StreamingKernel(.pointwise, read: inputs, written: inputs, launches: 3))
         operation.forward.insert(copy, at: 0)
         operation.inputGradient.append(copy)
       }
       // Query, key, value, output (the output projection's input), and fp32 log-sum-exp per row.
       operation.saved =
-        queryBytes + keyBytes + valueBytes + outputBytes + Int64(4 * batch * heads * queries)
-      operation.backwardScratch = queryBytes + keyBytes + valueBytes + 2 * queryBytes
+        inputs + bytes.output + Int64(4 * shard.microBatch * localHeads * queries)
+      operation.backwardScratch = inputs + 2 * bytes.query
     } else {
       unfusedCore(
-        &operation, heads: heads, shard: shard, algorithm: algorithm,
-        kept: queryBytes + keyBytes + valueBytes)
+        &operation, heads: localHeads, queries: queries, shard: shard, algorithm: algorithm,
+        kept: bytes.query + bytes.key + bytes.value)
     }
-    if shard.context > 1 {
-      // Ring attention: each step passes keys and values on; backward their gradients as well.
-      let passed = (keyBytes + valueBytes) * Int64(shard.context)
+    guard shard.context > 1 else { return [operation] }
+    switch shard.contextStyle {
+    case .allGather: return [operation.gathered(bytes: bytes, shard: shard)]
+    case .ulysses: return [operation.scattered(bytes: bytes)]
+    case .ring:
+      if algorithm.isFlash { return operation.ringed(bytes: bytes, shard: shard) }
+      // Unfused scores are not cut by part: one computation beside all the traffic.
+      let passed = (bytes.key + bytes.value) * Int64(shard.context)
       operation.besideForward = Exchange(.allGather, on: .context, bytes: passed)
       operation.besideBackward = Exchange(.allGather, on: .context, bytes: 2 * passed)
+      return [operation]
     }
-    return operation
   }
 
   /// Two batched multiplies with the softmax between them in memory; computes masked scores too.
   private func unfusedCore(
-    _ operation: inout Operation, heads: Int, shard: LayerShard, algorithm: AttentionAlgorithm,
-    kept: Int64
+    _ operation: inout Operation, heads: Int, queries: Int, shard: LayerShard,
+    algorithm: AttentionAlgorithm, kept: Int64
   ) {
-    let queries = shard.localSequence
     let keys = shard.sequenceLength
     let batch = shard.microBatch * heads
     let scores = Int64(batch) * Int64(queries) * Int64(keys)

@@ -12,6 +12,8 @@ public struct LayerShard: Hashable, Sendable {
   public var sequenceParallel: Bool
   /// Context-parallel degree: this rank sees sequence / context tokens of each sequence.
   public var context: Int
+  /// How those ranks attend to whole sequences.
+  public var contextStyle: ContextStyle
   /// Expert-parallel degree.
   public var expert: Int
   /// Tensor-parallel degree inside experts.
@@ -26,14 +28,15 @@ public struct LayerShard: Hashable, Sendable {
   /// A shard from its degrees.
   public init(
     microBatch: Int, sequenceLength: Int, tensor: Int = 1, sequenceParallel: Bool = false,
-    context: Int = 1, expert: Int = 1, expertTensor: Int = 1, matmulFormat: NumberFormat = .bf16,
-    activationFormat: NumberFormat = .bf16, vocabulary: Int
+    context: Int = 1, contextStyle: ContextStyle = .ring, expert: Int = 1, expertTensor: Int = 1,
+    matmulFormat: NumberFormat = .bf16, activationFormat: NumberFormat = .bf16, vocabulary: Int
   ) {
     self.microBatch = microBatch
     self.sequenceLength = sequenceLength
     self.tensor = tensor
     self.sequenceParallel = sequenceParallel && tensor > 1
     self.context = context
+    self.contextStyle = contextStyle
     self.expert = expert
     self.expertTensor = expertTensor
     self.matmulFormat = matmulFormat

@@ -49,6 +49,13 @@ import Transformer
     #expect(
       try Parallelism(context: 3).problems(request("llama-3.1-8b")).map(\.reason)
         == [.doesNotDivide(6, 8_192, "tokens of a sequence")])
+    // Under Ulysses the heads of a rank are shared out: 32 / 8 = 4.
+    #expect(
+      try texts(Parallelism(tensor: 8, context: 8, contextStyle: .ulysses), "llama-3.1-8b") == [
+        "parallelism.context: 8 does not divide the 4 attention heads of a rank; use 1, 2 or 4"
+      ])
+    #expect(
+      try texts(Parallelism(tensor: 8, context: 4, contextStyle: .ulysses), "llama-3.1-8b") == [])
     #expect(
       try texts(Parallelism(expert: 2, data: 2), "llama-3.1-8b") == [
         "parallelism.expert: 2 needs a mixture of experts; use 1"

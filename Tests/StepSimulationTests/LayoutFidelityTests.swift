@@ -21,6 +21,7 @@ struct LayoutFidelityTests {
       tensor: tensor, sequence: tensor > 1 && Bool.random(using: &random), pipeline: pipeline,
       virtualStages: schedule == .interleaved && pipeline > 1 ? 2 : 1, schedule: schedule,
       context: [1, 2].randomElement(using: &random) ?? 1,
+      contextStyle: ContextStyle.allCases.randomElement(using: &random) ?? .ring,
       expert: hasExperts ? 2 : 1, expertTensor: hasExperts ? 1 : nil,
       data: [2, 4, 6].randomElement(using: &random) ?? 2,
       zero: Int.random(in: 0...3, using: &random), overlaps: Bool.random(using: &random),
