@@ -133,7 +133,12 @@ let package = Package(
     tests(
       "Reports",
       ["Quantities", "Hardware", "RunForecast", "ScenarioFile", "StepProgram", "Studies"]),
-    tests("Studies", ["Quantities", "Hardware", "Collectives", "ScenarioFile"]),
+    tests(
+      "Studies",
+      [
+        "Quantities", "Hardware", "Collectives", "ScenarioFile", "MessagePassing", "Layout",
+        "StepProgram", "StepSimulation",
+      ]),
     // The built program, under the real mpirun.
     .testTarget(name: "CommandLineTests", swiftSettings: strict),
   ],

@@ -8,6 +8,27 @@ public enum Axis: String, Hashable, Sendable, CaseIterable {
   case data
   /// Ranks that share the layers.
   case pipeline
+
+  /// The axis Megatron-LM calls `name` in an order of the axes: tp, cp, dp or pp.
+  public init?(short name: some StringProtocol) {
+    switch name {
+    case "tp": self = .tensor
+    case "cp": self = .context
+    case "dp": self = .data
+    case "pp": self = .pipeline
+    default: return nil
+    }
+  }
+
+  /// What Megatron-LM calls the axis in an order of the axes.
+  public var shortName: String {
+    switch self {
+    case .tensor: "tp"
+    case .context: "cp"
+    case .data: "dp"
+    case .pipeline: "pp"
+    }
+  }
 }
 
 /// Ranks that communicate with one another for one purpose.

@@ -14,8 +14,14 @@ struct LayoutText {
       ("vpp", layout.virtualStages), ("ep", layout.expert), ("dp", layout.data),
     ]
     let text = degrees.filter { $0.1 > 1 }.map { "\($0.0)\($0.1)" }.joined(separator: " ")
+    let group = layout.shardGroup.map { " shard\($0)" } ?? ""
+    let whole = layout.tensor > 1 && !layout.sequence ? " no-sp" : ""
+    let order =
+      layout.order == Parallelism.usualOrder
+      ? "" : " " + layout.order.map(\.shortName).joined(separator: "-")
     let schedule = layout.pipeline > 1 ? " \(layout.schedule.rawValue)" : ""
-    return "\(text.isEmpty ? "one GPU" : text) zero\(layout.zero)\(schedule)"
+    return "\(text.isEmpty ? "one GPU" : text)\(whole)"
+      + " zero\(layout.zero)\(group)\(schedule)\(order)"
       + " mb\(job.training.microBatch) recompute \(recompute)"
   }
 

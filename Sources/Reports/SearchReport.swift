@@ -60,7 +60,10 @@ public struct SearchReport {
       "scenario": scenario.resolved,
       "layouts": [
         "total": .integer(outcomes.count), "fit": .integer(count(.fits)),
-        "simulated": .integer(simulated), "pruned": .integer(count(.statesDoNotFit)),
+        "simulated": .integer(simulated),
+        "pruned": .integer(count(.boundDoesNotFit) + count(.worse)),
+        "pruned_by_memory": .integer(count(.boundDoesNotFit)),
+        "pruned_by_bound": .integer(count(.worse)),
         "failed": .integer(count(.failed)),
       ],
       "best": .array(best.map(Self.entry)),
@@ -84,6 +87,8 @@ public struct SearchReport {
       .init("expert_tensor", .integer(layout.expertTensor)),
       .init("data", .integer(layout.data)), .init("zero", .integer(layout.zero)),
     ]
+    members.append(
+      .init("order", .string(layout.order.map(\.shortName).joined(separator: "-"))))
     if let group = layout.shardGroup { members.append(.init("shard_group", .integer(group))) }
     return [
       "parallelism": .object(members),
@@ -102,21 +107,24 @@ public struct SearchReport {
     ]
   }
 
-  /// Every layout, one a row, as comma-separated values.
+  /// Every layout, one a row, as comma-separated values; of those not simulated (`bound-does-not-fit`,
+  /// `worse`) the least time and memory they can take.
   public var csv: String {
     var table = CommaSeparated([
-      "tensor", "context", "pipeline", "virtual_stages", "schedule", "expert", "expert_tensor",
-      "data", "zero", "micro_batch", "recompute", "verdict", "step_seconds", "peak_memory_bytes",
+      "tensor", "sequence", "context", "pipeline", "virtual_stages", "schedule", "expert",
+      "expert_tensor", "data", "zero", "shard_group", "order", "micro_batch", "recompute",
+      "verdict", "step_seconds", "peak_memory_bytes",
     ])
     for outcome in outcomes {
       let layout = outcome.job.parallelism
-      let isSimulated = outcome.verdict == .fits || outcome.verdict == .doesNotFit
       table.add([
-        "\(layout.tensor)", "\(layout.context)", "\(layout.pipeline)", "\(layout.virtualStages)",
-        layout.schedule.rawValue, "\(layout.expert)", "\(layout.expertTensor)", "\(layout.data)",
-        "\(layout.zero)", "\(outcome.job.training.microBatch)",
-        LayoutText(job: outcome.job).recompute, Self.word(outcome.verdict),
-        isSimulated ? "\(outcome.stepSeconds)" : "", "\(outcome.peakBytes)",
+        "\(layout.tensor)", "\(layout.sequence)", "\(layout.context)", "\(layout.pipeline)",
+        "\(layout.virtualStages)", layout.schedule.rawValue, "\(layout.expert)",
+        "\(layout.expertTensor)", "\(layout.data)", "\(layout.zero)",
+        layout.shardGroup.map { "\($0)" } ?? "",
+        layout.order.map(\.shortName).joined(separator: "-"),
+        "\(outcome.job.training.microBatch)", LayoutText(job: outcome.job).recompute,
+        Self.word(outcome.verdict), "\(outcome.stepSeconds)", "\(outcome.peakBytes)",
       ])
     }
     return table.text
@@ -126,7 +134,8 @@ public struct SearchReport {
     switch verdict {
     case .fits: "fits"
     case .doesNotFit: "does-not-fit"
-    case .statesDoNotFit: "states-do-not-fit"
+    case .boundDoesNotFit: "bound-does-not-fit"
+    case .worse: "worse"
     case .failed: "failed"
     }
   }
@@ -136,9 +145,9 @@ public struct SearchReport {
     var lines = [
       "\(scenario.name)",
       "\(Format.grouped(outcomes.count)) layouts of \(Format.grouped(scenario.job.cluster.gpuCount)) "
-        + "\(scenario.job.cluster.gpu.name): \(Format.grouped(count(.fits))) fit, "
-        + "\(Format.grouped(count(.doesNotFit))) do not, "
-        + "\(Format.grouped(count(.statesDoNotFit))) hold too much before the first kernel"
+        + "\(scenario.job.cluster.gpu.name): \(Format.grouped(simulated)) simulated, of which "
+        + "\(Format.grouped(count(.fits))) fit; \(Format.grouped(count(.boundDoesNotFit))) hold too "
+        + "much whatever they do, \(Format.grouped(count(.worse))) cannot be among the best"
         + (count(.failed) > 0 ? ", \(Format.grouped(count(.failed))) cannot run" : "") + ".",
       "",
     ]

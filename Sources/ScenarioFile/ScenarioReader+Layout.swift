@@ -50,14 +50,13 @@ extension ScenarioReader {
 
   /// Reads `order`: the axes, fastest first, as a list, or as Megatron-LM writes it, `tp-cp-dp-pp`.
   private func axisOrder(_ block: Block) -> [Axis]? {
-    let short: [String: Axis] = ["tp": .tensor, "cp": .context, "dp": .data, "pp": .pipeline]
     var axes: [Axis] = []
     guard let node = block.node("order") else { return nil }
     switch node.content {
     case .scalar(let text, _):
       // The experts' axis lies inside data here as there.
       for name in text.split(separator: "-").map(String.init) where name != "ep" {
-        guard let axis = short[name] else {
+        guard let axis = Axis(short: name) else {
           block.report("order", "'\(name)' in '\(text)' is not one of tp, cp, ep, dp, pp")
           return nil
         }

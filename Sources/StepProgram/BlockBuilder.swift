@@ -68,6 +68,9 @@ struct BlockAssembly {
 
   init(interference: Double) { self.interference = interference }
 
+  /// Device time of everything so far, picoseconds.
+  var deviceTime: Int64 { flushed.busy + pending.busy }
+
   mutating func append(_ work: WorkSummary, as category: TimeCategory = .compute) {
     pending = pending.then(work)
     busy[category.rawValue] += work.busy

@@ -12,8 +12,36 @@ public struct FrameworkOffer: Hashable, Sendable {
   public var schedules: [PipelineSchedule]
   /// Whether layers can be split by tensor parallelism.
   public var hasTensor: Bool
+  /// Whether activations between tensor-parallel regions can be split along the sequence, and
+  /// whether they can be left whole.
+  public var sequence: [Bool]
+  /// Whether states can be sharded within groups of the replicas (hybrid sharding).
+  public var hasShardGroups: Bool
+  /// Orders of the axes on the nodes, fastest first.
+  public var orders: [[Axis]]
   /// Where this is documented.
   public var source: String
+
+  /// An offer; sequence parallelism always with tensor parallelism, whole groups and the usual order
+  /// where nothing else is said.
+  init(
+    zeroStages: [Int], zeroStagesInPipeline: [Int], schedules: [PipelineSchedule],
+    hasTensor: Bool, sequence: [Bool] = [true], hasShardGroups: Bool = false,
+    orders: [[Axis]] = [Parallelism.usualOrder], source: String
+  ) {
+    self.zeroStages = zeroStages
+    self.zeroStagesInPipeline = zeroStagesInPipeline
+    self.schedules = schedules
+    self.hasTensor = hasTensor
+    self.sequence = sequence
+    self.hasShardGroups = hasShardGroups
+    self.orders = orders
+    self.source = source
+  }
+
+  /// Stages of a model copy next to one another before its replicas are: Megatron-LM's
+  /// `--use-tp-pp-dp-mapping`.
+  static let pipelineBeforeData: [Axis] = [.tensor, .context, .pipeline, .data]
 }
 
 extension Framework {
@@ -24,39 +52,50 @@ extension Framework {
       FrameworkOffer(
         zeroStages: [0, 1], zeroStagesInPipeline: [0, 1],
         schedules: [.oneForwardOneBackward, .interleaved], hasTensor: true,
-        source: "Megatron-LM v3.0, --use-distributed-optimizer and schedules.py")
+        sequence: [true, false],
+        source: "Megatron-LM v3.0, --use-distributed-optimizer, --sequence-parallel, schedules.py")
     case .megatronCore, .nemo:
       FrameworkOffer(
         zeroStages: [0, 1, 2, 3], zeroStagesInPipeline: [0, 1],
         schedules: [.oneForwardOneBackward, .interleaved], hasTensor: true,
-        source: "Megatron-LM d98e8a6, --data-parallel-sharding-strategy of Megatron FSDP")
+        sequence: [true, false], hasShardGroups: true,
+        orders: [Parallelism.usualOrder, FrameworkOffer.pipelineBeforeData],
+        source: "Megatron-LM d98e8a6, --data-parallel-sharding-strategy of Megatron FSDP, "
+          + "--num-distributed-optimizer-instances, --use-tp-pp-dp-mapping")
     case .megatronDeepSpeed, .deepspeed:
       FrameworkOffer(
         zeroStages: [0, 1, 2, 3], zeroStagesInPipeline: [0, 1],
-        schedules: [.oneForwardOneBackward], hasTensor: true,
-        source: "DeepSpeed edaa722, runtime/pipe/engine.py: ZeRO-2 and 3 refuse pipelines")
+        schedules: [.oneForwardOneBackward], hasTensor: true, sequence: [false],
+        hasShardGroups: self == .deepspeed,
+        source: "DeepSpeed edaa722, runtime/pipe/engine.py: ZeRO-2 and 3 refuse pipelines; "
+          + "mics_shard_size")
     case .llmFoundry:
       FrameworkOffer(
         zeroStages: [0, 2, 3], zeroStagesInPipeline: [], schedules: [], hasTensor: false,
+        hasShardGroups: true,
         source: "llm-foundry, FSDP sharding_strategy; neither pipeline nor tensor parallel")
     case .nanotron:
       FrameworkOffer(
         zeroStages: [0, 1], zeroStagesInPipeline: [0, 1],
-        schedules: [.oneForwardOneBackward, .gpipe], hasTensor: true,
+        schedules: [.oneForwardOneBackward, .gpipe], hasTensor: true, sequence: [true, false],
         source: "nanotron, config parallelism.pp_engine and optimizer.zero_stage")
     case .torchtitan:
       FrameworkOffer(
         zeroStages: [0, 2, 3], zeroStagesInPipeline: [2, 3],
-        schedules: [.oneForwardOneBackward, .interleaved], hasTensor: true,
+        schedules: [.oneForwardOneBackward, .interleaved, .zeroBubble], hasTensor: true,
+        hasShardGroups: true,
         source: "torchtitan, parallelism.fsdp_reshard_after_forward and pipeline_parallel_schedule")
     case .alephAlphaScaling:
       FrameworkOffer(
         zeroStages: [0, 1], zeroStagesInPipeline: [0, 1], schedules: [.oneForwardOneBackward],
-        hasTensor: true, source: "Aleph-Alpha/scaling, topology and optimizer configuration")
+        hasTensor: true, sequence: [true, false],
+        source: "Aleph-Alpha/scaling, topology and optimizer configuration")
     case .maxtext, .generic:
       FrameworkOffer(
         zeroStages: [0, 1, 2, 3], zeroStagesInPipeline: [0, 1, 2, 3],
-        schedules: [.oneForwardOneBackward, .interleaved], hasTensor: true,
+        schedules: [.oneForwardOneBackward, .interleaved, .zeroBubble], hasTensor: true,
+        sequence: [true, false], hasShardGroups: true,
+        orders: [Parallelism.usualOrder, FrameworkOffer.pipelineBeforeData],
         source: "no restriction taken")
     }
   }

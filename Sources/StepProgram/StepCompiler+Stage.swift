@@ -33,43 +33,67 @@ struct UnitBlocks {
 }
 
 extension StepCompiler {
-  /// Prices the units of a chunk and joins them.
-  mutating func chunkBlocks(_ counts: ChunkCount) -> ChunkBlocks {
+  /// A layer of a chunk, or an end of the model, with its passes.
+  struct ChunkPart {
+    var layer: Int
+    var blocks: LayerBlocks
+    var parameters: ParameterCount
+  }
+
+  /// The passes of what comes before the first layer.
+  mutating func embeddingBlocks() -> LayerBlocks {
+    blocks(
+      of: job.architecture.embeddingOperations(shard: shard, fusion: profile.fusion),
+      recompute: .none)
+  }
+
+  /// The passes of what comes behind the last layer.
+  mutating func headBlocks() -> LayerBlocks {
+    var operations = job.architecture.headOperations(
+      shard: shard, fusion: profile.fusion, vocabularySplit: profile.splitsLoss)
+    if profile.metricPasses > 0 {
+      let vocabulary = shard.vocabulary / (profile.splitsLoss ? shard.tensor : 1)
+      var metrics = Operation("metrics")
+      metrics.forward = [
+        .stream(
+          StreamingKernel(
+            .rowReduction, read: profile.metricPasses * shard.bytes(shard.tokens, vocabulary),
+            written: 0))
+      ]
+      operations.append(metrics)
+    }
+    for _ in 0..<job.architecture.nextTokenLayers {
+      operations += job.architecture.nextTokenOperations(
+        shard: shard, fusion: profile.fusion, vocabularySplit: profile.splitsLoss)
+    }
+    return blocks(of: operations, recompute: .none)
+  }
+
+  /// Prices the parts of a chunk, in model order.
+  private mutating func parts(of counts: ChunkCount) -> [ChunkPart] {
     let plan = counts.chunk
-    var parts: [(layer: Int, blocks: LayerBlocks, parameters: ParameterCount)] = []
+    var parts: [ChunkPart] = []
     if plan.hasEmbedding {
-      let operations = job.architecture.embeddingOperations(shard: shard, fusion: profile.fusion)
       parts.append(
-        (-1, blocks(of: operations, recompute: .none), counts.embedding))
+        ChunkPart(layer: -1, blocks: embeddingBlocks(), parameters: counts.embedding))
     }
     for (index, layer) in plan.layers.enumerated() {
       parts.append(
-        (
-          layer, blocks(ofLayer: layer, recompute: recompute(index: index)),
-          counts.layers[index]
-        ))
+        ChunkPart(
+          layer: layer, blocks: blocks(ofLayer: layer, recompute: recompute(index: index)),
+          parameters: counts.layers[index]))
     }
     if plan.hasHead {
-      var operations = job.architecture.headOperations(
-        shard: shard, fusion: profile.fusion, vocabularySplit: profile.splitsLoss)
-      if profile.metricPasses > 0 {
-        let vocabulary = shard.vocabulary / (profile.splitsLoss ? shard.tensor : 1)
-        var metrics = Operation("metrics")
-        metrics.forward = [
-          .stream(
-            StreamingKernel(
-              .rowReduction, read: profile.metricPasses * shard.bytes(shard.tokens, vocabulary),
-              written: 0))
-        ]
-        operations.append(metrics)
-      }
-      for _ in 0..<job.architecture.nextTokenLayers {
-        operations += job.architecture.nextTokenOperations(
-          shard: shard, fusion: profile.fusion, vocabularySplit: profile.splitsLoss)
-      }
       parts.append(
-        (unitCount - 2, blocks(of: operations, recompute: .none), counts.head))
+        ChunkPart(layer: unitCount - 2, blocks: headBlocks(), parameters: counts.head))
     }
+    return parts
+  }
+
+  /// Prices the units of a chunk and joins them.
+  mutating func chunkBlocks(_ counts: ChunkCount) -> ChunkBlocks {
+    let plan = counts.chunk
+    let parts = parts(of: counts)
     var forward = BlockAssembly(interference: builder.interference)
     var backward = BlockAssembly(interference: builder.interference)
     var inputGradient = BlockAssembly(interference: builder.interference)

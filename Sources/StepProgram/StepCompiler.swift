@@ -107,14 +107,19 @@ public struct StepCompiler {
   /// reductions and for the gather after the update.
   var slotCount: Int { 2 * unitCount + 2 }
 
+  /// What distinguishes `layer`'s work from other layers'.
+  func key(ofLayer layer: Int, recompute: LayerRecompute) -> LayerKey {
+    let sliding = job.architecture.attention.slidingLayers
+    return LayerKey(
+      isExpert: job.architecture.isExpertLayer(layer),
+      isSliding: layer < sliding.count && sliding[layer], recompute: recompute)
+  }
+
   /// The passes of a layer, priced once per kind of layer.
   mutating func blocks(ofLayer layer: Int, recompute: LayerRecompute) -> LayerBlocks {
-    let architecture = job.architecture
-    let sliding = architecture.attention.slidingLayers
-    let key = LayerKey(
-      isExpert: architecture.isExpertLayer(layer),
-      isSliding: layer < sliding.count && sliding[layer], recompute: recompute)
+    let key = key(ofLayer: layer, recompute: recompute)
     if let known = layerCache[key] { return known }
+    let architecture = job.architecture
     let operations =
       architecture.attentionOperations(
         layer: layer, shard: shard, algorithm: attention, fusion: profile.fusion)

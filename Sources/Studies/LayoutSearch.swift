@@ -1,6 +1,7 @@
 import Dispatch
 import Foundation
 import Hardware
+import Layout
 public import MessagePassing
 import Quantities
 public import StepProgram
@@ -15,8 +16,10 @@ public struct LayoutOutcome: Sendable {
     case fits = 1
     /// Simulated, and a rank holds more than its GPU's memory.
     case doesNotFit
-    /// Not simulated: what a rank holds before the first kernel exceeds its GPU's memory.
-    case statesDoNotFit
+    /// Not simulated: what a rank holds at least exceeds its GPU's memory (``StepBound/bytes``).
+    case boundDoesNotFit
+    /// Not simulated: as many layouts as are wanted fit and are better than this one can be.
+    case worse
     /// The step has no program or does not end.
     case failed
   }
@@ -25,13 +28,22 @@ public struct LayoutOutcome: Sendable {
   public var job: TrainingJob
   /// How far it came.
   public var verdict: Verdict
-  /// Wall time of a step in seconds; 0 when not simulated.
+  /// Wall time of a step in seconds; at least that where not simulated.
   public var stepSeconds: Double
-  /// Bytes the fullest GPU holds at its peak, or before the step when not simulated.
+  /// Bytes the fullest GPU holds at its peak; at least those where not simulated.
   public var peakBytes: Int64
+
+  /// Whether the step was simulated.
+  public var isSimulated: Bool { verdict == .fits || verdict == .doesNotFit }
 }
 
 /// Evaluates layouts with the program and the folded simulation that `simulate` runs.
+///
+/// First every layout is bounded from below in time and memory (``StepBounds``). Those whose memory bound
+/// exceeds the GPU are out. The others are simulated from the most promising on, in batches, until the
+/// bound of the next is worse than the worst of the wanted number of layouts that fit: what is left
+/// cannot be among them. The batches do not depend on the number of processes, so neither does anything
+/// that comes of them.
 public enum LayoutSearch {
   /// What layouts are ranked by.
   public enum Objective: String, Sendable, CaseIterable {
@@ -47,56 +59,138 @@ public enum LayoutSearch {
 
   /// How far a search is.
   public struct Progress: Sendable {
-    /// Layouts evaluated in this process.
+    /// Layouts of which it is known what becomes of them, or that are bounded while all are.
     public var done: Int
-    /// Layouts this process has to evaluate.
+    /// Layouts in the space.
     public var total: Int
+    /// Whether layouts are being bounded, not yet simulated.
+    public var isBounding: Bool
     /// Shortest step of those that fit, in seconds.
     public var best: Double?
+    /// What is known of each layout simulated since the last report: its place among the jobs.
+    public var news: [Int: LayoutOutcome]
   }
 
-  /// Layouts between two reports of progress.
-  private static let batch = 256
+  /// Layouts simulated between two looks at what is known.
+  private static let batch = 128
 
-  /// Evaluates `jobs` on all cores of all processes.
+  /// Finds the best of `jobs` on all cores of all processes.
   ///
   /// - Parameters:
   ///   - jobs: the layouts, the same in every process.
+  ///   - wanted: how many of the best are asked for; at least one.
+  ///   - objective: what is best.
+  ///   - known: outcomes of earlier simulations of the same jobs, by place, the same in every process.
   ///   - communicator: the processes; each evaluates its share.
-  ///   - progress: told now and then how far this process is.
-  /// - Returns: an outcome for each job, in the same order in every process.
+  ///   - progress: told after each batch.
+  /// - Returns: an outcome for each job, in the same order in every process. The best `wanted` that fit
+  ///   are among those simulated.
   /// - Throws: `CommunicationError` when a process is lost.
   public static func evaluate(
+    _ jobs: [TrainingJob], wanted: Int, by objective: Objective = .time,
+    known: [Int: LayoutOutcome] = [:], communicator: any Communicator,
+    progress: (Progress) -> Void
+  ) throws -> [LayoutOutcome] {
+    var outcomes = try bounded(jobs, communicator: communicator, progress: progress)
+    let order = outcomes.indices.filter { outcomes[$0].verdict == .worse }
+      .sorted { precedes(outcomes[$0], outcomes[$1], objective, $0 < $1) }
+    var done = jobs.count - order.count
+    var leaders: [LayoutOutcome] = []
+    var next = 0
+    while next < order.count {
+      // What can at best be as good as the last of the leaders is looked at: equals are ranked by more.
+      if leaders.count >= max(wanted, 1), let last = leaders.last,
+        isWorse(outcomes[order[next]], than: last, objective)
+      {
+        break
+      }
+      let places = Array(order[next..<min(next + batch, order.count)])
+      next += places.count
+      let fresh = places.filter { known[$0] == nil }
+      let found = try evaluate(fresh.map { outcomes[$0].job }, communicator: communicator)
+      var news: [Int: LayoutOutcome] = [:]
+      for (place, outcome) in zip(fresh, found) { news[place] = outcome }
+      for place in places { outcomes[place] = news[place] ?? known[place] ?? outcomes[place] }
+      leaders = Array(
+        distinct(ranked(leaders + places.map { outcomes[$0] }, by: objective))
+          .prefix(max(wanted, 1)))
+      done += places.count
+      progress(
+        Progress(
+          done: done, total: jobs.count, isBounding: false,
+          best: leaders.map(\.stepSeconds).min(), news: news))
+    }
+    return outcomes
+  }
+
+  /// Every job with its bounds: those that cannot fit, and those still to be simulated as if worse.
+  private static func bounded(
     _ jobs: [TrainingJob], communicator: any Communicator, progress: (Progress) -> Void
   ) throws -> [LayoutOutcome] {
-    let mine = Array(stride(from: communicator.rank, to: jobs.count, by: communicator.size))
+    let slice = 4_096
+    var outcomes: [LayoutOutcome] = []
+    outcomes.reserveCapacity(jobs.count)
+    for start in stride(from: 0, to: jobs.count, by: slice) {
+      let part = Array(jobs[start..<min(start + slice, jobs.count)])
+      // Neighbours share what they are priced by, so each thread takes a run of them.
+      outcomes += try share(part, communicator: communicator, run: 64, StepBounds.init) {
+        job, bounds in
+        let bound = bounds.bound(job)
+        return LayoutOutcome(
+          job: job,
+          verdict: bound.bytes > job.cluster.gpu.memory.count ? .boundDoesNotFit : .worse,
+          stepSeconds: bound.duration.seconds, peakBytes: bound.bytes)
+      }
+      progress(
+        Progress(
+          done: outcomes.count, total: jobs.count, isBounding: true, best: nil, news: [:]))
+    }
+    return outcomes
+  }
+
+  /// Simulates jobs on all cores of all processes.
+  private static func evaluate(
+    _ jobs: [TrainingJob], communicator: any Communicator
+  ) throws -> [LayoutOutcome] {
+    try share(jobs, communicator: communicator, run: 1, { () }) { job, _ in outcome(of: job) }
+  }
+
+  /// Applies `body` to each job, on all cores of all processes.
+  ///
+  /// - Parameters:
+  ///   - jobs: the same in every process.
+  ///   - communicator: the processes.
+  ///   - run: how many neighbouring jobs go to one thread.
+  ///   - state: what each thread keeps from one job to the next.
+  ///   - body: evaluates a job.
+  /// - Returns: the outcomes of all jobs, in order, in every process.
+  /// - Throws: `CommunicationError` when a process is lost.
+  private static func share<State>(
+    _ jobs: [TrainingJob], communicator: any Communicator, run: Int,
+    _ state: @Sendable () -> State,
+    _ body: @Sendable (TrainingJob, inout State) -> LayoutOutcome
+  ) throws -> [LayoutOutcome] {
     let threads = max(1, ProcessInfo.processInfo.activeProcessorCount / communicator.size)
+    let runs = (jobs.count + run - 1) / run
+    let mine = Array(stride(from: communicator.rank, to: runs, by: communicator.size))
     // Three numbers a layout, zero where another process evaluates it: adding joins them.
     let table = Mutex([Int64](repeating: 0, count: jobs.count * 3))
-    var best: Double?
-    var start = 0
-    while start < mine.count {
-      let part = mine[start..<min(start + batch, mine.count)]
-      let next = Atomic<Int>(part.startIndex)
-      DispatchQueue.concurrentPerform(iterations: threads) { _ in
-        while true {
-          let place = next.add(1, ordering: .relaxed).oldValue
-          guard place < part.endIndex else { return }
-          let outcome = outcome(of: jobs[part[place]])
+    let next = Atomic<Int>(0)
+    DispatchQueue.concurrentPerform(iterations: min(threads, max(mine.count, 1))) { _ in
+      var kept = state()
+      while true {
+        let place = next.add(1, ordering: .relaxed).oldValue
+        guard place < mine.count else { return }
+        let first = mine[place] * run
+        for index in first..<min(first + run, jobs.count) {
+          let outcome = body(jobs[index], &kept)
           table.withLock {
-            $0[part[place] * 3] = outcome.verdict.rawValue
-            $0[part[place] * 3 + 1] = Int64(bitPattern: outcome.stepSeconds.bitPattern)
-            $0[part[place] * 3 + 2] = outcome.peakBytes
+            $0[index * 3] = outcome.verdict.rawValue
+            $0[index * 3 + 1] = Int64(bitPattern: outcome.stepSeconds.bitPattern)
+            $0[index * 3 + 2] = outcome.peakBytes
           }
         }
       }
-      start = part.endIndex
-      let rows = table.withLock { $0 }
-      for index in part where rows[index * 3] == LayoutOutcome.Verdict.fits.rawValue {
-        let seconds = Double(bitPattern: UInt64(bitPattern: rows[index * 3 + 1]))
-        best = min(best ?? seconds, seconds)
-      }
-      progress(Progress(done: start, total: mine.count, best: best))
     }
     var rows = table.withLock { $0 }
     try communicator.reduce(&rows, with: .sum)
@@ -108,54 +202,67 @@ public enum LayoutSearch {
     }
   }
 
+  /// Whether one outcome is before another under an objective; equals by `tie`.
+  private static func precedes(
+    _ one: LayoutOutcome, _ other: LayoutOutcome, _ objective: Objective, _ tie: Bool
+  ) -> Bool {
+    switch objective {
+    case .time, .cost, .energy:
+      if one.stepSeconds != other.stepSeconds { return one.stepSeconds < other.stepSeconds }
+      if one.peakBytes != other.peakBytes { return one.peakBytes < other.peakBytes }
+    case .memory:
+      if one.peakBytes != other.peakBytes { return one.peakBytes < other.peakBytes }
+      if one.stepSeconds != other.stepSeconds { return one.stepSeconds < other.stepSeconds }
+    }
+    return tie
+  }
+
+  /// Whether a layout with these bounds cannot be as good as `leader`.
+  private static func isWorse(
+    _ bound: LayoutOutcome, than leader: LayoutOutcome, _ objective: Objective
+  ) -> Bool {
+    switch objective {
+    case .time, .cost, .energy: bound.stepSeconds > leader.stepSeconds
+    case .memory: bound.peakBytes > leader.peakBytes
+    }
+  }
+
   /// Those that fit, best first; equals stay in their order.
   public static func ranked(
     _ outcomes: [LayoutOutcome], by objective: Objective
   ) -> [LayoutOutcome] {
     let fitting = outcomes.enumerated().filter { $0.element.verdict == .fits }
-    return fitting.sorted { left, right in
-      let (one, other) = (left.element, right.element)
-      switch objective {
-      case .time, .cost, .energy:
-        if one.stepSeconds != other.stepSeconds { return one.stepSeconds < other.stepSeconds }
-        if one.peakBytes != other.peakBytes { return one.peakBytes < other.peakBytes }
-      case .memory:
-        if one.peakBytes != other.peakBytes { return one.peakBytes < other.peakBytes }
-        if one.stepSeconds != other.stepSeconds { return one.stepSeconds < other.stepSeconds }
-      }
-      return left.offset < right.offset
+    return fitting.sorted {
+      precedes($0.element, $1.element, objective, $0.offset < $1.offset)
     }.map(\.element)
   }
 
-  /// A ranking without layouts that differ from the one before in a recomputation without effect.
+  /// A ranking without layouts that differ from the one before in nothing that has an effect: neither
+  /// step time nor peak changes with the recomputation, the order of the axes or both.
   public static func distinct(_ ranking: [LayoutOutcome]) -> [LayoutOutcome] {
     var result: [LayoutOutcome] = []
     for outcome in ranking {
       if let last = result.last, last.stepSeconds == outcome.stepSeconds,
-        last.peakBytes == outcome.peakBytes, last.job.parallelism == outcome.job.parallelism,
+        last.peakBytes == outcome.peakBytes,
         last.job.training.microBatch == outcome.job.training.microBatch
       {
-        continue
+        var layout = outcome.job.parallelism
+        layout.order = last.job.parallelism.order
+        if layout == last.job.parallelism { continue }
       }
       result.append(outcome)
     }
     return result
   }
 
-  /// Compiles a job, looks at its memory before the step, and simulates the step if that fits.
+  /// Compiles a job and simulates its step.
   private static func outcome(of job: TrainingJob) -> LayoutOutcome {
     var outcome = LayoutOutcome(job: job, verdict: .failed, stepSeconds: 0, peakBytes: 0)
-    guard let program = try? StepProgram.compile(deciding: job) else { return outcome }
-    let capacity = job.cluster.gpu.memory
-    let resident = program.stages.map { $0.resident.reduce(0, +) }.max() ?? 0
-    guard resident <= capacity.count else {
-      outcome.verdict = .statesDoNotFit
-      outcome.peakBytes = resident
-      return outcome
-    }
-    guard let result = try? FoldedSimulation.run(program) else { return outcome }
+    guard let program = try? StepProgram.compile(deciding: job),
+      let result = try? FoldedSimulation.run(program)
+    else { return outcome }
     let peak = result.ranks.map(\.device).max() ?? .zero
-    outcome.verdict = peak <= capacity ? .fits : .doesNotFit
+    outcome.verdict = peak <= job.cluster.gpu.memory ? .fits : .doesNotFit
     outcome.stepSeconds = result.duration.seconds
     outcome.peakBytes = peak.count
     return outcome

@@ -9,9 +9,9 @@ import Transformer
 /// the divisors of a node (if the framework offers it: ``Framework/offer``); pipeline and virtual stages what cuts the layers (with the embedding and
 /// the head perhaps counted as layers) evenly; context 1 and powers of two that leave 8,192 tokens a
 /// rank; expert the divisors of the experts; ZeRO and schedule what the framework offers; micro-batch
-/// the powers of two up to 16; recompute none, selective and full; and always what the job itself
-/// says. Data parallelism takes the GPUs that remain. Sequence parallelism goes with tensor
-/// parallelism, for it saves memory and moves the same bytes (arXiv:2205.05198, section 4.2.2).
+/// the powers of two up to 16; recompute none, selective and full; shard group all replicas and, where
+/// the framework shards within groups, a node's worth times powers of two; sequence and order what the
+/// framework offers; and always what the job itself says. Data parallelism takes the GPUs that remain.
 public struct LayoutSpace: Sendable {
   /// An axis of the space, named by its scenario key.
   public enum Axis: String, Hashable, Sendable, CaseIterable {
@@ -23,6 +23,9 @@ public struct LayoutSpace: Sendable {
     case expert = "parallelism.expert"
     case expertTensor = "parallelism.expert_tensor"
     case zero = "parallelism.zero"
+    case shardGroup = "parallelism.shard_group"
+    case sequence = "parallelism.sequence"
+    case order = "parallelism.order"
     case microBatch = "training.micro_batch"
     case recompute = "training.recompute"
 
@@ -32,6 +35,8 @@ public struct LayoutSpace: Sendable {
       case .schedule: PipelineSchedule(rawValue: value) != nil
       case .recompute: LayoutSpace.recomputes[value] != nil
       case .zero: Int(value).map { (0...3).contains($0) } ?? false
+      case .sequence: Bool(value) != nil
+      case .order: LayoutSpace.order(value) != nil
       default: Int(value).map { $0 >= 1 } ?? false
       }
     }
@@ -57,12 +62,23 @@ public struct LayoutSpace: Sendable {
     "none": Recompute.none, "selective": .selective, "full": .full,
   ]
 
+  /// What a job of the space has of its own.
+  private struct Choice: Hashable {
+    var layout: Parallelism
+    var microBatch: Int
+    var recompute: Recompute
+  }
+
   /// Every job of the space, in the order of its axes; none twice.
   public var jobs: [TrainingJob] {
-    var seen: Set<TrainingJob> = []
+    var seen: Set<Choice> = []
     var result: [TrainingJob] = []
     for layout in layouts {
-      for candidate in trainings(under: layout) where seen.insert(candidate).inserted {
+      for choice in choices(under: layout) where seen.insert(choice).inserted {
+        var candidate = job
+        candidate.parallelism = choice.layout
+        candidate.training.microBatch = choice.microBatch
+        candidate.training.recompute = choice.recompute
         result.append(candidate)
       }
     }
@@ -83,18 +99,71 @@ public struct LayoutSpace: Sendable {
           }
           var layout = base
           layout.tensor = tensor
-          layout.sequence = tensor > 1
           layout.context = context
           layout.pipeline = pipeline
           layout.data = job.cluster.gpuCount / ranks
-          if let group = layout.shardGroup, !(layout.data * context).isMultiple(of: group) {
-            continue
-          }
-          result += scheduled(layout).flatMap(sharded)
+          result += scheduled(layout).flatMap(sharded).flatMap(grouped).flatMap(placed)
         }
       }
     }
     return result
+  }
+
+  /// The layout with states sharded over all replicas, and within groups of them.
+  private func grouped(_ layout: Parallelism) -> [Parallelism] {
+    let replicas = layout.data * layout.context
+    var groups: [Int?] = [nil]
+    if let texts = restrictions[.shardGroup] {
+      groups = texts.map { Int($0) }
+    } else if pinned.contains(.shardGroup) {
+      groups = [job.parallelism.shardGroup]
+    } else if offer.hasShardGroups, layout.zero > 0 {
+      var group = max(2, job.cluster.gpusPerNode / layout.tensor)
+      while group < replicas {
+        groups.append(group)
+        group *= 2
+      }
+      if let own = job.parallelism.shardGroup, !groups.contains(own) { groups.append(own) }
+    }
+    return groups.compactMap { group in
+      if let group, !replicas.isMultiple(of: group) { return nil }
+      var result = layout
+      result.shardGroup = group == replicas ? nil : group
+      return result
+    }
+  }
+
+  /// The layout with sequence parallelism and without, and in each order of the axes.
+  private func placed(_ layout: Parallelism) -> [Parallelism] {
+    var sequences = layout.tensor > 1 ? offer.sequence : [false]
+    if let texts = restrictions[.sequence] {
+      sequences = texts.compactMap { Bool($0) }
+    } else if pinned.contains(.sequence) {
+      sequences = [job.parallelism.sequence]
+    }
+    var orders = layout.pipeline > 1 && layout.data > 1 ? offer.orders : [job.parallelism.order]
+    if let texts = restrictions[.order] {
+      orders = texts.compactMap(Self.order)
+    } else if pinned.contains(.order) {
+      orders = [job.parallelism.order]
+    } else if !orders.contains(job.parallelism.order) {
+      orders.append(job.parallelism.order)
+    }
+    return sequences.flatMap { sequence in
+      orders.map { order in
+        var result = layout
+        result.sequence = sequence && layout.tensor > 1
+        result.order = order
+        return result
+      }
+    }
+  }
+
+  /// An order of the axes as Megatron-LM writes it: `tp-cp-dp-pp`.
+  static func order(_ text: String) -> [Layout.Axis]? {
+    let axes = text.split(separator: "-").compactMap { Layout.Axis(short: $0) }
+    let isWhole = axes.count == Layout.Axis.allCases.count && Set(axes).count == axes.count
+    return isWhole ? axes : nil
   }
 
   /// The layout under each schedule and number of virtual stages.
@@ -151,7 +220,7 @@ public struct LayoutSpace: Sendable {
   }
 
   /// The layout with each micro-batch and recomputation that can train.
-  private func trainings(under layout: Parallelism) -> [TrainingJob] {
+  private func choices(under layout: Parallelism) -> [Choice] {
     let sizes = values(.microBatch, own: job.training.microBatch, [1, 2, 4, 8, 16])
     var modes: [Recompute] = [.none, .selective, .full]
     if let names = restrictions[.recompute] {
@@ -159,7 +228,7 @@ public struct LayoutSpace: Sendable {
     } else if pinned.contains(.recompute) {
       modes = [job.training.recompute]
     }
-    return sizes.flatMap { size -> [TrainingJob] in
+    return sizes.flatMap { size -> [Choice] in
       let request = LayoutRequest(
         architecture: job.architecture, sequenceLength: job.training.sequenceLength,
         globalBatch: job.training.globalBatch, microBatch: size)
@@ -168,13 +237,7 @@ public struct LayoutSpace: Sendable {
       if layout.schedule == .interleaved, !microbatches.isMultiple(of: layout.pipeline) {
         return []
       }
-      return modes.map { mode in
-        var candidate = job
-        candidate.parallelism = layout
-        candidate.training.microBatch = size
-        candidate.training.recompute = mode
-        return candidate
-      }
+      return modes.map { Choice(layout: layout, microBatch: size, recompute: $0) }
     }
   }
 

@@ -108,7 +108,9 @@ struct Plan: SessionCommand {
       }
     }
     let jobs = LayoutSpace(job: moved.job, pinned: pinned, restrictions: axes).jobs
-    let outcomes = try LayoutSearch.evaluate(jobs, communicator: session.communicator) { _ in }
+    let outcomes = try LayoutSearch.evaluate(
+      jobs, wanted: 1, communicator: session.communicator
+    ) { _ in }
     let fitting = outcomes.count { $0.verdict == .fits }
     var best: SimulationReport?
     if let winner = LayoutSearch.ranked(outcomes, by: .time).first {

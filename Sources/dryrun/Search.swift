@@ -10,9 +10,11 @@ struct Search: SessionCommand {
   static let configuration = CommandConfiguration(
     abstract: "Find the layouts of a scenario's GPUs that fit, best first.",
     discussion: """
-      Layouts differ in tensor, context, pipeline, virtual stages, schedule, expert, ZeRO, \
-      micro-batch and recompute; data takes what is left. --set pins a key to one value, \
-      --vary to several. On a given number of GPUs the shortest step is also the cheapest.
+      Layouts differ in tensor, sequence, context, pipeline, virtual stages, schedule, expert, ZeRO, \
+      shard group, order, micro-batch and recompute; data takes what is left. --set pins a key to \
+      one value, --vary to several. On a given number of GPUs the shortest step is also the cheapest. \
+      Layouts that cannot be among the best are told by bounds and not simulated; an interrupted \
+      search goes on where it was when it is started again.
       """)
 
   @OptionGroup var arguments: ScenarioArguments
@@ -36,18 +38,27 @@ struct Search: SessionCommand {
       job: scenario.job, pinned: LayoutSpace.pinned(by: arguments.settings),
       restrictions: try LayoutSpace.restrictions(vary)
     ).jobs
+    let folder = output ?? "Results/" + arguments.folderName
+    let journalPath = folder + "/search.partial"
+    var journal = SearchJournal(
+      scenario: scenario, arguments: vary + arguments.settings + [objective.rawValue, "\(top)"],
+      program: session.programFingerprint)
+    let known = journal.resume(try session.text(at: journalPath) ?? "", jobs: jobs)
+    if !known.isEmpty { session.log("resumed: \(known.count) layouts are known already") }
     let clock = ContinuousClock()
     let start = clock.now
     var reported = start
-    let outcomes = try LayoutSearch.evaluate(jobs, communicator: session.communicator) { state in
-      guard !arguments.quiet, clock.now - reported > .seconds(2) else { return }
+    let outcomes = try LayoutSearch.evaluate(
+      jobs, wanted: top, by: objective, known: known, communicator: session.communicator
+    ) { state in
+      journal.note(state.news)
+      guard clock.now - reported > .seconds(2) else { return }
       reported = clock.now
-      let elapsed = (clock.now - start) / .seconds(1)
-      let left = elapsed / Double(state.done) * Double(state.total - state.done)
-      session.log(
-        "\(state.done) of \(state.total) layouts, \(Int(Double(state.done) / elapsed)) a second, "
-          + (state.best.map { "best step \($0) s, " } ?? "") + "\(Int(left.rounded(.up))) s left")
+      session.keep(journal.text, at: journalPath)
+      guard !arguments.quiet else { return }
+      session.log(Self.line(state, after: (clock.now - start) / .seconds(1)))
     }
+    let elapsed = (clock.now - start) / .seconds(1)
     let ranking = LayoutSearch.distinct(LayoutSearch.ranked(outcomes, by: objective))
     let best = try ranking.prefix(max(top, 0)).map {
       var winner = scenario
@@ -58,14 +69,23 @@ struct Search: SessionCommand {
     }
     let report = SearchReport(
       scenario: scenario, outcomes: outcomes, best: best,
-      effort: .init(
-        wallSeconds: (clock.now - start) / .seconds(1), processes: session.communicator.size))
+      effort: .init(wallSeconds: elapsed, processes: session.communicator.size))
     let json = report.json.text + "\n"
-    let folder = output ?? "Results/" + arguments.folderName
     try session.write([("search.json", json), ("search.csv", report.csv)], to: folder)
+    session.remove(journalPath)
     session.output(arguments.json ? json : report.text)
     if !arguments.quiet { session.log("wrote \(folder)/search.json, search.csv") }
     return ExitStatus.done
+  }
+
+  /// How far the search is, in words.
+  private static func line(_ state: LayoutSearch.Progress, after elapsed: Double) -> String {
+    let rate = Double(state.done) / max(elapsed, 1e-9)
+    let left = Double(state.total - state.done) / max(rate, 1e-9)
+    return "\(state.done) of \(state.total) layouts "
+      + (state.isBounding ? "bounded" : "decided") + ", \(Int(rate)) a second, "
+      + (state.best.map { "best step \($0) s, " } ?? "")
+      + "at most \(Int(left.rounded(.up))) s left"
   }
 }
 

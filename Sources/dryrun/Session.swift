@@ -91,6 +91,37 @@ struct Session {
     }
   }
 
+  /// What tells this build of the program from others: its size and when it was linked.
+  var programFingerprint: String {
+    let path = Bundle.main.executablePath ?? ""
+    let facts = try? FileManager.default.attributesOfItem(atPath: path)
+    let linked = (facts?[.modificationDate] as? Date)?.timeIntervalSince1970 ?? 0
+    return "\(facts?[.size] as? Int ?? 0) \(linked)"
+  }
+
+  /// The text of a file that may be missing, read by the first process.
+  func text(at path: String) throws -> String? {
+    let bytes = try onRoot {
+      (FileManager.default.contents(atPath: path)).map { [1] + [UInt8]($0) } ?? [0]
+    }
+    return bytes.first == 1 ? String(decoding: bytes.dropFirst(), as: UTF8.self) : nil
+  }
+
+  /// Keeps a text in a file from the first process, if it can be kept: nothing depends on it.
+  func keep(_ text: String, at path: String) {
+    guard isRoot else { return }
+    let target = URL(fileURLWithPath: path)
+    try? FileManager.default.createDirectory(
+      at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
+    try? Data(text.utf8).write(to: target, options: .atomic)
+  }
+
+  /// Removes a file from the first process, if it is there.
+  func remove(_ path: String) {
+    guard isRoot else { return }
+    try? FileManager.default.removeItem(atPath: path)
+  }
+
   /// Writes files into `folder` from the first process, each whole or not at all.
   func write(_ files: [(name: String, text: String)], to folder: String) throws {
     _ = try onRoot {

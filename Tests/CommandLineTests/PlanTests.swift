@@ -20,8 +20,8 @@ import Testing
         "h100-sxm-80gb", "h100-sxm-80gb", "b200-sxm", "b200-sxm",
       ])
     #expect(candidates.map { $0["gpus"] as? Int } == [16, 32, 16, 32])
-    // 2 tensor degrees × the ZeRO stages 0, 2 and 3 that torchtitan has.
-    #expect((candidates[0]["layouts"] as? [String: Int])?["total"] == 6)
+    // 2 tensor degrees × (ZeRO 0, and 2 and 3 over all replicas or a node's, as torchtitan has).
+    #expect((candidates[0]["layouts"] as? [String: Int])?["total"] == 10)
     let candidate = candidates[3]
     let layout = try #require(candidate["parallelism"] as? [String: Any])
     let simulated = try SearchTests.json(
