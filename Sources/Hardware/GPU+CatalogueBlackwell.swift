@@ -21,7 +21,7 @@ extension GPU {
       ]),
     blackwell(
       name: "b300-sxm", memory: 267.69, peakScale: 1, fp4: 12_600, power: 1_000, idle: 140,
-      domain: 8, multiprocessors: 148, scaleOut: 100, host: 64, price: 6.00, kernels: .blackwell,
+      domain: 8, multiprocessors: 148, scaleOut: 100, host: 64, price: 6.00, kernels: .blackwellUltra,
       sources: [
         Source("memory", "\(Origin.capacity): 267.69"),
         Source(
@@ -48,7 +48,7 @@ extension GPU {
     blackwell(
       name: "gb300", memory: 276.50, peakScale: 2_500 / 2_250, fp4: 15_000, power: 1_400,
       idle: 160, domain: 72, multiprocessors: 152, scaleOut: 100, host: 225, price: 6.00,
-      kernels: .graceBlackwell,
+      kernels: .graceBlackwellUltra,
       sources: [
         Source("memory", "\(Origin.capacity): 276.50"),
         Source("scaleOut", "4 × 800 Gb/s for 4 GPUs (GB300 NVL72); \(Origin.networkLatency)"),
@@ -94,7 +94,9 @@ extension GPU {
         ),
         Source(
           "scaleUp", "18 NVLink 5 links of 50 GB/s, \(Origin.sheets); \(Origin.nvlinkLatency)"),
-        Source("kernels", "fitted on B200 and GB200 timings, see KernelConstants.blackwell"),
+        Source(
+          "kernels",
+          "fitted on B200 and GB200 timings, see KernelConstants.blackwell and, for Ultra, blackwellUltra"),
       ])
   }
 }

@@ -101,7 +101,7 @@ extension GPU {
         Source("idlePower", "not published; 100 W assumed"),
         Source(
           "hourlyPrice", "4.20 USD on demand, Google Cloud TPU price list of 2024 (not read again)"),
-        Source("kernels", "no timings; see KernelConstants.tensorProcessor"),
+        Source("kernels", "fitted on MaxText training rows, see KernelConstants.tensorProcessor"),
       ])
   ]
 }

@@ -124,31 +124,6 @@ extension KernelConstants {
   /// follows it in part): (500/700)^(1/2) = 0.85 of the clock at 700 W.
   static let hopper500 = hopper.clocked(0.71)
 
-  /// V100: no timings, the constants of the A100.
-  static let volta = ampere
-
-  /// L40S: no timings, the constants of the A100.
-  static let ada = ampere
-
-  /// MI250X: no timings; the fraction of the MI300X.
-  static let instinct200 = instinct300
-
-  /// MI300X: no timings but the best of thousands of matmul shapes, 668 TFLOP/s or 0.514 of the peak
-  /// (stas00/ml-engineering@744d01e1); the rest as the A100, attention in the same proportion.
-  static let instinct300: KernelConstants = {
-    var constants = ampere
-    constants.matmulEfficiency = [:]
-    constants.defaultMatmulEfficiency = 0.54
-    let proportion = 0.54 / 0.899
-    constants.attention.flash2.forward.efficiency *= proportion
-    constants.attention.flash2.backward.efficiency *= proportion
-    constants.attention.flash3 = constants.attention.flash2
-    return constants
-  }()
-
-  /// TPU v5p: no timings; large systolic arrays keep their peak, as the A100 otherwise.
-  static let tensorProcessor = ampere
-
   /// The constants refined on whole training steps.
   ///
   /// Fitted by least squares of measured step times on the predicted shares of multiplies,

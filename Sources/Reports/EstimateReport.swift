@@ -154,7 +154,7 @@ extension Scenario {
     let kept: ActivationShape.Kept =
       switch settings.recompute {
       case .none, .auto, .fullLayers: settings.attention.isFlash ? .withoutAttention : .all
-      case .selective: .withoutAttention
+      case .selective, .passes: .withoutAttention
       case .full: .inputs
       }
     return EstimateInput(

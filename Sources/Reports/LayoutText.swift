@@ -30,6 +30,7 @@ struct LayoutText {
     switch job.training.recompute {
     case .none: "none"
     case .selective: "selective"
+    case .passes: "passes"
     case .full: "full"
     default: "\(job.training.recompute)"
     }

@@ -46,6 +46,7 @@ extension Recompute {
     switch self {
     case .none: "none"
     case .selective: "selective"
+    case .passes: "passes"
     case .full: "full"
     case .fullLayers(let count): ["full_layers": .integer(count)]
     case .auto: "auto"

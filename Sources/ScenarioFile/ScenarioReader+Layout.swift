@@ -8,6 +8,25 @@ struct LayoutDraft {
   var value: Parallelism
   /// The data-parallel degree where it is given.
   var data: Int?
+  /// The tensor degree inside experts where it is given.
+  var expertTensor: Int?
+
+  /// The layout with `data` replicas.
+  ///
+  /// Experts are cut as the rest is where the scenario does not say (Megatron-Core's default), unless
+  /// the framework's recipes leave them whole (NeMo and Megatron Bridge set
+  /// `expert_tensor_parallel_size=1`) or there are too few ranks for that.
+  func settled(data: Int, framework: Framework) -> Parallelism {
+    var settled = value
+    settled.data = data
+    let stage = value.tensor * value.context * data
+    if expertTensor == nil, value.expert > 1,
+      framework == .nemo || !stage.isMultiple(of: value.expert * value.tensor)
+    {
+      settled.expertTensor = 1
+    }
+    return settled
+  }
 }
 
 /// What communication is overlapped.
@@ -45,7 +64,7 @@ extension ScenarioReader {
       expert: expert, expertTensor: expertTensor, shardGroup: shardGroup,
       zero: zero, overlaps: overlap != OverlapChoice.none,
       order: order ?? Parallelism.usualOrder)
-    return LayoutDraft(value: value, data: data)
+    return LayoutDraft(value: value, data: data, expertTensor: expertTensor)
   }
 
   /// Reads `order`: the axes, fastest first, as a list, or as Megatron-LM writes it, `tp-cp-dp-pp`.
@@ -90,12 +109,12 @@ extension Framework {
   ///
   /// On in the recipes of Megatron-Core, NeMo, torchtitan and nanotron (`REDUCE_SCATTER` mode);
   /// Megatron-LM before 2022 and the software built on it did not have it (it came with
-  /// arXiv:2205.05198), and MaxText leaves it to its mesh axes.
+  /// arXiv:2205.05198). MaxText splits activations outside multiplies along their features instead
+  /// (`activation_embed` on `tensor` in its logical axis rules): as much a rank, as much exchanged.
   var splitsSequenceByDefault: Bool {
     switch self {
-    case .megatronCore, .nemo, .torchtitan, .nanotron, .generic: true
-    case .megatronLM, .megatronDeepSpeed, .llmFoundry, .deepspeed, .maxtext, .alephAlphaScaling:
-      false
+    case .megatronCore, .nemo, .torchtitan, .nanotron, .maxtext, .generic: true
+    case .megatronLM, .megatronDeepSpeed, .llmFoundry, .deepspeed, .alephAlphaScaling: false
     }
   }
 }

@@ -48,6 +48,7 @@ extension ScenarioReader {
     }
     return switch block.choice(node, "recompute", among: Recompute.names) {
     case "selective": .selective
+    case "passes": .passes
     case "full": .full
     case "auto": .auto
     case "none": Recompute.none
@@ -129,5 +130,5 @@ extension ScenarioReader {
 
 extension Recompute {
   /// What a scenario may write, but for a number of layers.
-  static let names = ["none", "selective", "full", "auto"]
+  static let names = ["none", "selective", "passes", "full", "auto"]
 }

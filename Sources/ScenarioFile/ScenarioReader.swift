@@ -46,8 +46,7 @@ struct ScenarioReader {
     guard let cluster else { return nil }
     let data = dataDegree(layout, cluster: cluster, in: layoutBlock, cluster: clusterBlock)
     guard let training, let model, let data, layoutBlock.isSound else { return nil }
-    var parallelism = layout.value
-    parallelism.data = data
+    let parallelism = layout.settled(data: data, framework: training.settings.framework)
     let job = TrainingJob(
       architecture: model.architecture, cluster: cluster, parallelism: parallelism,
       training: training.settings)

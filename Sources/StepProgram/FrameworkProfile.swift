@@ -112,6 +112,10 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// Whether selective recomputation keeps attention and every other multiply and computes all else
   /// again (torchtitan's `selective` mode with option `op`).
   public var selectiveRecomputesOperations = false
+  /// Whether selective recomputation keeps every multiply and computes all else again, attention
+  /// included (MaxText's `minimal` policy, `checkpoint_dots_with_no_batch_dims`: a fused attention
+  /// is no dot).
+  public var selectiveRecomputesAllButMultiplies = false
 
   /// Whether norms are fused only beside FlashAttention-2 and without recomputation
   /// (arXiv:2311.05610, section 4: the RMSNorm kernel fails under activation checkpointing).
@@ -248,9 +252,14 @@ extension Framework {
     case .maxtext:
       profile.contextStyle = .allGather
       profile.isFSDP = true
+      // One compiled program a step: nothing is launched kernel by kernel.
       profile.hostPerLaunch = SimDuration(seconds: 1e-6)
+      profile.hostPerCollective = SimDuration(seconds: 1e-6)
       profile.hostPerOperation = .zero
       profile.hostPerOperationBackward = .zero
+      profile.selectiveRecomputesAllButMultiplies = true
+      // XLA cuts a multiply up with the collective before or after it (collective matmul).
+      profile.overlapsTensorWithMultiply = true
       profile.hostPerMicrobatch = .zero
       profile.vocabularyMultiple = 1
       profile.pipelineSynchronizesHost = false

@@ -29,7 +29,7 @@ public struct StepCompiler {
   }
 
   /// Recomputation of one layer.
-  enum LayerRecompute: Hashable { case none, selective, full }
+  enum LayerRecompute: Hashable { case none, selective, passes, full }
 
   /// A layer's passes and the memory they take.
   struct LayerBlocks {
@@ -149,6 +149,9 @@ public struct StepCompiler {
           isRepeated[index] = !isMultiply || multiplies.isMultiple(of: 2)
         }
       }
+      if profile.selectiveRecomputesAllButMultiplies {
+        isRepeated = operations.map { $0.isAttentionCore || $0.savedCheaply > 0 }
+      }
       let repeated = operations.indices.filter { isRepeated[$0] }.map { operations[$0] }
       backward.append(builder.forward(repeated, call: price))
       for index in kept.indices where isRepeated[index] {
@@ -156,10 +159,20 @@ public struct StepCompiler {
         // (Operation-wise, the first of a gated block's two projections is among the multiplies kept.)
         let inputs =
           kept[index].isAttentionCore
-          ? coreInputBytes : kept[index].name == "activation" ? kept[index].saved / 2 : 0
+          ? coreInputBytes
+          : profile.selectiveRecomputesAllButMultiplies
+            ? kept[index].saved - kept[index].savedCheaply
+            : kept[index].name == "activation" ? kept[index].saved / 2 : 0
         let dropped = kept[index].saved - min(kept[index].saved, inputs)
         kept[index].saved -= dropped
         kept[index].backwardScratch += dropped
+      }
+    case .passes:
+      let repeated = operations.indices.filter { operations[$0].savedCheaply > 0 }
+      backward.append(builder.forward(repeated.map { operations[$0] }, call: price))
+      for index in repeated {
+        kept[index].saved -= operations[index].savedCheaply
+        kept[index].backwardScratch += operations[index].savedCheaply
       }
     case .full:
       backward.append(builder.forward(operations, call: price))
@@ -201,6 +214,7 @@ public struct StepCompiler {
     switch job.training.recompute {
     case .none, .auto: .none
     case .selective: .selective
+    case .passes: .passes
     case .full: .full
     case .fullLayers(let layers): index < layers ? .full : .none
     }

@@ -7,7 +7,7 @@ import Transformer
 extension StepProgram {
   /// Compiles `job`, deciding `recompute: auto`: the lightest that fits in the GPU's memory.
   ///
-  /// In this order: none, selective, full in as few layers of each model chunk as will do
+  /// In this order: none, selective, passes, full in as few layers of each model chunk as will do
   /// (Megatron-LM's `block` method), full; full also when nothing fits. More recomputed layers never
   /// hold more, so the fewest are found by bisection.
   ///
@@ -16,7 +16,7 @@ extension StepProgram {
   /// - Throws: ``StepSimulationError`` from trying.
   public static func compile(deciding job: TrainingJob) throws(StepSimulationError) -> StepProgram {
     guard job.training.recompute == .auto else { return StepCompiler.compile(job) }
-    for mode in [Recompute.none, .selective] {
+    for mode in [Recompute.none, .selective, .passes] {
       if let program = try fitting(job, mode) { return program }
     }
     var decided = job

@@ -56,7 +56,8 @@ extension Architecture {
   {
     var operation = Operation(name)
     let bytes = shard.bytes(rows, width)
-    let inputs: Int64 = feedForward.activation.isGated ? 2 : 1
+    let isGated = feedForward.activation.isGated
+    let inputs: Int64 = isGated ? 2 : 1
     let hasBias = feedForward.hasBias
     if feedForward.activation.isGated {
       // Fused: read gate and up, write the product. Eager: SiLU, then the product: 4 reads and
@@ -89,6 +90,8 @@ extension Architecture {
       operation.saved = bytes
     }
     operation.backwardScratch = inputs * bytes
+    // Its inputs stay; the multiply after it keeps as much as it makes.
+    operation.savedCheaply = operation.saved - (isGated ? bytes : 0)
     return operation
   }
 

@@ -25,6 +25,8 @@ extension Architecture {
     ]
     operation.saved = bytes
     if !fusion.norm { operation.saved += 3 * bytes }
+    // Its input stays for the residual sum before it; the multiply after it keeps as much.
+    operation.savedCheaply = operation.saved
     return operation
   }
 

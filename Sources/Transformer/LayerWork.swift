@@ -175,6 +175,9 @@ public struct Operation: Hashable, Sendable {
   public var backwardScratch: Int64 = 0
   /// Whether selective recomputation runs it again instead of keeping what it saves.
   public var isAttentionCore = false
+  /// Of the bytes kept, those that cost only a pass over memory to make again: a norm's and an
+  /// activation's output.
+  public var savedCheaply: Int64 = 0
 
   /// An operation that does nothing yet.
   public init(_ name: String) { self.name = name }

@@ -5,10 +5,13 @@ public enum Recompute: Hashable, Sendable {
   /// The attention core (scores, softmax, dropout and their product with the values) is computed
   /// again (arXiv:2205.05198); nothing changes where a flash kernel already does that itself.
   case selective
+  /// Norms and activations are computed again; multiplies, attention and whatever communicates are
+  /// kept (Megatron-Core's `recompute_modules` layernorm and moe_act).
+  case passes
   /// Only the input of each layer is kept.
   case full
   /// As `full` in the first `layers` of each pipeline stage's model chunk, `none` in the others.
   case fullLayers(Int)
-  /// The lightest of none, selective and full that fits in memory.
+  /// The lightest of none, selective, passes and full that fits in memory.
   case auto
 }

@@ -89,7 +89,7 @@ import Testing
       ),
       (
         "micro_batch: 1", "micro_batch: 1\n  recompute: everything",
-        "a.yaml:16:14: error: training.recompute: 'everything' is not one of none, selective, full, auto"
+        "a.yaml:16:14: error: training.recompute: 'everything' is not one of none, selective, passes, full, auto"
       ),
       (
         "micro_batch: 1", "micro_batch: 1\n  precision: bf16-mixd",

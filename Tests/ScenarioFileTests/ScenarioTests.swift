@@ -29,6 +29,27 @@ import Transformer
     #expect(job.microbatchCount == 16)
   }
 
+  @Test("experts stay whole where there are too few ranks to cut them, or the recipes leave them so")
+  func expertTensor() throws {
+    func text(expert: Int, framework: String, rest: String = "") -> String {
+      """
+      {"model": "mixtral-8x7b", "cluster": {"gpu": "h100-sxm-80gb", "gpus": 16},
+       "parallelism": {"tensor": 4, "expert": \(expert)\(rest)},
+       "training": {"sequence_length": 4096, "global_batch": 16, "micro_batch": 1,
+                    "framework": "\(framework)"}}
+      """
+    }
+    func read(_ text: String) throws -> Parallelism {
+      try Scenario(ScenarioSource(path: "a.json", text: text)).job.parallelism
+    }
+    // 16 ranks a stage: 4 × 4 cut as the rest is; 8 × 4 does not go, 8 × 1 does.
+    #expect(try read(text(expert: 4, framework: "megatron-core")).expertTensor == 4)
+    #expect(try read(text(expert: 8, framework: "megatron-core")).expertTensor == 1)
+    #expect(try read(text(expert: 4, framework: "nemo")).expertTensor == 1)
+    let given = text(expert: 4, framework: "nemo", rest: #", "expert_tensor": 2"#)
+    #expect(try read(given).expertTensor == 2)
+  }
+
   @Test("without tokens a run trains 20 per parameter") func tokens() throws {
     let text = Sample.text.replacing("  tokens: 2e12\n", with: "")
     // Llama 3.1 8B has 8,030,261,248 parameters.
