@@ -20,15 +20,16 @@ extension GPU {
           "middle of 4.50–6.00 on specialised clouds, lyceum.technology/magazine of 11 March 2026"),
       ]),
     blackwell(
-      name: "b300-sxm", memory: 267.69, peakScale: 1, fp4: 12_600, power: 1_000, idle: 140,
-      domain: 8, multiprocessors: 148, scaleOut: 100, host: 64, price: 6.00, kernels: .blackwellUltra,
+      name: "b300-sxm", memory: 267.69, peakScale: 1, fp4: 12_600, power: 1_100, idle: 140,
+      domain: 8, multiprocessors: 148, scaleOut: 100, host: 64, price: 6.00,
+      kernels: .blackwellUltra,
       sources: [
         Source("memory", "\(Origin.capacity): 267.69"),
         Source(
           "scaleOut", "8 × 800 Gb/s for 8 GPUs (DGX B300 data sheet); \(Origin.networkLatency)"),
         Source("scaleUpDomain", "8 GPUs on NVSwitch in a DGX or HGX B300"),
         Source("hostRate", "PCIe 5 × 16 (the share of one of its two links)"),
-        Source("power", "1000 W, \(Origin.sheets)"),
+        Source("power", "1100 W, Lenovo Press, ThinkSystem NVIDIA HGX B300 product guide"),
         Source("idlePower", "as b200-sxm"),
         Source("hourlyPrice", "upper end of the b200-sxm range; no list of its own found"),
       ]),
@@ -96,7 +97,8 @@ extension GPU {
           "scaleUp", "18 NVLink 5 links of 50 GB/s, \(Origin.sheets); \(Origin.nvlinkLatency)"),
         Source(
           "kernels",
-          "fitted on B200 and GB200 timings, see KernelConstants.blackwell and, for Ultra, blackwellUltra"),
+          "fitted on B200 and GB200 timings, see KernelConstants.blackwell and, for Ultra, blackwellUltra"
+        ),
       ])
   }
 }

@@ -193,7 +193,8 @@ extension GPU {
         Source("power", "350 W, \(Origin.sheets)"),
         Source("idlePower", "10 % of the board limit, as the A100 (assumption)"),
         Source("hourlyPrice", "as v100-sxm2-32gb (assumption; no list of its own read)"),
-        Source("kernels", "no timings; constants of the A100 at a lower clock, see KernelConstants.ada"),
+        Source(
+          "kernels", "no timings; constants of the A100 at a lower clock, see KernelConstants.ada"),
       ])
   ]
 }

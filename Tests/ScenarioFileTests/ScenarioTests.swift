@@ -29,7 +29,7 @@ import Transformer
     #expect(job.microbatchCount == 16)
   }
 
-  @Test("experts stay whole where there are too few ranks to cut them, or the recipes leave them so")
+  @Test("experts stay whole where ranks are too few to cut them or recipes leave them so")
   func expertTensor() throws {
     func text(expert: Int, framework: String, rest: String = "") -> String {
       """
