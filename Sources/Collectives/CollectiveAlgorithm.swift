@@ -14,6 +14,15 @@ public enum CollectiveAlgorithm: String, Hashable, Sendable, CaseIterable {
   case hierarchical
   /// Additions done by the scale-up switch (NVLS); across nodes, hierarchical with that inside.
   case inNetwork = "in-network"
+
+  /// Whether every rank of a node sends to other nodes through its own card; otherwise one message
+  /// stands for what all of the group's cards in the node carry.
+  public var sendsFromEachRank: Bool {
+    switch self {
+    case .ring, .doubleBinaryTree: false
+    case .halvingDoubling, .direct, .hierarchical, .inNetwork: true
+    }
+  }
 }
 
 /// NCCL's three ways to hand over a chunk.

@@ -67,22 +67,47 @@ public struct CollectiveModel: Sendable {
   public func sendReceiveSeconds(
     bytes: Int64, sameNode: Bool, concurrent: Int = 1
   ) -> Double {
+    let parts = sendReceive(bytes: bytes, sameNode: sameNode, concurrent: concurrent)
+    return parts.latency + parts.occupancy
+  }
+
+  /// A point-to-point transfer in two parts: what it waits for, and how long it keeps the link busy.
+  public func sendReceive(
+    bytes: Int64, sameNode: Bool, concurrent: Int = 1
+  ) -> (latency: Double, occupancy: Double) {
     let share = 1 / Double(max(concurrent, 1))
-    func time(_ line: ProtocolLine, _ transfer: TransferProtocol) -> Double {
+    func time(_ line: ProtocolLine, _ transfer: TransferProtocol) -> (Double, Double) {
       if sameNode {
         let rate = cluster.intraNode.rate.bytesPerSecond * share
         let fraction =
           transfer == .simple ? constants.pointToPointFraction : line.moveFraction
-        return line.base + near(line.step) + Double(bytes) / (rate * fraction)
+        return (line.base + near(line.step), Double(bytes) / (rate * fraction))
       }
       let rate = cluster.interNode.rate.bytesPerSecond * NetworkConstants.fraction(transfer) * share
-      return line.base + cluster.interNode.latency.seconds + NetworkConstants.step(transfer)
-        + Double(bytes) / rate
+      return (
+        line.base + cluster.interNode.latency.seconds + NetworkConstants.step(transfer),
+        Double(bytes) / rate
+      )
     }
     let lines = constants.ring
-    var best = min(time(lines.lowLatency, .lowLatency), time(lines.simple, .simple))
-    if let line = lines.lowLatency128 { best = min(best, time(line, .lowLatency128)) }
+    var best = time(lines.lowLatency, .lowLatency)
+    func consider(_ other: (Double, Double)) {
+      if other.0 + other.1 < best.0 + best.1 { best = other }
+    }
+    consider(time(lines.simple, .simple))
+    if let line = lines.lowLatency128 { consider(time(line, .lowLatency128)) }
     return best
+  }
+
+  /// What a message between nodes takes of the cards it crosses on an otherwise idle fabric.
+  ///
+  /// - Parameter plan: a plan of this model.
+  /// - Returns: the cards at each end, and the part of each card's rate, protocol overhead included.
+  public func cardUse(of plan: CollectivePlan) -> (cards: Int, demand: Double) {
+    let cards = plan.algorithm.sendsFromEachRank ? 1 : plan.ranksPerNode
+    let wire =
+      1 / (plan.interNode.secondsPerByte * NetworkConstants.fraction(plan.transferProtocol))
+    return (cards, wire / (Double(cards) * cluster.interNode.rate.bytesPerSecond))
   }
 
   /// A fitted step on this cluster's link.
@@ -137,7 +162,7 @@ public struct CollectiveModel: Sendable {
       * lines.sharing(placement.ranksPerNode)
     var intra = HopCost(
       latency: SimDuration(seconds: near(line.step)), secondsPerByte: 1 / rate)
-    var inter = interNode(transfer, placement, perRank: pairwise)
+    var inter = interNode(transfer, placement, perRank: algorithm.sendsFromEachRank)
     var start = line.base
     let part = Double(bytes) / Double(placement.ranks)
     switch algorithm {
@@ -180,17 +205,8 @@ public struct CollectiveModel: Sendable {
     var rate =
       cluster.interNode.rate.bytesPerSecond * NetworkConstants.fraction(transfer)
       * (perRank ? cards / Double(placement.ranksPerNode) : cards)
-    if placement.nodes > nodesPerLeaf { rate /= max(cluster.oversubscription, 1) }
+    if placement.nodes > cluster.nodesPerLeaf { rate /= max(cluster.oversubscription, 1) }
     let latency = cluster.interNode.latency.seconds + NetworkConstants.step(transfer)
     return HopCost(latency: SimDuration(seconds: latency), secondsPerByte: 1 / rate)
-  }
-
-  /// Nodes whose NICs of one rail (rail fat tree), or whose NICs altogether (fat tree), share a leaf.
-  private var nodesPerLeaf: Int {
-    switch cluster.topology {
-    case .singleSwitch: .max
-    case .railFatTree: NetworkConstants.leafRadix
-    case .fatTree: max(1, NetworkConstants.leafRadix / cluster.gpusPerNode)
-    }
   }
 }

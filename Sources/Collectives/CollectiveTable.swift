@@ -16,6 +16,13 @@ public struct CollectiveRow: Hashable, Sendable {
   public var algorithmBandwidth: Double
   /// ``algorithmBandwidth`` times the operation's factor: what the busiest port carries.
   public var busBandwidth: Double
+
+  /// Puts another time in, and the bandwidths that follow from it.
+  public mutating func take(seconds: Double) {
+    self.seconds = seconds
+    algorithmBandwidth = seconds > 0 ? Double(bytes) / seconds : 0
+    busBandwidth = algorithmBandwidth * operation.busFactor(ranks: ranks)
+  }
 }
 
 /// An nccl-tests style table: one operation over a list of sizes.

@@ -206,7 +206,4 @@ struct NetworkConstants: Hashable, Sendable {
   /// NCCL's tuner takes 0.92 for a tree all-reduce (`tuning.cc`); its further 0.85 is for the plain
   /// tree pattern, where one GPU of a node does all of a channel's traffic with other nodes.
   static let treeFraction = 0.92
-
-  /// Ports of a leaf switch towards nodes: half of a 64-port switch.
-  static let leafRadix = 32
 }

@@ -14,11 +14,13 @@ public struct Cluster: Hashable, Sendable {
   public var topology: Topology
   /// How many times more bandwidth enters a leaf switch from below than leaves it above.
   public var oversubscription: Double
+  /// Levels, routing, faults: the rest of the network between nodes.
+  public var network: Network
 
   /// A cluster from its parts.
   public init(
     gpu: GPU, gpuCount: Int, gpusPerNode: Int, intraNode: Link, interNode: Link,
-    topology: Topology = .railFatTree, oversubscription: Double = 1
+    topology: Topology = .railFatTree, oversubscription: Double = 1, network: Network = Network()
   ) {
     self.gpu = gpu
     self.gpuCount = gpuCount
@@ -27,6 +29,7 @@ public struct Cluster: Hashable, Sendable {
     self.interNode = interNode
     self.topology = topology
     self.oversubscription = oversubscription
+    self.network = network
   }
 
   /// Nodes, the last one perhaps partly filled.
@@ -44,4 +47,8 @@ public enum Topology: String, Hashable, Sendable, CaseIterable {
   case fatTree = "fat-tree"
   /// One switch that never blocks.
   case singleSwitch = "single-switch"
+  /// Groups of nodes, every two groups joined by a link.
+  case dragonfly
+  /// Nodes in a grid of two or three dimensions, each joined to its neighbours, ends to ends.
+  case torus
 }

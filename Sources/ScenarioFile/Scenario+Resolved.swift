@@ -66,7 +66,7 @@ extension Cluster {
         interNode.members + [
           .init("topology", .string(topology.rawValue)),
           .init("oversubscription", .number(oversubscription)),
-        ]),
+        ] + network.members),
     ]
   }
 }

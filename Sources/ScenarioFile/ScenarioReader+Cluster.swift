@@ -27,15 +27,18 @@ extension ScenarioReader {
     let interNode = link(inter, default: design?.interNode ?? gpu?.scaleOut)
     let topology = inter.choice("topology", of: Topology.self)
     let oversubscription = inter.number("oversubscription", from: 1, to: 1_000)
+    let network = network(inter, default: design?.network ?? Network(), gpus: count)
     inter.finish()
     block.finish()
     guard let gpu, let intraNode, let interNode, count != nil || !needsCount else { return nil }
     let node = perNode ?? design?.gpusPerNode ?? gpu.scaleUpDomain
-    return Cluster(
+    let cluster = Cluster(
       gpu: gpu, gpuCount: count ?? design?.gpuCount ?? node, gpusPerNode: node,
       intraNode: intraNode, interNode: interNode,
       topology: topology ?? design?.topology ?? .railFatTree,
-      oversubscription: oversubscription ?? design?.oversubscription ?? 1)
+      oversubscription: oversubscription ?? design?.oversubscription ?? 1, network: network)
+    check(cluster, inter)
+    return cluster
   }
 
   /// The cluster that `like` names: a catalogue name, or a file with the keys of `cluster`.

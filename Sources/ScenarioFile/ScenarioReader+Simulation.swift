@@ -5,8 +5,10 @@ import StepSimulation
 
 extension ScenarioReader {
   /// Reads the `simulation` mapping; `cluster` is what slow ranks are counted in, where it is sound.
+  ///
+  /// Messages that slow one another are simulated one by one where nothing is said.
   func simulation(_ block: Block, _ cluster: Cluster?) -> SimulationSettings {
-    var settings = SimulationSettings()
+    var settings = SimulationSettings(fidelity: cluster?.sharesLinks == true ? .full : .folded)
     if let fidelity = block.choice("fidelity", of: Fidelity.self) { settings.fidelity = fidelity }
     if let seed = block.integer("seed", in: 0...Int.max) { settings.seed = UInt64(seed) }
     settings.speeds.seed = settings.seed

@@ -51,7 +51,12 @@ struct ScenarioReader {
       architecture: model.architecture, cluster: cluster, parallelism: parallelism,
       training: training.settings)
     let checks = ScenarioChecks(job: job, layout: layoutBlock, training: trainingBlock)
-    let warnings = model.assumptions + checks.run()
+    var warnings = model.assumptions + checks.run()
+    if cluster.sharesLinks, simulation.fidelity == .folded {
+      warnings.append(
+        "simulation.fidelity: folded has every group its links to itself; faults, routing and what "
+          + "blocks in the network show at full only.")
+    }
     let parameters = Double(job.architecture.parameterCount)
     let tokens = training.tokens ?? Self.tokensPerParameter * parameters
     var scenario = Scenario(

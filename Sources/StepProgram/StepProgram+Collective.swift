@@ -5,26 +5,33 @@ import Quantities
 import Transformer
 
 extension StepProgram {
-  /// A step that is nothing but one collective among all GPUs of a cluster, node by node.
+  /// A step that is nothing but one collective, by one group or by several at once.
   ///
   /// - Parameters:
-  ///   - plan: the collective; its ranks are all the cluster's, as many in each node as fit.
+  ///   - plan: the collective of one group.
+  ///   - groups: groups that run it at the same time, side by side in each node: with several, ranks
+  ///     that follow each other belong to different groups.
   ///   - cluster: where it runs.
   /// - Returns: the program, or `nil` without a catalogue of models.
   /// - Precondition: the plan has at least two ranks.
-  public static func collective(_ plan: CollectivePlan, on cluster: Cluster) -> StepProgram? {
+  public static func collective(
+    _ plan: CollectivePlan, groups: Int = 1, on cluster: Cluster
+  ) -> StepProgram? {
     // The model plays no part: no kernel runs and nothing is held.
     guard let model = Architecture.catalogue.first?.architecture else { return nil }
+    var cluster = cluster
+    cluster.gpuCount = plan.ranks * groups
     let job = TrainingJob(
-      architecture: model, cluster: cluster, parallelism: Parallelism(data: plan.ranks),
+      architecture: model, cluster: cluster,
+      parallelism: Parallelism(tensor: groups, data: plan.ranks),
       training: TrainingSettings(sequenceLength: 1, globalBatch: plan.ranks, microBatch: 1))
     let call = CollectiveCall(
       axis: .data, operation: plan.operation, bytes: plan.bytes,
       placement: GroupPlacement(
-        ranks: plan.ranks, ranksPerNode: plan.ranksPerNode, groupsPerNode: 1),
+        ranks: plan.ranks, ranksPerNode: plan.ranksPerNode, groupsPerNode: groups),
       duration: plan.duration, category: .data, algorithm: plan.algorithm)
     let stage = StageProgram(
-      stage: 0, rankCount: plan.ranks, rank: 0,
+      stage: 0, rankCount: plan.ranks * groups, rank: 0,
       instructions: [
         .launch(call: 0, afterCompute: false, slot: 0), .wait(slot: 0, .data),
       ],

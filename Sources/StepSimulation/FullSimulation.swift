@@ -27,12 +27,17 @@ public enum FullSimulation {
     let ranks = program.job.parallelism.gpuCount
     let code = FullSimulationCode(program)
     let fabric = try FullSimulationFabric(program)
-    let partition = Partition(
+    let evenly = Partition(
       evenly: ranks, over: communicator.size, inUnitsOf: program.job.cluster.gpusPerNode)
+    // Behind the ranks, on the last process, the network whose links they share.
+    let partition =
+      fabric.requestDelay == 0
+      ? evenly
+      : Partition(firstOfEachProcess: Array(evenly.bounds.dropLast()), count: ranks + 1)
     var smallest = fabric.smallestDelay(ranks: ranks) {
       partition.process(of: LogicalProcess($0))
     }
-    for stage in program.stages {
+    for stage in program.stages where fabric.requestDelay == 0 {
       for case .send(_, _, _, let duration, _) in stage.instructions {
         smallest = min(smallest, duration.picoseconds)
       }
@@ -43,7 +48,8 @@ public enum FullSimulation {
     let block = partition.block(of: communicator.rank)
     var model = FullSimulationModel(
       program, code: code, fabric: fabric, lookahead: SimDuration(picoseconds: smallest),
-      ranks: Int(block.lowerBound)..<Int(block.upperBound), speeds: speeds)
+      ranks: Int(block.lowerBound)..<min(Int(block.upperBound), ranks), speeds: speeds)
+    if block.upperBound > ranks { model.network = FullSimulationNetwork(program, fabric) }
     let outcome: SimulationOutcome
     do throws(SimulationError) {
       outcome = try simulate(&model, partition: partition, over: communicator)

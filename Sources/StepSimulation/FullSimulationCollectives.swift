@@ -35,6 +35,7 @@ extension FullSimulationModel {
     actives[index].ready = start + fabric.calls[call].launch
     actives[index].sent = 0
     actives[index].lanesLeft = Int32(laneCount)
+    actives[index].wordsLeft = 0
     for lane in 0..<laneCount {
       let position = index * fabric.laneWidth + lane
       lanes[position] = FullSimulationFabric.Lane()
@@ -70,6 +71,14 @@ extension FullSimulationModel {
     let index = 2 * local + description.stream.rawValue
     let call = Int(actives[index].call)
     guard ahead == 0, call >= 0, fabric.calls[call].communicator == communicator else { return }
+    goOn(index, local, call: call, box, &context)
+  }
+
+  /// Sends what has become possible, and goes on with the program when the collective is over.
+  mutating func goOn(
+    _ index: Int, _ local: Int, call: Int, _ box: Int, _ context: inout EventContext
+  ) {
+    let description = fabric.communicators[fabric.calls[call].communicator]
     let end = pump(index, local, box, &context)
     guard end >= 0 else { return }
     if description.stream == .compute {
@@ -101,6 +110,12 @@ extension FullSimulationModel {
           hasArrived(lanes[position], counter)
         {
           let next = lanes[position]
+          if next.isShared {
+            request(
+              next, index, lane: lane, local, earliest: earliest, latest: latest, box, &context)
+            continue
+          }
+          if next.awaitsWord { break }
           let left = max(earliest, next.free) + next.occupancy
           let arrival = max(left + next.latency, context.now.picoseconds + 1)
           context.schedule(
@@ -114,7 +129,9 @@ extension FullSimulationModel {
       }
     }
     let received = parity == 1 ? inbox.received.1 : inbox.received.0
-    guard actives[index].lanesLeft == 0, received == actives[index].sent else { return -1 }
+    guard actives[index].lanesLeft == 0, actives[index].wordsLeft == 0,
+      received == actives[index].sent
+    else { return -1 }
     return finish(index, box, counter: counter, latest: latest, now: context.now.picoseconds)
   }
 
@@ -153,7 +170,7 @@ extension FullSimulationModel {
   }
 
   /// Moves a lane on to its next step with a message; its step is negative when none is left.
-  private mutating func findMessage(
+  mutating func findMessage(
     _ index: Int, lane: Int, call: Int, _ inbox: FullSimulationFabric.Inbox
   ) {
     let stepCount = fabric.calls[call].plan.stepCount(lane: lane)
@@ -170,7 +187,9 @@ extension FullSimulationModel {
           target: UInt32(
             fabric.communicators[groups].groups.rank(
               of: message.receiver, first: Int(inbox.first))),
-          slot: UInt32(message.slot), step: Int32(step))
+          slot: UInt32(message.slot), step: Int32(step),
+          isShared: message.crossesNodes && fabric.requestDelay > 0,
+          awaitsWord: lanes[position].awaitsWord)
         return
       }
       if fabric.calls[call].hasEmptyLanes { break }
@@ -180,7 +199,7 @@ extension FullSimulationModel {
     actives[index].lanesLeft -= 1
   }
 
-  private mutating func note(_ text: String) {
+  mutating func note(_ text: String) {
     if fault == nil { fault = text }
   }
 }

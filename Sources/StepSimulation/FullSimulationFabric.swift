@@ -1,4 +1,5 @@
 import Collectives
+import Hardware
 import Layout
 import Quantities
 import StepProgram
@@ -18,6 +19,9 @@ struct FullSimulationFabric {
     var laneCount: Int
     /// Whether a lane without a message at its first step never has one.
     var hasEmptyLanes: Bool
+    /// Cards a message between nodes crosses at each end, and what it takes of each alone.
+    var cards: Int
+    var demand: Double
   }
 
   /// Groups of one axis on one stream: their collectives follow one another.
@@ -46,12 +50,18 @@ struct FullSimulationFabric {
     var slot: UInt32 = 0
     /// Its step; negative when nothing is left.
     var step: Int32 = 0
+    /// Whether it goes through the shared network.
+    var isShared = false
+    /// Whether the network has yet to say when the lane's last message left.
+    var awaitsWord = false
   }
 
   /// A collective in progress on one stream of a rank.
   struct Active {
     var call: Int32 = -1
     var lanesLeft: Int32 = 0
+    /// Lanes whose last message is still on its way through the network.
+    var wordsLeft: Int32 = 0
     /// Messages sent; as many come in.
     var sent: UInt32 = 0
     /// When the member came, and when it is ready to send.
@@ -80,11 +90,20 @@ struct FullSimulationFabric {
   private(set) var countersPerRank = 0
   /// Most lanes of any collective.
   private(set) var laneWidth = 1
+  /// Prices sends.
+  let model: CollectiveModel
+  /// From a rank's asking to the network's hearing of it, picoseconds; zero where links are not
+  /// shared.
+  private(set) var requestDelay: Int64 = 0
 
   /// - Throws: ``StepSimulationError/impossible(_:)`` for a collective whose members do not all wait
   ///   for one another.
   init(_ program: StepProgram) throws(StepSimulationError) {
-    let model = CollectiveModel(cluster: program.job.cluster)
+    let cluster = program.job.cluster
+    // Where links are shared, what blocks above the cards is met on the way, not priced before.
+    let usual = CollectiveModel(cluster: cluster)
+    let model = cluster.sharesLinks ? CollectiveModel(cluster: cluster.unblocked) : usual
+    self.model = model
     let grid = RankGrid(program.job.parallelism)
     let streams = Self.streams(of: program)
     for (index, call) in program.calls.enumerated() {
@@ -110,18 +129,48 @@ struct FullSimulationFabric {
       communicators[communicator].slotCount = max(
         communicators[communicator].slotCount, plan.slotCount)
       laneWidth = max(laneWidth, plan.laneCount)
-      let extra = max(0, call.duration.picoseconds - plan.duration.picoseconds)
+      let priced =
+        cluster.sharesLinks
+        ? usual.plan(
+          call.operation, bytes: call.bytes, placement: call.placement, algorithm: call.algorithm
+        ) : plan
+      let extra = max(0, call.duration.picoseconds - priced.duration.picoseconds)
+      let use = model.cardUse(of: plan)
       calls.append(
         Call(
-          plan: plan, duration: call.duration.picoseconds,
+          plan: plan, duration: plan.duration.picoseconds + extra,
           launch: plan.launch.picoseconds + extra, communicator: communicator,
           category: call.category.rawValue, laneCount: plan.laneCount,
-          hasEmptyLanes: plan.algorithm == .doubleBinaryTree))
+          hasEmptyLanes: plan.algorithm == .doubleBinaryTree, cards: use.cards, demand: use.demand))
     }
+    if cluster.sharesLinks { requestDelay = max(1, leastLatency(program) / 2) }
     for index in communicators.indices {
       communicators[index].firstCounter = countersPerRank
       countersPerRank += 2 * communicators[index].slotCount
     }
+  }
+
+  /// The least time a message through the network travels after it has left, picoseconds.
+  private func leastLatency(_ program: StepProgram) -> Int64 {
+    var least = Int64.max
+    for call in calls where call.plan.nodes > 1 {
+      least = min(least, call.plan.interNode.latency.picoseconds)
+    }
+    for stage in program.stages {
+      for case .send(_, _, let bytes, let duration, _) in stage.instructions {
+        least = min(least, split(bytes: bytes, duration: duration, crossesNodes: true).latency)
+      }
+    }
+    return least == .max ? 2 : least
+  }
+
+  /// How long a send keeps its link busy, and what else it takes, picoseconds.
+  func split(bytes: Int64, duration: SimDuration, crossesNodes: Bool) -> (
+    occupancy: Int64, latency: Int64
+  ) {
+    let parts = model.sendReceive(bytes: bytes, sameNode: !crossesNodes)
+    let occupancy = min(SimDuration(seconds: parts.occupancy), duration)
+    return (occupancy.picoseconds, (duration - occupancy).picoseconds)
   }
 
   /// The stream each call runs on.
@@ -165,14 +214,14 @@ struct FullSimulationFabric {
       if isSplit[call.communicator], plan.ranksPerNode > 1 {
         smallest = min(smallest, Self.delay(plan.intraNode, plan.blockBytes))
       }
-      if isSpread[call.communicator], plan.nodes > 1 {
+      if requestDelay == 0, isSpread[call.communicator], plan.nodes > 1 {
         let divides = plan.algorithm == .hierarchical || plan.algorithm == .inNetwork
         let bytes =
           divides ? (plan.blockBytes + Int64(plan.nodes) - 1) / Int64(plan.nodes) : plan.blockBytes
         smallest = min(smallest, Self.delay(plan.interNode, bytes))
       }
     }
-    return smallest
+    return requestDelay > 0 ? min(smallest, requestDelay) : smallest
   }
 
   /// A message takes a picosecond at least, so that simulated causes precede their effects.

@@ -12,7 +12,7 @@ import StepProgram
 struct FullSimulationModel: EventModel {
   /// What a rank waits for.
   enum Waiting: UInt8 {
-    case nothing, collective, slot, activations, end
+    case nothing, collective, slot, activations, sending, end
   }
 
   /// Clocks and counters of one rank.
@@ -101,6 +101,8 @@ struct FullSimulationModel: EventModel {
   var lanes: [FullSimulationFabric.Lane]
   var inboxes: [FullSimulationFabric.Inbox]
   var counts: [UInt32]
+  /// What joins the nodes, on the process it lives on, where links are shared.
+  var network: FullSimulationNetwork?
   var sent: Int64 = 0
   var received: Int64 = 0
   /// What should not have happened, the first of it.
@@ -141,7 +143,7 @@ struct FullSimulationModel: EventModel {
   }
 
   mutating func start(_ context: inout EventContext) {
-    for rank in context.localProcesses {
+    for rank in context.localProcesses where rank < networkProcess {
       context.schedule(Self.startKind, to: rank, at: .zero)
     }
   }
@@ -150,6 +152,7 @@ struct FullSimulationModel: EventModel {
     let local = Int(event.destination) - firstRank
     switch event.kind & 3 {
     case Self.messageKind: receive(event, local, &context)
+    case Self.networkKind: handleNetwork(event, local, &context)
     case Self.activationsKind:
       received += 1
       let bit = Int(event.payload)
@@ -212,6 +215,11 @@ struct FullSimulationModel: EventModel {
         advanceData(local, &context)
         continue
       case .send(let lane, let microbatch, _, let duration, let isBlocking):
+        if fabric.requestDelay > 0 {
+          request(send: counter, from: local, &context)
+          guard !isBlocking else { return }
+          break
+        }
         let begin = max(states[local].compute, states[local].pipeline)
         let end = begin + duration.picoseconds
         states[local].pipeline = end
@@ -345,7 +353,7 @@ struct FullSimulationModel: EventModel {
   }
 
   /// Moves the compute stream on to `time`, counting the wait.
-  private mutating func wait(_ local: Int, until time: Int64, as category: TimeCategory) {
+  mutating func wait(_ local: Int, until time: Int64, as category: TimeCategory) {
     guard time > states[local].compute else { return }
     spent[local * Self.categories + category.rawValue] += time - states[local].compute
     states[local].compute = time

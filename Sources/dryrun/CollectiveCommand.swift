@@ -39,8 +39,12 @@ struct CollectiveCommand: SessionCommand {
   @Option(help: "auto, ring, tree, halving-doubling, direct, hierarchical or in-network.")
   var algorithm = AlgorithmChoice.auto
 
-  @Option(help: "folded: closed form; full: every message on the event kernel.")
-  var fidelity = Fidelity.folded
+  @Option(
+    help: """
+      folded: closed form; full: every message on the event kernel, over links that are shared \
+      (default: full where the cluster's network is out of the ordinary).
+      """)
+  var fidelity: Fidelity?
 
   @Option(help: "A log of nccl-tests to compare with; may be repeated.")
   var against: [String] = []
@@ -62,17 +66,20 @@ struct CollectiveCommand: SessionCommand {
       throw ValidationError("--gpus \(gpus): not between 1 and 16777216.")
     }
     if let perNode, perNode < 1 { throw ValidationError("--per-node \(perNode): not positive.") }
-    if fidelity == .full, perNode != nil {
-      throw ValidationError("--fidelity full has one group on all GPUs; leave --per-node out.")
-    }
   }
 
   func run(in session: Session) throws -> Int32 {
-    let bytes = try session.onRoot { ScenarioSource(cluster: self.cluster, gpus: gpus).bytes }
+    // With ranks in a part of each node, --gpus are those of one group.
+    let bytes = try session.onRoot {
+      ScenarioSource(cluster: self.cluster, gpus: perNode == nil ? gpus : nil).bytes
+    }
     guard let source = ScenarioSource(bytes: bytes) else {
       throw Failure(code: ExitStatus.internalError, lines: ["cluster lost on its way"])
     }
-    let cluster = try session.mendable { () throws(ScenarioError) in try Cluster(source) }
+    var cluster = try session.mendable { () throws(ScenarioError) in try Cluster(source) }
+    if let perNode, let gpus {
+      cluster.gpuCount = max(1, gpus / perNode) * cluster.gpusPerNode
+    }
     let report: CollectiveReport
     if against.isEmpty {
       report = CollectiveReport(cluster: cluster, rows: try rows(on: cluster, in: session))
@@ -107,7 +114,8 @@ struct CollectiveCommand: SessionCommand {
   }
 
   private func rows(on cluster: Cluster, in session: Session) throws -> [CollectiveRow] {
-    let placement = try placement(cluster.gpuCount, on: cluster)
+    let ranks = gpus ?? cluster.gpuCount * (perNode ?? cluster.gpusPerNode) / cluster.gpusPerNode
+    let placement = try placement(ranks, on: cluster)
     let operation = op ?? .allReduce
     let model = CollectiveModel(cluster: cluster)
     if perNode == nil, placement.ranksPerNode != min(placement.ranks, cluster.gpusPerNode),
@@ -120,12 +128,14 @@ struct CollectiveCommand: SessionCommand {
     var table = CollectiveTable(
       operation, sizes: sizes.values, placement: placement, model: model,
       algorithm: algorithm.algorithm)
-    if fidelity == .full, placement.ranks > 1 {
+    if (fidelity ?? (cluster.sharesLinks ? .full : .folded)) == .full, placement.ranks > 1 {
       for index in table.rows.indices {
         let plan = model.plan(
           operation, bytes: table.rows[index].bytes, placement: placement,
           algorithm: algorithm.algorithm)
-        table.rows[index].seconds = try simulatedSeconds(plan, on: cluster, in: session)
+        table.rows[index].take(
+          seconds: try simulatedSeconds(
+            plan, groups: placement.groupsPerNode, on: cluster, in: session))
       }
     }
     return table.rows
@@ -133,9 +143,11 @@ struct CollectiveCommand: SessionCommand {
 
   /// The time every message of a collective takes on the event kernel.
   private func simulatedSeconds(
-    _ plan: CollectivePlan, on cluster: Cluster, in session: Session
+    _ plan: CollectivePlan, groups: Int, on cluster: Cluster, in session: Session
   ) throws -> Double {
-    guard let program = StepProgram.collective(plan, on: cluster) else { return plan.seconds }
+    guard let program = StepProgram.collective(plan, groups: groups, on: cluster) else {
+      return plan.seconds
+    }
     do {
       return try FullSimulation.run(program, communicator: session.communicator).duration.seconds
     } catch .impossible(let reason) {
