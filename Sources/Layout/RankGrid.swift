@@ -169,12 +169,13 @@ public struct RankGrid: Hashable, Sendable {
     parallelism.shardGroup ?? parallelism.data * parallelism.context
   }
 
-  /// Ranks that share one copy of the experts' sharded states: at most the expert-data group.
+  /// Ranks that share one copy of the experts' sharded states: there are as many copies as of the
+  /// other states, as far as the expert-data group divides (Megatron-Core's
+  /// `num_distributed_optimizer_instances`; torchtitan's `dp_replicate`).
   public var expertShardGroup: Int {
-    guard let shardGroup = parallelism.shardGroup else { return expertData }
-    var shared = min(shardGroup, expertData)
-    while !expertData.isMultiple(of: shared) { shared -= 1 }
-    return shared
+    var copies = min(parallelism.data * parallelism.context / shardGroup, expertData)
+    while !expertData.isMultiple(of: copies) { copies -= 1 }
+    return expertData / copies
   }
 
   /// Positions on `axis`.

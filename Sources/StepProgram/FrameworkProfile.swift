@@ -121,11 +121,29 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// (arXiv:2311.05610, section 4: the RMSNorm kernel fails under activation checkpointing).
   public var fusesNormOnlyWithoutRecompute = false
 
-  /// Tensors the libraries hold for ever: cuBLAS and Transformer Engine workspaces, on an A100
-  /// (70 MiB: the constant in the static memory of Megatron-Core's own tests).
+  /// Tensors the libraries hold for ever: PyTorch's cuBLAS workspace of the forward and of the
+  /// backward thread and Transformer Engine's own, on an A100 (2 × 32 + 4 MiB and 2 more; the
+  /// constant in the static memory of Megatron-Core's own tests, which set
+  /// `CUBLAS_WORKSPACE_CONFIG=:4096:8`; without it the two are 8 MiB each there).
   public var libraryWorkspace = Bytes.mebibytes(70)
-  /// The same on Hopper and later, whose cuBLAS asks for more (99 MiB, from the same tests).
+  /// The same on Hopper and later, where Transformer Engine's is 32 MiB too.
   public var libraryWorkspaceHopper = Bytes.mebibytes(99)
+  /// Whether experts run in Transformer Engine's grouped multiplies, which spread over
+  /// ``groupedMultiplyStreams`` streams, each with a workspace of its own.
+  public var groupsExpertMultiplies = false
+  /// Streams of a grouped multiply (`_num_cublas_streams` in Transformer Engine's
+  /// `cpp_extensions/gemm.py`).
+  public static let groupedMultiplyStreams: Int64 = 4
+  /// Workspace of a Transformer Engine multiply: 4 MiB, on Hopper and later 32 MiB
+  /// (`get_cublas_workspace_size_bytes` in its `pytorch/module/base.py`).
+  static func multiplyWorkspace(onHopper: Bool) -> Bytes { .mebibytes(onHopper ? 32 : 4) }
+  /// Whether a model chunk holds on to the input the previous stage sent it, and to that input's
+  /// gradient, until the next one comes: Megatron-Core's `TransformerBlock.set_input_tensor` and the
+  /// `retain_grad` of its schedules.
+  public var keepsStageInput = false
+  /// Whether half-precision gradients are accumulated as they are: Megatron-LM turns on fp32
+  /// accumulation with `--bf16` only (`arguments.py`).
+  public var accumulatesHalfInHalf = false
 
   /// Bytes the allocator's cache loses to fragmentation, as a share of activations.
   public var fragmentation = 0.03
@@ -143,6 +161,14 @@ public struct FrameworkProfile: Hashable, Sendable {
 
   /// A profile with the defaults above: a modern fused stack.
   public init() {}
+
+  /// What Megatron-Core holds, for those that build on it.
+  fileprivate mutating func holdsAsMegatronCore() {
+    groupsExpertMultiplies = true
+    keepsStageInput = true
+    accumulatesHalfInHalf = true
+    fusion.weighsExpertsInside = true
+  }
 }
 
 extension Framework {
@@ -155,6 +181,8 @@ extension Framework {
     var profile = FrameworkProfile()
     switch self {
     case .megatronLM:
+      profile.accumulatesHalfInHalf = true
+      profile.keepsStageInput = true
       profile.overlapsTensorBackward = false
       profile.fusion.crossEntropyInPlace = true
       profile.dataOverlap = .none
@@ -171,12 +199,14 @@ extension Framework {
       profile.hostPerOperationBackward = SimDuration(seconds: 80e-6)
       profile.fusion.attentionCopies = true
     case .megatronCore:
+      profile.holdsAsMegatronCore()
       profile.fusion.crossEntropyInPlace = true
       profile.usesLibraryAttention = true
       profile.dataOverlap = .gradientsAndParameters
       profile.fusion.gradientAccumulation = true
       profile.pipelineSynchronizesHost = false
     case .nemo:
+      profile.holdsAsMegatronCore()
       profile.fusion.crossEntropyInPlace = true
       profile.usesLibraryAttention = true
       profile.dataOverlap = .gradientsAndParameters
@@ -265,6 +295,7 @@ extension Framework {
       profile.pipelineSynchronizesHost = false
       profile.sendsBlock = false
     case .generic:
+      profile.holdsAsMegatronCore()
       profile.fusion.crossEntropyInPlace = true
       profile.usesLibraryAttention = true
       profile.dataOverlap = .gradientsAndParameters

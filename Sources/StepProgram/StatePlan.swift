@@ -60,15 +60,10 @@ struct StatePlan {
     return job.parallelism.shardGroup ?? job.parallelism.data * job.parallelism.context
   }
 
-  /// Ranks that hold the same experts.
-  var expertReplicas: Int {
-    let layout = job.parallelism
-    return max(
-      1, layout.tensor * layout.context * layout.data / (layout.expertTensor * layout.expert))
-  }
-
   /// Ranks that share one copy of the sharded expert states.
-  var expertShardDegree: Int { job.parallelism.zero > 0 ? expertReplicas : 1 }
+  var expertShardDegree: Int {
+    job.parallelism.zero > 0 ? RankGrid(job.parallelism).expertShardGroup : 1
+  }
 
   /// Bytes of a parameter's working copy.
   var parameterBytes: Int64 {
@@ -78,8 +73,12 @@ struct StatePlan {
 
   /// Format gradients are accumulated in.
   var gradientFormat: NumberFormat {
-    job.training.gradientFormat
-      ?? (job.training.precision == .bf16 ? .bf16 : profile.gradientFormat)
+    if let given = job.training.gradientFormat { return given }
+    return switch job.training.precision {
+    case .bf16: .bf16
+    case .fp16Mixed where profile.accumulatesHalfInHalf: .fp16
+    default: profile.gradientFormat
+    }
   }
 
   /// Bytes of an accumulated gradient value.
@@ -147,6 +146,13 @@ struct StatePlan {
       MemoryItem(
         name: "library workspaces", category: .buffers,
         bytes: (isHopper ? profile.libraryWorkspaceHopper : profile.libraryWorkspace).count))
+    if profile.groupsExpertMultiplies, job.architecture.experts != nil {
+      items.append(
+        MemoryItem(
+          name: "workspaces of grouped multiplies", category: .buffers,
+          bytes: FrameworkProfile.groupedMultiplyStreams
+            * FrameworkProfile.multiplyWorkspace(onHopper: isHopper).count))
+    }
     items.removeAll { $0.bytes == 0 }
     return items
   }

@@ -155,6 +155,13 @@ extension StepCompiler {
       && pricing.placements.placement(of: .data).ranks > 1
   }
 
+  /// The last input and its gradient of every chunk that got it from another rank.
+  private func leftBehind(by chunks: [ChunkBlocks]) -> Bytes {
+    guard profile.keepsStageInput else { return .zero }
+    let fed = chunks.count { $0.plan.stage > 0 }
+    return Bytes(2 * Int64(fed) * shard.bytes(shard.tokensOutside, job.architecture.hiddenSize))
+  }
+
   /// The program of the ranks of `stage`.
   mutating func program(ofStage stage: Int) -> StageProgram {
     let plans = states.chunks(ofStage: stage)
@@ -170,6 +177,7 @@ extension StepCompiler {
     return StageProgram(
       stage: stage, rankCount: pricing.placements.grid.ranksPerStage,
       rank: stage * pricing.placements.grid.stride(.pipeline),
-      instructions: emitter.instructions, resident: resident, items: items)
+      instructions: emitter.instructions, resident: resident, items: items,
+      leftBehind: leftBehind(by: chunks))
   }
 }

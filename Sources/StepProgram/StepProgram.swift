@@ -38,6 +38,9 @@ public struct StageProgram: Sendable {
   public var resident: [Int64]
   /// What is held in each category, named; sums to ``resident`` and documents it.
   public var items: [MemoryItem]
+  /// Bytes a step leaves behind that the next one replaces before its peak: the inputs its chunks
+  /// got last, and their gradients.
+  public var leftBehind: Bytes
 }
 
 /// A named part of resident memory.

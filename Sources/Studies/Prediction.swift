@@ -12,7 +12,7 @@ public struct Prediction: Sendable {
   public var stepSeconds: Double
   /// Predicted peak of the rank and counter that were read, in bytes.
   public var peakMemory: Bytes
-  /// Predicted bytes held before the first step by the rank that was read.
+  /// Predicted bytes held between steps by the rank that was read.
   public var staticMemory: Bytes
   /// Whether the fullest rank stays within the GPU's memory.
   public var fits: Bool
@@ -37,7 +37,12 @@ public struct Prediction: Sendable {
       run.memoryKind == .reserved ? rank.reserved : rank.peak
     }
     peakMemory = read.map(counted) ?? .zero
-    staticMemory = read.map { $0.resident.reduce(.zero, +) } ?? .zero
+    staticMemory =
+      read.map { rank in
+        program.stages.first { $0.stage == rank.stage }.map {
+          rank.resident.reduce($0.leftBehind, +)
+        } ?? .zero
+      } ?? .zero
     let fullest = result.ranks.map(\.device).max() ?? .zero
     fits = fullest <= run.scenario.job.cluster.gpu.memory
   }

@@ -168,8 +168,12 @@ extension Architecture {
       up.beforeForward = Exchange(.allGather, on: .expertTensor, bytes: whole)
       up.afterInputGradient = Exchange(.reduceScatter, on: .expertTensor, bytes: whole)
     }
-    let middle = activation(
+    var middle = activation(
       "expert_activation", rows: expertRows, width: width, shard: shard, fusion: fusion)
+    if fusion.weighsExpertsInside {
+      middle.saved += Int64(expertRows) * 4
+      if !isGated { middle.saved += shard.bytes(expertRows, width) }
+    }
     var down = linear(
       "expert_down_proj", tokens: rows, input: width, output: hiddenSize, batch: localExperts,
       shard: shard, fusion: fusion)
@@ -190,7 +194,8 @@ extension Architecture {
       combine.beforeForward = Exchange(.allToAll, on: .expert, bytes: returned)
       combine.afterInputGradient = Exchange(.allToAll, on: .expert, bytes: sent)
     }
-    combine.saved = routed
+    // The outputs, for the gradient of their weights; else only where each row goes.
+    combine.saved = fusion.weighsExpertsInside ? Int64(sourceRouted) * 4 : routed
 
     var operations = [router, dispatch, up, middle, down, combine]
     if experts.sharedIntermediateSize > 0 {

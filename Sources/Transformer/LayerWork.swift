@@ -94,6 +94,12 @@ public struct Fusion: Hashable, Sendable {
   public var keepsGatheredInput = false
   /// Share of the gathered inputs that counts as held, where they are kept.
   public var gatheredInputShare = 1.0
+  /// Experts' outputs are weighed by the router's probabilities inside the experts, between the
+  /// activation and the down projection, not when they are combined.
+  ///
+  /// Megatron-Core's `TEGroupedMLP`: fused with a gated activation, which then keeps its inputs only;
+  /// a product of its own behind any other, which keeps the activation's output as well.
+  public var weighsExpertsInside = false
   /// Flash attention is given query, key and value after a layout copy.
   public var attentionCopies = false
 

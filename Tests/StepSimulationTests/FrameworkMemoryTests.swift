@@ -1,0 +1,91 @@
+import Hardware
+import Kernels
+import Layout
+import Quantities
+import Testing
+import Transformer
+
+@testable import StepProgram
+
+/// What frameworks hold beside weights, gradients and optimizer states.
+@Suite("Memory of frameworks")
+struct FrameworkMemoryTests {
+  @Test("each fed chunk leaves its last input and that input's gradient behind")
+  func leftBehind() throws {
+    let layout = Parallelism(pipeline: 2, virtualStages: 2, schedule: .interleaved, data: 1)
+    let program = StepCompiler.compile(try SmallJobs.job(layout, framework: .megatronCore))
+    // 2,048 tokens of 1,024 values of 2 bytes, twice. The first rank's first chunk reads tokens, its
+    // second is fed, as are both of the last rank.
+    let unit: Int64 = 2 * 2_048 * 1_024 * 2
+    #expect(program.stages.map(\.leftBehind.count) == [unit, 2 * unit])
+    let other = StepCompiler.compile(try SmallJobs.job(layout, framework: .nanotron))
+    #expect(other.stages.allSatisfy { $0.leftBehind == .zero })
+  }
+
+  @Test("grouped multiplies of experts have four workspaces")
+  func groupedWorkspaces() throws {
+    func buffers(_ experts: Int, _ framework: Framework) throws -> Int64 {
+      let program = StepCompiler.compile(
+        try SmallJobs.job(
+          Parallelism(), model: SmallJobs.model(layers: 2, experts: experts), framework: framework))
+      return program.stages[0].resident[MemoryCategory.buffers.rawValue]
+    }
+    // 4 streams × 4 MiB on an A100.
+    #expect(
+      try buffers(8, .megatronCore) - buffers(0, .megatronCore) == Bytes.mebibytes(16).count)
+    #expect(try buffers(8, .deepspeed) == buffers(0, .deepspeed))
+  }
+
+  @Test("Megatron accumulates fp16 gradients as they are, bf16 ones in fp32")
+  func halfGradients() throws {
+    func gradients(_ precision: Precision, _ given: NumberFormat? = nil) throws -> Int64 {
+      var job = try SmallJobs.job(
+        Parallelism(), model: SmallJobs.model(layers: 2), framework: .megatronCore)
+      job.training.precision = precision
+      job.training.gradientFormat = given
+      return StepCompiler.compile(job).stages[0].resident[MemoryCategory.gradients.rawValue]
+    }
+    // The 90 706 944 parameters of `MemoryTests.residentOfOneGPU`.
+    #expect(try gradients(.fp16Mixed) == 2 * 90_706_944)
+    #expect(try gradients(.bf16Mixed) == 4 * 90_706_944)
+    #expect(try gradients(.fp16Mixed, .fp32) == 4 * 90_706_944)
+  }
+
+  @Test("experts weighed inside keep no outputs; gelu keeps its own besides")
+  func weighedInside() throws {
+    let shard = LayerShard(microBatch: 1, sequenceLength: 2_048, vocabulary: 32_000)
+    func saved(_ name: String, gated: Bool, inside: Bool) throws -> Int64 {
+      var model = SmallJobs.model(experts: 8)
+      if gated { model.feedForward.activation = .swiglu }
+      var fusion = Fusion()
+      fusion.weighsExpertsInside = inside
+      return try #require(
+        model.feedForwardOperations(layer: 0, shard: shard, fusion: fusion).first {
+          $0.name == name
+        }
+      ).saved
+    }
+    // 2,048 tokens × 2 experts = 4,096 rows; of 1,024 values out, of 2,048 in between.
+    #expect(try saved("expert_combine", gated: false, inside: false) == 4_096 * 1_024 * 2)
+    #expect(try saved("expert_combine", gated: false, inside: true) == 4_096 * 4)
+    let probabilities: Int64 = 4_096 * 4
+    let gelu = try saved("expert_activation", gated: false, inside: true)
+    #expect(gelu == 2 * 4_096 * 2_048 * 2 + probabilities)
+    let gate = try saved("expert_activation", gated: true, inside: true)
+    #expect(gate == 2 * 4_096 * 2_048 * 2 + probabilities)
+  }
+
+  @Test("hybrid shards reach the experts: as many copies as of the rest")
+  func expertShards() throws {
+    // 2 × 4 ranks, experts over 2: 4 hold the same experts. Shards over 2 of 4 data ranks: 2 copies,
+    // so experts' states are shared over 2.
+    let grid = RankGrid(
+      Parallelism(tensor: 2, expert: 2, expertTensor: 1, data: 4, shardGroup: 2, zero: 1))
+    #expect(grid.expertData == 4)
+    #expect(grid.expertShardGroup == 2)
+    // Experts over 8 ranks: each alone, nothing to share.
+    let alone = RankGrid(
+      Parallelism(tensor: 2, expert: 8, expertTensor: 1, data: 4, shardGroup: 2, zero: 1))
+    #expect(alone.expertShardGroup == 1)
+  }
+}
