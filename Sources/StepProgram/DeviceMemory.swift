@@ -4,14 +4,19 @@ import Layout
 public import Quantities
 
 extension StepProgram {
-  /// What a caching allocator has taken from the device when it holds `held` bytes by category.
+  /// What a caching allocator has taken from the device when a rank of `stage` holds `held` bytes
+  /// by category.
   ///
   /// Its cache keeps freed blocks that no later request fits: a share of what comes and goes, that
-  /// is of activations (``FrameworkProfile/fragmentation``).
-  public func reserved(atPeak held: [Int64]) -> Bytes {
+  /// is of activations (``FrameworkProfile/fragmentation``); and blocks that are still in use on
+  /// another stream (``StageProgram/pending``), for which it waits before it gives up for want of
+  /// memory.
+  public func reserved(atPeak held: [Int64], stage: StageProgram) -> Bytes {
     let moving = Double(held[MemoryCategory.activations.rawValue])
     let fragments = Int64(moving * job.training.framework.profile.fragmentation)
-    return Bytes(held.reduce(0, +) + fragments)
+    let taken = held.reduce(0, +) + fragments
+    let room = (job.cluster.gpu.memory - runtime).count - taken
+    return Bytes(taken + max(0, min(stage.pending.count, room)))
   }
 
   /// Device memory outside the allocator: CUDA context and kernels, and NCCL's buffers.

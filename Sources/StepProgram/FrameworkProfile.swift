@@ -145,6 +145,9 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// accumulation with `--bf16` only (`arguments.py`).
   public var accumulatesHalfInHalf = false
 
+  /// Whether tensors given to collectives are held back by `record_stream` until the device has come
+  /// past them (`TORCH_NCCL_AVOID_RECORD_STREAMS` unset).
+  public var recordsStreams = false
   /// Bytes the allocator's cache loses to fragmentation, as a share of activations.
   public var fragmentation = 0.03
 
@@ -248,8 +251,9 @@ extension Framework {
       profile.fusion.biasDropoutAdd = false
       profile.vocabularyMultiple = 1
       profile.balancesStagesByCost = true
+      profile.fusion.gathersInputOnce = true
       profile.keepsWorkingGradients = true
-      profile.fusion.keepsGatheredInput = true
+      profile.recordsStreams = true
       // Reserved over allocated, fitted on the 655 rows of its sweep: eager kernels, three streams.
       profile.fragmentation = 0.12
       profile.hostPerCollective = SimDuration(seconds: 320e-6)

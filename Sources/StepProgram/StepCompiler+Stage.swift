@@ -16,6 +16,8 @@ struct ChunkBlocks {
   var saved: Int64
   var forwardPeak: Int64
   var backwardPeak: Int64
+  /// Bytes reduced and scattered over tensor-parallel ranks in the forward pass.
+  var scattered: Int64
   /// Units that run at these peaks.
   var forwardPeakLayer: Int
   var backwardPeakLayer: Int
@@ -146,6 +148,7 @@ extension StepCompiler {
       inputGradient: builder.add(inputGradient.block(named: name + " input gradient")),
       weightGradient: builder.add(weightGradient.block(named: name + " weight gradient")),
       saved: saved, forwardPeak: forwardPeak, backwardPeak: backwardPeak,
+      scattered: parts.reduce(0) { $0 + $1.blocks.scattered },
       forwardPeakLayer: forwardPeakLayer, backwardPeakLayer: backwardPeakLayer)
   }
 
@@ -160,6 +163,34 @@ extension StepCompiler {
     guard profile.keepsStageInput else { return .zero }
     let fed = chunks.count { $0.plan.stage > 0 }
     return Bytes(2 * Int64(fed) * shard.bytes(shard.tokensOutside, job.architecture.hiddenSize))
+  }
+
+  /// What the stage's chunks have given back to the allocator while a collective's stream may still
+  /// read it, where the framework leaves that to `Tensor.record_stream` (PyTorch's process groups do
+  /// by default): such a block is free only when the device has come past its last use.
+  ///
+  /// They are the inputs of reduce-scatters, in number of microbatches as nanotron's sweep shows
+  /// them. A single stage has those of a whole forward, of half of it when no other
+  /// microbatch follows.
+  /// A pipeline's first stage runs ahead by all microbatches it warms up with but the last two. Where
+  /// a send is too large for NCCL's buffers (seen from 32 MiB on, not with 16; not where tensor
+  /// groups span nodes) it waits for its receiver and, with one hardware queue, everything behind
+  /// it: then two on two stages, one more on longer pipelines.
+  private func pending(in chunks: [ChunkBlocks], stage: Int) -> Bytes {
+    guard profile.recordsStreams else { return .zero }
+    let stages = job.parallelism.pipeline
+    let follow = job.microbatchCount > stages
+    let sent = shard.bytes(shard.tokensOutside, job.architecture.hiddenSize)
+    var microbatches = 0.0
+    if stages == 1 {
+      microbatches = follow ? 1 : 0.5
+    } else {
+      microbatches = Double(max(0, min(stages - stage, job.microbatchCount) - 2))
+      if pricing.placements.placement(of: .tensor).nodes == 1, sent >= Bytes.mebibytes(32).count {
+        microbatches += stages == 2 ? (follow ? 2 : 1) : (follow ? 1 : 0)
+      }
+    }
+    return Bytes(Int64(microbatches * Double(chunks.reduce(0) { $0 + $1.scattered })))
   }
 
   /// The program of the ranks of `stage`.
@@ -178,6 +209,6 @@ extension StepCompiler {
       stage: stage, rankCount: pricing.placements.grid.ranksPerStage,
       rank: stage * pricing.placements.grid.stride(.pipeline),
       instructions: emitter.instructions, resident: resident, items: items,
-      leftBehind: leftBehind(by: chunks))
+      leftBehind: leftBehind(by: chunks), pending: pending(in: chunks, stage: stage))
   }
 }

@@ -41,6 +41,8 @@ public struct StepCompiler {
     var saved: Int64
     var forwardPeak: Int64
     var backwardPeak: Int64
+    /// Bytes reduced and scattered over tensor-parallel ranks in the forward pass.
+    var scattered: Int64 = 0
   }
 
   /// Prepares to compile `job`; `recompute: auto` must have been decided.
@@ -57,12 +59,6 @@ public struct StepCompiler {
     }
     if job.training.framework == .megatronDeepSpeed, job.parallelism.zero > 0 {
       profile.fusion.accumulatesEagerly = true
-    }
-    if job.training.framework == .nanotron, job.parallelism.pipeline > 1 {
-      // Measured, not derived: under its pipelines the memory of two microbatches' gathered inputs
-      // is missing on the first stage (655 rows, tensor 4 to 32, pipeline 2 to 16).
-      let stages = Double(job.parallelism.pipeline)
-      profile.fusion.gatheredInputShare = (stages - 2) / stages
     }
     self.profile = profile
     attention =
@@ -184,6 +180,10 @@ public struct StepCompiler {
       inputGradient: BlockAssembly(interference: builder.interference),
       weightGradient: BlockAssembly(interference: builder.interference), saved: shape.saved,
       forwardPeak: shape.forwardPeak, backwardPeak: shape.backwardPeak)
+    for exchange in operations.compactMap(\.afterForward)
+    where exchange.operation == .reduceScatter && exchange.axis == .tensor && shard.tensor > 1 {
+      made.scattered += exchange.bytes
+    }
     if recompute == .full {
       made.saved = flowing
       made.backwardPeak = max(shape.forwardPeak, shape.saved + shape.backwardPeak)

@@ -35,7 +35,8 @@ extension StepProgram {
       instructions: [
         .launch(call: 0, afterCompute: false, slot: 0), .wait(slot: 0, .data),
       ],
-      resident: Array(repeating: 0, count: MemoryCategory.allCases.count), items: [], leftBehind: .zero)
+      resident: Array(repeating: 0, count: MemoryCategory.allCases.count), items: [],
+      leftBehind: .zero, pending: .zero)
     return StepProgram(
       job: job, stages: [stage], calls: [call], blocks: [], laneCount: 0, slotCount: 1,
       interference: 0, modelFlops: Flops(0))

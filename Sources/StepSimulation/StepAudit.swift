@@ -29,7 +29,7 @@ extension StepResult {
       flops += outcome.flops * Double(stage.rankCount)
       var spent = outcome.spent.map { SimDuration(picoseconds: $0) }
       spent[TimeCategory.bubble.rawValue] += SimDuration(picoseconds: end - outcome.compute)
-      let reserved = program.reserved(atPeak: ledger.peakHeld)
+      let reserved = program.reserved(atPeak: ledger.peakHeld, stage: stage)
       ranks.append(
         RankResult(
           rank: outcome.rank, count: stage.rankCount, stage: stage.stage,

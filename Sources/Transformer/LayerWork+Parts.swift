@@ -45,9 +45,7 @@ extension Architecture {
     if shard.tensor > 1 {
       if shard.sequenceParallel {
         operation.beforeForward = Exchange(.allGather, on: .tensor, bytes: whole)
-        if fusion.keepsGatheredInput {
-          operation.saved += Int64(Double(whole) * fusion.gatheredInputShare)
-        } else {
+        if !fusion.gathersInputOnce {
           operation.regather = Exchange(.allGather, on: .tensor, bytes: whole)
         }
         operation.afterInputGradient = Exchange(.reduceScatter, on: .tensor, bytes: whole)

@@ -89,11 +89,13 @@ public struct Fusion: Hashable, Sendable {
   public var accumulatesEagerly = false
   /// Linear layers quantise their inputs for fp8 multiplies in passes of their own.
   public var quantizePasses = true
-  /// Under sequence parallelism the gathered input of a column-parallel layer is kept, not gathered
-  /// again in the backward pass (nanotron without `tp_recompute_allgather`).
-  public var keepsGatheredInput = false
-  /// Share of the gathered inputs that counts as held, where they are kept.
-  public var gatheredInputShare = 1.0
+  /// Under sequence parallelism the input of a column-parallel layer is gathered again for the weight
+  /// gradient at no cost in time.
+  ///
+  /// nanotron's default `tp_recompute_allgather` keeps the parts only, as its memory shows; the
+  /// step times of its sweep do not show the second gather (median error 7.0 % without it, 10.1 %
+  /// with it).
+  public var gathersInputOnce = false
   /// Experts' outputs are weighed by the router's probabilities inside the experts, between the
   /// activation and the down projection, not when they are combined.
   ///

@@ -89,3 +89,46 @@ struct FrameworkMemoryTests {
     #expect(alone.expertShardGroup == 1)
   }
 }
+
+/// Blocks a caching allocator cannot hand out again yet.
+@Suite("Memory pending on other streams")
+struct PendingMemoryTests {
+  /// What the stages of a nanotron job have pending.
+  private func pending(
+    stages: Int, microbatches: Int, microBatch: Int = 1, tensor: Int = 2
+  ) throws -> [Int64] {
+    var job = try SmallJobs.job(
+      Parallelism(tensor: tensor, sequence: true, pipeline: stages, data: 1),
+      microbatches: microbatches, framework: .nanotron)
+    job.training.microBatch = microBatch
+    job.training.globalBatch = microbatches * microBatch
+    return StepCompiler.compile(job).stages.map(\.pending.count)
+  }
+
+  @Test("inputs of reduce-scatters wait for the device")
+  func reduceScatters() throws {
+    // A layer scatters two sums of 2,048 tokens × 1,024 values of 2 bytes; so does the embedding one.
+    let sum: Int64 = 2_048 * 1_024 * 2
+    // One stage of 8 layers: those of a whole forward; half without another microbatch behind it.
+    #expect(try pending(stages: 1, microbatches: 4) == [17 * sum])
+    #expect(try pending(stages: 1, microbatches: 1) == [17 * sum / 2])
+    // Nothing is scattered without tensor parallelism.
+    #expect(try pending(stages: 1, microbatches: 4, tensor: 1) == [0])
+  }
+
+  @Test("the first stages of a pipeline run ahead; large sends hold the device back")
+  func pipelines() throws {
+    let sum: Int64 = 2_048 * 1_024 * 2
+    // 4 stages warm up with 4, 3, 2, 1 microbatches: all but two of them are ahead. By cost (a layer
+    // 16.8 M, the output projection 32.8 M, a quarter 41.7 M) the first has 3 layers, the second 2.
+    let four = try pending(stages: 4, microbatches: 8)
+    #expect(four[0] == 2 * 7 * sum)
+    #expect(four[1] == 1 * 2 * 2 * sum)
+    #expect(four[2...] == [0, 0])
+    // 2 stages: none for small sends; 16 sequences send 16 × 2,048 / 2 × 1,024 × 2 = 32 MiB: two
+    // microbatches of 16 sequences.
+    #expect(try pending(stages: 2, microbatches: 8) == [0, 0])
+    let large = try pending(stages: 2, microbatches: 8, microBatch: 16)
+    #expect(large.allSatisfy { $0 > 0 && $0.isMultiple(of: 2 * 16 * sum) })
+  }
+}
