@@ -153,7 +153,8 @@ extension Scenario {
     let settings = job.training
     let kept: ActivationShape.Kept =
       switch settings.recompute {
-      case .none, .auto, .fullLayers: settings.attention.isFlash ? .withoutAttention : .all
+      case .none, .auto, .fullLayers, .modules:
+        settings.attention.isFlash ? .withoutAttention : .all
       case .selective, .passes: .withoutAttention
       case .full: .inputs
       }

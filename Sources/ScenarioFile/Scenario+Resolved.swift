@@ -49,6 +49,7 @@ extension Recompute {
     case .passes: "passes"
     case .full: "full"
     case .fullLayers(let count): ["full_layers": .integer(count)]
+    case .modules(let modules): ["modules": .array(modules.names.map { .string($0) })]
     case .auto: "auto"
     }
   }

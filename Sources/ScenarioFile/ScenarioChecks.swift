@@ -53,6 +53,17 @@ struct ScenarioChecks {
     {
       layout.report("order", "with experts, pipeline must be the first or the last")
     }
+    if case .modules(let modules) = job.training.recompute {
+      if modules.contains(.latentUpProjection), job.architecture.attention.latent == nil {
+        training.report("recompute", "mla_up_proj needs latent attention, which the model has not")
+      }
+      if !modules.isDisjoint(with: [.expertActivation, .mixture, .sharedExperts]),
+        job.architecture.experts == nil
+      {
+        training.report(
+          "recompute", "moe, moe_act and shared_experts need experts, which the model has not")
+      }
+    }
     if case .fullLayers(let count) = job.training.recompute, count > job.architecture.layerCount {
       training.report(
         "recompute", "\(count) full_layers are more than the \(job.architecture.layerCount) layers")

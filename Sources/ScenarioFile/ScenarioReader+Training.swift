@@ -34,11 +34,16 @@ extension ScenarioReader {
     return (settings, tokens)
   }
 
-  /// Reads `recompute`: a name, or `{full_layers: N}`.
+  /// Reads `recompute`: a name, `{full_layers: N}` or `{modules: […]}`.
   private func recompute(_ block: Block) -> Recompute? {
     guard let node = block.node("recompute") else { return nil }
     if case .mapping = node.content {
       let inner = block.block("recompute")
+      if inner.has("modules") {
+        let modules = recomputedModules(inner)
+        inner.finish()
+        return modules.map(Recompute.modules)
+      }
       let layers = inner.required("full_layers", "layers of each stage recomputed in full")
       let count = layers.flatMap {
         inner.integer($0, "full_layers", in: 0...Limit.counts.upperBound)
@@ -54,6 +59,24 @@ extension ScenarioReader {
     case "none": Recompute.none
     default: nil
     }
+  }
+
+  /// Reads `recompute.modules`: a list of names.
+  private func recomputedModules(_ block: Block) -> RecomputeModules? {
+    guard let node = block.node("modules") else { return nil }
+    guard case .sequence(let items) = node.content, !items.isEmpty else {
+      block.report(
+        "modules",
+        "a list of modules is wanted, of "
+          + RecomputeModules.names.joined(separator: ", "))
+      return nil
+    }
+    var modules: RecomputeModules = []
+    for item in items {
+      let name = block.choice(item, "modules", among: RecomputeModules.names)
+      if let module = name.flatMap({ RecomputeModules(name: $0) }) { modules.insert(module) }
+    }
+    return modules
   }
 
   /// Reads the `run` mapping.

@@ -29,7 +29,7 @@ public struct StepCompiler {
   }
 
   /// Recomputation of one layer.
-  enum LayerRecompute: Hashable { case none, selective, passes, full }
+  enum LayerRecompute: Hashable { case none, selective, passes, full, modules(RecomputeModules) }
 
   /// A layer's passes and the memory they take.
   struct LayerBlocks {
@@ -170,6 +170,10 @@ public struct StepCompiler {
         kept[index].saved -= operations[index].savedCheaply
         kept[index].backwardScratch += operations[index].savedCheaply
       }
+    case .modules(let modules):
+      let plan = modules.plan(operations, input: flowing, coreInputs: coreInputBytes)
+      kept = plan.kept
+      backward.append(builder.forward(plan.repeated, call: price))
     case .full:
       backward.append(builder.forward(operations, call: price))
     }
@@ -217,6 +221,7 @@ public struct StepCompiler {
     case .passes: .passes
     case .full: .full
     case .fullLayers(let layers): index < layers ? .full : .none
+    case .modules(let modules): .modules(modules)
     }
   }
 }

@@ -10,6 +10,8 @@ public enum Recompute: Hashable, Sendable {
   case passes
   /// Only the input of each layer is kept.
   case full
+  /// Named parts of every layer are computed again.
+  case modules(RecomputeModules)
   /// As `full` in the first `layers` of each pipeline stage's model chunk, `none` in the others.
   case fullLayers(Int)
   /// The lightest of none, selective, passes and full that fits in memory.

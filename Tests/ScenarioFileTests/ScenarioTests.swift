@@ -101,6 +101,21 @@ import Transformer
     ) { try Sample.read(Sample.text, [wrong]) }
   }
 
+  @Test("recompute takes modules, which the model must have") func modules() throws {
+    let text = Sample.text + "\n  recompute: {modules: [layernorm, core_attn, mlp]}"
+    let scenario = try Sample.read(text)
+    let modules: RecomputeModules = [.coreAttention, .norms, .feedForward]
+    #expect(scenario.job.training.recompute == .modules(modules))
+    let again = try Scenario(ScenarioSource(path: "b.json", text: scenario.resolved.text))
+    #expect(again.job == scenario.job)
+    #expect(
+      Sample.mistakes(Sample.text + "\n  recompute: {modules: [moe_act]}").first?.contains(
+        "moe, moe_act and shared_experts need experts") == true)
+    #expect(
+      Sample.mistakes(Sample.text + "\n  recompute: {modules: [mlps]}").first?.contains(
+        "'mlps' is not one of core_attn, moe_act, layernorm") == true)
+  }
+
   @Test("recompute takes a number of layers") func recompute() throws {
     let text = Sample.text + "\n  recompute: {full_layers: 3}"
     #expect(try Sample.read(text).job.training.recompute == .fullLayers(3))

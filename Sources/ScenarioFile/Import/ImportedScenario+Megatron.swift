@@ -272,12 +272,11 @@ extension ImportedScenario {
         }
       }
     } else if flags.text("recompute_granularity") == "selective" {
-      set("training.recompute", "selective")
       if let modules = flags.values["recompute_modules"], modules != ["core_attn"] {
         _ = flags.has("recompute_modules")
-        notes.append(
-          "--recompute-modules \(modules.joined(separator: " ")): selective recompute here is that "
-            + "of core attention.")
+        set("training.recompute", ["modules": .array(modules.map { .string($0) })])
+      } else {
+        set("training.recompute", "selective")
       }
     } else {
       set("training.recompute", "none")

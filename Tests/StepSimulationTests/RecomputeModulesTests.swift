@@ -1,0 +1,104 @@
+import Kernels
+import Layout
+import Quantities
+import Testing
+import Transformer
+
+@testable import StepProgram
+
+/// Recomputation of named modules, as Megatron-Core's `--recompute-modules`.
+@Suite("Recomputed modules")
+struct RecomputeModulesTests {
+  private let shard = LayerShard(microBatch: 1, sequenceLength: 2_048, vocabulary: 32_000)
+
+  /// A layer under `modules`, in a job of one GPU.
+  private func layer(
+    _ modules: RecomputeModules, experts: Int = 0, attention: AttentionAlgorithm = .flash2
+  ) throws -> (plain: StepCompiler.LayerBlocks, recomputed: StepCompiler.LayerBlocks) {
+    var job = try SmallJobs.job(Parallelism(), model: SmallJobs.model(experts: experts))
+    job.training.attention = attention
+    var compiler = StepCompiler(job: job)
+    return (
+      compiler.blocks(ofLayer: 0, recompute: .none),
+      compiler.blocks(ofLayer: 0, recompute: .modules(modules))
+    )
+  }
+
+  /// What `modules` free of a layer's kept bytes.
+  private func freed(
+    _ modules: RecomputeModules, experts: Int = 0, attention: AttentionAlgorithm = .flash2
+  ) throws -> Int64 {
+    let blocks = try layer(modules, experts: experts, attention: attention)
+    return blocks.plain.saved - blocks.recomputed.saved
+  }
+
+  /// Hidden states: 2,048 tokens × 1,024 values × 2 bytes.
+  private let hidden: Int64 = 2_048 * 1_024 * 2
+
+  @Test("norms free their two outputs")
+  func norms() throws {
+    #expect(try freed(.norms) == 2 * hidden)
+  }
+
+  @Test("a dense feed-forward keeps its input only")
+  func feedForward() throws {
+    // Kept otherwise: input h, the activation's input 4h and output 4h.
+    #expect(try freed(.feedForward) == 8 * hidden)
+    // The output of the norm before it is made again as well.
+    #expect(try freed([.feedForward, .norms]) == 10 * hidden)
+    // Its blocks are back, whole, when its backward pass begins; plus 4h of gradient and h flowing.
+    let blocks = try layer(.feedForward).recomputed
+    #expect(blocks.backwardPeak >= 8 * hidden)
+    #expect(try freed(.feedForward, experts: 8) == 0)
+  }
+
+  @Test("the core frees scores, or a flash kernel's output and statistics")
+  func core() throws {
+    // 16 heads × 2,048² scores of 2 bytes.
+    #expect(try freed(.coreAttention, attention: .fusedSoftmax) == 16 * 2_048 * 2_048 * 2)
+    // Output h and fp32 statistics of 16 × 2,048 rows.
+    #expect(try freed(.coreAttention) == hidden + 16 * 2_048 * 4)
+  }
+
+  @Test("experts free their activation's output, or all but the mixture's input")
+  func experts() throws {
+    // 4,096 routed rows of 2,048 values.
+    #expect(try freed(.expertActivation, experts: 8) == 4_096 * 2_048 * 2)
+    var job = try SmallJobs.job(Parallelism(), model: SmallJobs.model(experts: 8))
+    job.training.attention = .flash2
+    var compiler = StepCompiler(job: job)
+    let all = compiler.blocks(ofLayer: 0, recompute: .none)
+    let less = compiler.blocks(ofLayer: 0, recompute: .modules(.mixture))
+    // Attention: norm h, projection h, queries, keys, values and output 4h and statistics, the
+    // second norm h; and the mixture's input h.
+    #expect(less.saved == 8 * hidden + 16 * 2_048 * 4)
+    #expect(all.saved > less.saved)
+  }
+
+  @Test("latent attention's queries, keys and values are made again from what is compressed")
+  func latent() throws {
+    let model = try #require(Architecture.named("deepseek-v3"))
+    let shard = LayerShard(microBatch: 1, sequenceLength: 4_096, vocabulary: model.vocabularySize)
+    let operations = model.attentionOperations(
+      layer: 3, shard: shard, algorithm: .flash3, fusion: Fusion())
+    // 4,096 tokens × 128 heads × (192 + 192 + 128) values × 2 bytes.
+    let inputs: Int64 = 4_096 * 128 * 512 * 2
+    let plan = RecomputeModules.latentUpProjection.plan(
+      operations, input: 0, coreInputs: inputs)
+    let sum = { (list: [Transformer.Operation]) in list.reduce(Int64(0)) { $0 + $1.saved } }
+    #expect(sum(operations) - sum(plan.kept) == inputs)
+    #expect(
+      plan.repeated.map(\.name) == ["query_up_proj", "key_value_up_proj", "rotary"])
+  }
+
+  @Test("what is computed again takes the time of its forward pass")
+  func time() throws {
+    let blocks = try layer(.feedForward)
+    let more =
+      blocks.recomputed.backward.block(named: "").summary.busy
+      - blocks.plain.backward.block(named: "").summary.busy
+    // Two multiplies of 2 · 2,048 · 1,024 · 4,096 FLOPs on 312 TFLOP/s: more than 110 us.
+    #expect(more > 110_000_000)
+    #expect(blocks.recomputed.forward.block(named: "") == blocks.plain.forward.block(named: ""))
+  }
+}
