@@ -54,8 +54,10 @@ public struct SimulationOutcome: Hashable, Sendable {
   public var windows: Int
   /// Wall-clock seconds that processes spent exchanging events or waiting for each other, summed.
   ///
-  /// The one value that differs from run to run.
+  /// With ``shares`` the one value that differs from run to run.
   public var blockedSeconds: Double
+  /// What each process did.
+  public var shares: [ProcessShare]
   /// A digest of what happened to every logical process in order, when it was asked for.
   public var historyHash: UInt64?
   /// The logical processes that wait for ever, in ascending order; empty when the run is complete.
@@ -63,6 +65,23 @@ public struct SimulationOutcome: Hashable, Sendable {
 
   /// Whether nothing waits for ever.
   public var isComplete: Bool { stuck.isEmpty }
+}
+
+/// One process's part of a simulation.
+public struct ProcessShare: Hashable, Sendable {
+  /// Logical processes that live there.
+  public var logicalProcesses: Int
+  /// Events it handled.
+  public var events: Int
+  /// Messages it sent to other processes.
+  public var mpiMessages: Int
+  /// Wall-clock seconds it spent exchanging events or waiting for other processes.
+  public var blockedSeconds: Double
+  /// Wall-clock seconds from its first event to its last, ``blockedSeconds`` included.
+  public var wallSeconds: Double
+
+  /// Wall-clock seconds in which it handled events.
+  public var busySeconds: Double { wallSeconds - blockedSeconds }
 }
 
 /// Why a simulation could not be carried to its end.

@@ -44,6 +44,7 @@ public import Quantities
   @usableFromInline var handled: Int64 = 0
   private var windows = 0
   private var blocked = Duration.zero
+  private let began = ContinuousClock.now
   /// One running digest for each local logical process; empty when it is not asked for.
   @usableFromInline let history: History
 
@@ -117,13 +118,10 @@ public import Quantities
     -> SimulationOutcome
   {
     do {
-      let parts = blocked.components
-      let seconds = Double(parts.seconds) + Double(parts.attoseconds) * 1e-18
-      // Nanoseconds, since the reduction is of integers.
+      let shares = try shares()
       var sums = [
         handled, unsafe context.pointee.scheduled, unsafe context.pointee.messages,
-        exchange.sent.reduce(0, +), Int64(exchange.batches), Int64(seconds * 1e9),
-        Int64(bitPattern: history.digest),
+        exchange.sent.reduce(0, +), Int64(exchange.batches), Int64(bitPattern: history.digest),
       ]
       try communicator.reduce(&sums, with: .sum)
       let end = try communicator.maximum(of: unsafe context.pointee.clock.picoseconds)
@@ -135,13 +133,33 @@ public import Quantities
       return SimulationOutcome(
         endTime: SimTime(picoseconds: end), events: Int(sums[0]), messages: Int(sums[2]),
         mpiMessages: Int(sums[3]), mpiBatches: Int(sums[4]), windows: windows,
-        blockedSeconds: Double(sums[5]) * 1e-9,
-        historyHash: history.isRecording ? UInt64(bitPattern: sums[6]) : nil, stuck: all)
+        blockedSeconds: shares.reduce(0) { $0 + $1.blockedSeconds }, shares: shares,
+        historyHash: history.isRecording ? UInt64(bitPattern: sums[5]) : nil, stuck: all)
     } catch let error as SimulationError {
       throw error
     } catch {
       throw SimulationError.communication("\(error)")
     }
+  }
+
+  /// What each process did.
+  private func shares() throws -> [ProcessShare] {
+    let local = unsafe context.pointee.localProcesses.count
+    let sent: Int64 = exchange.sent.reduce(0, +)
+    let wall = Self.nanoseconds(ContinuousClock.now - began)
+    let own = Wire.encode([Int64(local), handled, sent, Self.nanoseconds(blocked), wall])
+    let all = communicator.size == 1 ? [own] : try communicator.gatherToAll(own)
+    return all.map { bytes in
+      let counts = Wire.decodeCounts(bytes)
+      return ProcessShare(
+        logicalProcesses: Int(counts[0]), events: Int(counts[1]), mpiMessages: Int(counts[2]),
+        blockedSeconds: Double(counts[3]) * 1e-9, wallSeconds: Double(counts[4]) * 1e-9)
+    }
+  }
+
+  private static func nanoseconds(_ duration: Duration) -> Int64 {
+    let parts = duration.components
+    return parts.seconds * 1_000_000_000 + parts.attoseconds / 1_000_000_000
   }
 
   /// Compares what each process sent to each other one with what that one received.

@@ -161,16 +161,17 @@ extension SimulationReport {
   private var simulationTree: JSONValue {
     let record = step.statistics
     let rate = record.wallSeconds > 0 ? Double(record.events) / record.wallSeconds : 0
-    return [
-      "fidelity": .string(record.fidelity.rawValue),
-      "processes": .integer(record.processes),
-      "simulated_ranks": .integer(record.simulatedRanks),
-      "events": .integer(record.events),
-      "messages": .integer(record.messages),
-      "mpi_messages": .integer(record.mpiMessages),
-      "wall_seconds": .number(record.wallSeconds),
-      "events_per_second": .number(rate),
+    let members: [JSONValue.Member] = [
+      .init("fidelity", .string(record.fidelity.rawValue)),
+      .init("processes", .integer(record.processes)),
+      .init("simulated_ranks", .integer(record.simulatedRanks)),
+      .init("events", .integer(record.events)),
+      .init("messages", .integer(record.messages)),
+      .init("mpi_messages", .integer(record.mpiMessages)),
+      .init("wall_seconds", .number(record.wallSeconds)),
+      .init("events_per_second", .number(rate)),
     ]
+    return .object(members + record.profileMembers)
   }
 }
 

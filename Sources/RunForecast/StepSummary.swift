@@ -1,3 +1,4 @@
+public import EventKernel
 public import Quantities
 
 /// What one simulated training step came to, for every consumer of it: forecast, reports, studies.
@@ -156,6 +157,27 @@ public struct SimulationRecord: Hashable, Sendable {
   public var mpiMessages: Int
   /// Wall time.
   public var wallSeconds: Double
+  /// Windows in which all processes advanced together; zero for one process.
+  public var windows = 0
+  /// What each process did; empty where no events were handled.
+  public var shares: [ProcessShare] = []
+
+  /// Events of the busiest process over the mean; 1 for perfect balance.
+  public var imbalance: Double {
+    let busiest = shares.map(\.events).max() ?? 0
+    let all = shares.reduce(0) { $0 + $1.events }
+    return all == 0 ? 1 : Double(busiest * shares.count) / Double(all)
+  }
+
+  /// Seconds of all processes spent exchanging events or waiting for others.
+  public var blockedSeconds: Double { shares.reduce(0) { $0 + $1.blockedSeconds } }
+
+  /// How many times as fast as one process, estimated: the time all processes were busy over the
+  /// time it took.
+  public var speedUp: Double {
+    let wall = shares.map(\.wallSeconds).max() ?? 0
+    return wall <= 0 ? 1 : shares.reduce(0) { $0 + $1.busySeconds } / wall
+  }
 
   /// Statistics of one simulation.
   public init(

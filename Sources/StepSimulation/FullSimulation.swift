@@ -8,7 +8,7 @@ public import StepProgram
 
 /// Runs every rank, each a logical process of the event kernel, collectives message by message.
 ///
-/// The ranks are dealt to the processes of a communicator in contiguous blocks, whole nodes as long
+/// The ranks are dealt to the processes of a communicator in whole model replicas and nodes as long
 /// as there are enough. The result does not depend on how many processes there are, and on an idle
 /// symmetric fabric it is ``FoldedSimulation``'s.
 public enum FullSimulation {
@@ -27,6 +27,9 @@ public enum FullSimulation {
     let ranks = program.job.parallelism.gpuCount
     let code = FullSimulationCode(program)
     let fabric = try FullSimulationFabric(program)
+    let order = RankOrder(
+      RankGrid(program.job.parallelism), gpusPerNode: program.job.cluster.gpusPerNode,
+      keepsReplicas: fabric.requestDelay == 0)
     let evenly = Partition(
       evenly: ranks, over: communicator.size, inUnitsOf: program.job.cluster.gpusPerNode)
     // Behind the ranks, on the last process, the network whose links they share.
@@ -34,21 +37,15 @@ public enum FullSimulation {
       fabric.requestDelay == 0
       ? evenly
       : Partition(firstOfEachProcess: Array(evenly.bounds.dropLast()), count: ranks + 1)
-    var smallest = fabric.smallestDelay(ranks: ranks) {
-      partition.process(of: LogicalProcess($0))
-    }
-    for stage in program.stages where fabric.requestDelay == 0 {
-      for case .send(_, _, _, let duration, _) in stage.instructions {
-        smallest = min(smallest, duration.picoseconds)
-      }
-    }
+    let smallest = smallestDelay(program, fabric, order, partition)
     guard smallest > 0 else {
       throw .impossible("a message between stages takes no time")
     }
     let block = partition.block(of: communicator.rank)
     var model = FullSimulationModel(
-      program, code: code, fabric: fabric, lookahead: SimDuration(picoseconds: smallest),
-      ranks: Int(block.lowerBound)..<min(Int(block.upperBound), ranks), speeds: speeds)
+      program, code: code, fabric: fabric, order: order,
+      lookahead: SimDuration(picoseconds: smallest),
+      block: block.clamped(to: 0..<LogicalProcess(ranks)), speeds: speeds)
     if block.upperBound > ranks { model.network = FullSimulationNetwork(program, fabric) }
     let outcome: SimulationOutcome
     do throws(SimulationError) {
@@ -61,14 +58,36 @@ public enum FullSimulation {
     }
     if let fault = try firstFault(model.fault, over: communicator) { throw .impossible(fault) }
     guard outcome.isComplete else { throw .deadlock(outcome.stuck.map(\.reason)) }
-    return try result(of: model, outcome, over: communicator)
+    return try result(of: model, outcome, block: block, over: communicator)
+  }
+
+  /// The smallest delay of any message that goes from one process to another, picoseconds.
+  private static func smallestDelay(
+    _ program: StepProgram, _ fabric: FullSimulationFabric, _ order: RankOrder,
+    _ partition: Partition
+  ) -> Int64 {
+    let ranks = program.job.parallelism.gpuCount
+    let process = { (rank: Int) in partition.process(of: order.logicalProcess(of: rank)) }
+    var smallest = fabric.smallestDelay(ranks: ranks, process: process)
+    let pipelines = FullSimulationGroups(pipelineOf: RankGrid(program.job.parallelism))
+    let isSplit = (0..<ranks).contains {
+      process($0) != process(pipelines.membership(of: $0).first)
+    }
+    guard isSplit, fabric.requestDelay == 0 else { return smallest }
+    for stage in program.stages {
+      for case .send(_, _, _, let duration, _) in stage.instructions {
+        smallest = min(smallest, duration.picoseconds)
+      }
+    }
+    return smallest
   }
 
   /// Puts the ranks of all processes together.
   private static func result(
-    of model: FullSimulationModel, _ outcome: SimulationOutcome,
+    of model: FullSimulationModel, _ outcome: SimulationOutcome, block: Range<LogicalProcess>,
     over communicator: any Communicator
   ) throws(StepSimulationError) -> StepResult {
+    let order = model.order
     let stages = model.program.stages.count
     let categories = FullSimulationModel.categories
     var balance = [model.sent, model.received, 0]
@@ -99,7 +118,7 @@ public enum FullSimulation {
       if state.compute == ends[stage],
         model.spent[local * categories + kernels] == longest[stage]
       {
-        slowest[stage] = min(slowest[stage], Int64(model.firstRank + local))
+        slowest[stage] = min(slowest[stage], Int64(model.rank(of: local)))
       }
     }
     try reduce(&slowest, with: .minimum, over: communicator)
@@ -108,8 +127,9 @@ public enum FullSimulation {
     let width = categories + 1
     var times = [Int64](repeating: 0, count: stages * width)
     for (stage, rank) in slowest.enumerated() {
-      let local = Int(rank) - model.firstRank
-      guard model.states.indices.contains(local) else { continue }
+      let process = order.logicalProcess(of: Int(rank))
+      guard block.contains(process) else { continue }
+      let local = Int(process - block.lowerBound)
       for category in 0..<categories {
         times[stage * width + category] = model.spent[local * categories + category]
       }
@@ -130,6 +150,8 @@ public enum FullSimulation {
     statistics.events = outcome.events
     statistics.messages = outcome.messages
     statistics.mpiMessages = outcome.mpiMessages
+    statistics.windows = outcome.windows
+    statistics.shares = outcome.shares
     return try StepResult(model.program, outcomes, statistics)
   }
 
@@ -161,14 +183,14 @@ extension FullSimulationModel {
   func stuckProcesses() -> [StuckProcess] {
     states.indices.compactMap { local in
       guard states[local].waiting != .end || !isDataDone(local) else { return nil }
-      return StuckProcess(LogicalProcess(firstRank + local), reason: reason(local))
+      return StuckProcess(LogicalProcess(rank(of: local)), reason: reason(local))
     }
   }
 
   private func reason(_ local: Int) -> String {
     let state = states[local]
     let stage = stage(of: local)
-    let head = "rank \(firstRank + local) (pipeline stage \(stage))"
+    let head = "rank \(rank(of: local)) (pipeline stage \(stage))"
     guard state.waiting != .end else {
       return head + " has ended, but its data stream waits " + dataReason(local)
     }

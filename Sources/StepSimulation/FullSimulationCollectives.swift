@@ -19,7 +19,7 @@ extension FullSimulationModel {
     _ call: Int, _ stream: Stream, at start: Int64, _ local: Int, _ context: inout EventContext
   ) -> Int64 {
     if start < context.now.picoseconds {
-      note("rank \(firstRank + local) begins a collective in the past")
+      note("rank \(rank(of: local)) begins a collective in the past")
     }
     let index = 2 * local + stream.rawValue
     let laneCount = fabric.calls[call].laneCount
@@ -53,7 +53,7 @@ extension FullSimulationModel {
     let box = local * fabric.communicators.count + communicator
     let ahead = (ordinal &- inboxes[box].ended) & 255
     if ahead > 1 {
-      note("rank \(firstRank + local) received a message of a collective \(ahead) ahead")
+      note("rank \(rank(of: local)) received a message of a collective \(ahead) ahead")
     }
     let description = fabric.communicators[communicator]
     let parity = Int(ordinal & 1)
@@ -184,8 +184,8 @@ extension FullSimulationModel {
           free: lanes[position].free, awaitedSlots: message.awaitedSlots,
           occupancy: message.occupancy.picoseconds, latency: message.latency.picoseconds,
           awaitedArrivals: UInt32(message.awaitedArrivals),
-          target: UInt32(
-            fabric.communicators[groups].groups.rank(
+          target: order.logicalProcess(
+            of: fabric.communicators[groups].groups.rank(
               of: message.receiver, first: Int(inbox.first))),
           slot: UInt32(message.slot), step: Int32(step),
           isShared: message.crossesNodes && fabric.requestDelay > 0,

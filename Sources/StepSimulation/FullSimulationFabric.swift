@@ -45,7 +45,7 @@ struct FullSimulationFabric {
     var occupancy: Int64 = 0
     var latency: Int64 = 0
     var awaitedArrivals: UInt32 = 0
-    /// Rank it goes to, and the slot it counts in there.
+    /// Logical process it goes to, and the slot it counts in there.
     var target: UInt32 = 0
     var slot: UInt32 = 0
     /// Its step; negative when nothing is left.

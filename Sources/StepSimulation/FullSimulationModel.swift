@@ -78,7 +78,12 @@ struct FullSimulationModel: EventModel {
   let code: FullSimulationCode
   let fabric: FullSimulationFabric
   let lookahead: SimDuration
-  let firstRank: Int
+  /// Which rank each logical process is; local ranks are the logical processes from `first` on.
+  let order: RankOrder
+  private let first: LogicalProcess
+  /// Each local rank's number and its stage.
+  private let numbers: [Int32]
+  private let stages: [Int32]
   let microbatches: Int
   /// Where each rank stands.
   let grid: RankGrid
@@ -110,18 +115,23 @@ struct FullSimulationModel: EventModel {
 
   init(
     _ program: StepProgram, code: FullSimulationCode, fabric: FullSimulationFabric,
-    lookahead: SimDuration, ranks: Range<Int>, speeds: RankSpeeds = .uniform
+    order: RankOrder, lookahead: SimDuration, block: Range<LogicalProcess>,
+    speeds: RankSpeeds = .uniform
   ) {
     self.program = program
     self.code = code
     self.fabric = fabric
     self.lookahead = lookahead
-    firstRank = ranks.lowerBound
+    self.order = order
+    first = block.lowerBound
+    let ranks = block.map { order.rank(of: $0) }
+    numbers = ranks.map { Int32($0) }
     self.speeds = speeds
     factors = speeds.isUniform ? [] : ranks.map { speeds.factor(of: $0) }
     microbatches = program.job.microbatchCount
     let grid = RankGrid(program.job.parallelism)
     self.grid = grid
+    stages = ranks.map { Int32(grid.stage(of: $0)) }
     slotCount = program.slotCount
     wordsPerRank = (code.receivedLanes * microbatches + 63) / 64
     states = ranks.map { rank in
@@ -149,7 +159,7 @@ struct FullSimulationModel: EventModel {
   }
 
   mutating func handle(_ event: Event, _ context: inout EventContext) {
-    let local = Int(event.destination) - firstRank
+    let local = Int(event.destination - first)
     switch event.kind & 3 {
     case Self.messageKind: receive(event, local, &context)
     case Self.networkKind: handleNetwork(event, local, &context)
@@ -164,12 +174,15 @@ struct FullSimulationModel: EventModel {
     }
   }
 
+  /// The number of a local rank.
+  func rank(of local: Int) -> Int { Int(numbers[local]) }
+
   /// The pipeline stage of a local rank.
-  func stage(of local: Int) -> Int { grid.stage(of: firstRank + local) }
+  func stage(of local: Int) -> Int { Int(stages[local]) }
 
   /// The rank of another stage that a local rank exchanges activations with.
   func neighbour(of local: Int, in stage: Int) -> Int {
-    firstRank + local + (stage - self.stage(of: local)) * grid.stride(.pipeline)
+    rank(of: local) + (stage - self.stage(of: local)) * grid.stride(.pipeline)
   }
 
   // MARK: The program
@@ -310,7 +323,7 @@ struct FullSimulationModel: EventModel {
     var factor = factors[local]
     if speeds.jitter.kernel > 0 {
       factor *= speeds.kernelFactor(
-        speeds.stream(of: firstRank + local), operation: states[local].drawn)
+        speeds.stream(of: rank(of: local)), operation: states[local].drawn)
       states[local].drawn &+= 1
     }
     return factor == 1 ? work : work.stretched(by: factor)
@@ -379,6 +392,6 @@ struct FullSimulationModel: EventModel {
     let target = neighbour(of: local, in: receiver)
     context.schedule(
       Self.activationsKind, payload: UInt64(code.position[lane] * microbatches + microbatch),
-      to: LogicalProcess(target), at: SimTime(picoseconds: time))
+      to: order.logicalProcess(of: target), at: SimTime(picoseconds: time))
   }
 }

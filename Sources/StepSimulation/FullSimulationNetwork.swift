@@ -140,7 +140,7 @@ extension FullSimulationModel {
     let asked = max(earliest, next.free)
     let age = asked - latest
     if age < 0 || age >= 1 << 42 || step >= 1 << 20 || call >= Int(Self.sendMark) {
-      note("a request of rank \(firstRank + local) to the network does not fit an event")
+      note("a request of rank \(rank(of: local)) to the network does not fit an event")
     }
     context.schedule(
       Self.asks | UInt32(lane) << 4 | (inboxes[box].ended & 255) << 7 | UInt32(call) << 15,
@@ -273,7 +273,7 @@ extension FullSimulationModel {
       case .send(let lane, let microbatch, let bytes, let duration, _) =
         code.instructions[Int(request.step)]
     else { return 0 }
-    let sender = Int(request.sender)
+    let sender = order.rank(of: request.sender)
     let receiver = code.receiver[lane]
     let target =
       sender + (max(receiver, 0) - grid.stage(of: sender)) * grid.stride(.pipeline)
@@ -282,7 +282,7 @@ extension FullSimulationModel {
     let parts = fabric.split(bytes: bytes, duration: duration, crossesNodes: crosses)
     cargo.latency = parts.latency
     // Nobody hears of what nobody receives.
-    cargo.target = receiver >= 0 ? UInt32(target) : .max
+    cargo.target = receiver >= 0 ? order.logicalProcess(of: target) : .max
     cargo.kind = Self.activationsKind
     cargo.payload = UInt64(code.position[lane] * microbatches + microbatch)
     if crosses {
@@ -299,12 +299,14 @@ extension FullSimulationModel {
   ) -> Int64 {
     let call = fabric.calls[Int(request.call)]
     let groups = fabric.communicators[call.communicator].groups
-    let place = groups.membership(of: Int(request.sender))
+    let sender = order.rank(of: request.sender)
+    let place = groups.membership(of: sender)
     guard
       let message = call.plan.message(
         from: place.member, lane: Int(request.lane), step: Int(request.step))
     else { return 0 }
-    cargo.target = UInt32(groups.rank(of: message.receiver, first: place.first))
+    let target = groups.rank(of: message.receiver, first: place.first)
+    cargo.target = order.logicalProcess(of: target)
     cargo.kind =
       Self.messageKind | UInt32(call.communicator) << 2 | UInt32(message.slot) << 8
       | UInt32(request.ordinal) << 14
@@ -313,8 +315,7 @@ extension FullSimulationModel {
     let flow = UInt64(call.communicator) << 8 | UInt64(request.lane)
     if call.cards == 1 {
       net.graph.appendRoute(
-        from: Int(request.sender), to: Int(cargo.target), flow: flow, loads: net.flows.loads,
-        to: &net.hops)
+        from: sender, to: target, flow: flow, loads: net.flows.loads, to: &net.hops)
     } else {
       let perNode = call.plan.ranksPerNode
       let from = place.member / perNode * perNode

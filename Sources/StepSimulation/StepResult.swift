@@ -1,3 +1,4 @@
+public import EventKernel
 public import Quantities
 public import StepProgram
 
@@ -53,6 +54,10 @@ public struct SimulationStatistics: Hashable, Sendable {
   public var messages = 0
   /// Those that crossed to another process over MPI.
   public var mpiMessages = 0
+  /// Windows in which all processes advanced together; zero for one process.
+  public var windows = 0
+  /// What each process did; empty where events were not handled.
+  public var shares: [ProcessShare] = []
 
   /// All counts zero.
   public init() {}

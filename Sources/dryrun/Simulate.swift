@@ -69,6 +69,9 @@ struct Simulate: SessionCommand {
   @Flag(help: "Print where the groups of ranks sit instead of the result.")
   var showGroups = false
 
+  @Flag(help: "Also print how a full simulation's work was spread over processes.")
+  var profile = false
+
   func validate() throws {
     if traceRanks != nil, trace == nil { throw ValidationError("--trace-ranks goes with --trace.") }
   }
@@ -96,6 +99,7 @@ struct Simulate: SessionCommand {
       [("result.json", json), ("memory.csv", report.memoryCSV), ("report.txt", report.text)],
       to: folder)
     session.output(arguments.json ? json : report.text)
+    if profile, !arguments.json { session.output("\n" + report.step.statistics.profileText) }
     if !arguments.quiet { session.log("wrote \(folder)/result.json, memory.csv, report.txt") }
     return failIf == .doesNotFit && !report.fits ? ExitStatus.conditionHolds : ExitStatus.done
   }

@@ -55,12 +55,14 @@ enum Simulator {
           program, speeds: scenario.simulation.speeds, communicator: communicator)
       }
     let elapsed = clock.now - start
-    let record = SimulationRecord(
+    var record = SimulationRecord(
       fidelity: scenario.simulation.fidelity, processes: communicator.size,
       simulatedRanks: result.statistics.simulatedRanks, events: result.statistics.events,
       messages: result.statistics.messages, mpiMessages: result.statistics.mpiMessages,
       wallSeconds: Double(elapsed.components.seconds)
         + Double(elapsed.components.attoseconds) * 1e-18)
+    record.windows = result.statistics.windows
+    record.shares = result.statistics.shares
     return StepSummary(result, program: program, record: record)
   }
 }
