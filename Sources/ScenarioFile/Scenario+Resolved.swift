@@ -37,6 +37,22 @@ extension Scenario {
     }
     members.append(.init("attention", .string(settings.attention.rawValue)))
     members.append(.init("framework", .string(settings.framework.rawValue)))
+    if settings.dispatch != ExpertDispatch() {
+      members.append(.init("moe", settings.dispatch.resolved))
+    }
+    return .object(members)
+  }
+}
+
+extension ExpertDispatch {
+  fileprivate var resolved: JSONValue {
+    var members: [JSONValue.Member] = []
+    if let dispatcher { members.append(.init("dispatcher", .string(dispatcher.rawValue))) }
+    members.append(.init("imbalance", .number(imbalance)))
+    if let capacityFactor { members.append(.init("capacity_factor", .number(capacityFactor))) }
+    if let format { members.append(.init("dispatch_format", .string(format.rawValue))) }
+    members.append(.init("overlap_shared", .bool(overlapsShared)))
+    if let overlapsMicrobatches { members.append(.init("overlap", .bool(overlapsMicrobatches))) }
     return .object(members)
   }
 }

@@ -23,6 +23,7 @@ extension ScenarioReader {
     }
     let attention = block.choice("attention", of: AttentionAlgorithm.self) ?? .flash2
     let framework = block.choice("framework", of: Framework.self) ?? .generic
+    let dispatch = dispatch(block.block("moe"))
     block.finish()
     guard let sequenceLength, let globalBatch, let microBatch else { return nil }
     let format: NumberFormat? =
@@ -30,8 +31,25 @@ extension ScenarioReader {
     let settings = TrainingSettings(
       sequenceLength: sequenceLength, globalBatch: globalBatch, microBatch: microBatch,
       precision: precision, optimizer: optimizer, recompute: recompute, gradientFormat: format,
-      attention: attention, framework: framework)
+      attention: attention, framework: framework, dispatch: dispatch)
     return (settings, tokens)
+  }
+
+  /// Reads `moe`: how tokens get to their experts.
+  private func dispatch(_ block: Block) -> ExpertDispatch {
+    var dispatch = ExpertDispatch(
+      dispatcher: block.choice("dispatcher", of: ExpertDispatch.Dispatcher.self),
+      imbalance: block.number("imbalance", from: 1, to: 1_000) ?? 1,
+      capacityFactor: block.number("capacity_factor", from: 0, excluding: true, to: 1_000),
+      overlapsShared: block.flag("overlap_shared") ?? false,
+      overlapsMicrobatches: block.flag("overlap"))
+    if let name = block.node("dispatch_format").flatMap({
+      block.choice($0, "dispatch_format", among: ["bf16", "fp8"])
+    }) {
+      dispatch.format = name == "fp8" ? .fp8 : .bf16
+    }
+    block.finish()
+    return dispatch
   }
 
   /// Reads `recompute`: a name, `{full_layers: N}` or `{modules: […]}`.

@@ -32,10 +32,7 @@ struct StageEmitter {
   private var microbatches: Int { job.microbatchCount }
 
   /// The whole step.
-  mutating func emitStep() {
-    let turns = job.parallelism.schedule.turns(
-      rank: stage, ranks: job.parallelism.pipeline, chunks: chunks.count,
-      microbatches: microbatches)
+  mutating func emitStep(_ turns: [Turn]) {
     if gathersAhead { launchParameterGathers() }
     for turn in turns {
       instructions.append(

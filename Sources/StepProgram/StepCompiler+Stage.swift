@@ -193,14 +193,12 @@ extension StepCompiler {
     return Bytes(Int64(microbatches * Double(chunks.reduce(0) { $0 + $1.scattered })))
   }
 
-  /// The program of the ranks of `stage`.
-  mutating func program(ofStage stage: Int) -> StageProgram {
-    let plans = states.chunks(ofStage: stage)
-    let chunks = plans.map { chunkBlocks($0) }
+  /// The program of the ranks of `stage`, which run `turns` through `chunks`.
+  mutating func program(ofStage stage: Int, chunks: [ChunkBlocks], turns: [Turn]) -> StageProgram {
     var emitter = StageEmitter(
       compiler: self, stage: stage, chunks: chunks,
       virtualStages: states.parameters.stages.stageCount)
-    emitter.emitStep()
+    emitter.emitStep(turns)
     builder = emitter.compiler.builder
     let items = states.resident(ofStage: stage)
     var resident = [Int64](repeating: 0, count: MemoryCategory.allCases.count)

@@ -75,19 +75,28 @@ public struct StepCompiler {
       context: job.parallelism.context, contextStyle: job.parallelism.contextStyle,
       expert: job.parallelism.expert,
       expertTensor: job.parallelism.expertTensor,
+      expertNodes: pricing.placements.placement(of: .expert).nodes,
+      dispatch: job.training.dispatch,
       matmulFormat: job.training.precision.matmulFormat,
       activationFormat: job.training.precision.activationFormat,
       vocabulary: states.parameters.paddedVocabularySize)
     builder = BlockBuilder(
       cost: KernelCost(gpu: job.cluster.gpu), profile: profile,
       interference: Self.interference,
-      hidesExpertTraffic: job.parallelism.schedule == .dualPipe)
+      hidesExpertTraffic: job.training.dispatch.overlapsMicrobatches
+        ?? (job.parallelism.schedule == .dualPipe))
   }
 
   /// Programs of all stages.
   public static func compile(_ job: TrainingJob) -> StepProgram {
     var compiler = StepCompiler(job: job)
-    let stages = (0..<job.parallelism.pipeline).map { compiler.program(ofStage: $0) }
+    let chunks = (0..<job.parallelism.pipeline).map { stage in
+      compiler.states.chunks(ofStage: stage).map { compiler.chunkBlocks($0) }
+    }
+    let turns = compiler.turns(chunks)
+    let stages = chunks.indices.map {
+      compiler.program(ofStage: $0, chunks: chunks[$0], turns: turns[$0])
+    }
     let lanes = 2 * compiler.states.parameters.stages.stageCount
     return StepProgram(
       job: job, stages: stages, calls: compiler.builder.calls, blocks: compiler.builder.blocks,

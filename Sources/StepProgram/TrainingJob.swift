@@ -57,13 +57,15 @@ public struct TrainingSettings: Hashable, Sendable {
   public var attention: AttentionAlgorithm
   /// The software that runs it.
   public var framework: Framework
+  /// How tokens get to their experts.
+  public var dispatch: ExpertDispatch
 
   /// Settings of a training loop.
   public init(
     sequenceLength: Int, globalBatch: Int, microBatch: Int, precision: Precision = .bf16Mixed,
     optimizer: Optimizer = .adamw, recompute: Recompute = .none,
     gradientFormat: NumberFormat? = nil, attention: AttentionAlgorithm = .flash2,
-    framework: Framework = .generic
+    framework: Framework = .generic, dispatch: ExpertDispatch = ExpertDispatch()
   ) {
     self.sequenceLength = sequenceLength
     self.globalBatch = globalBatch
@@ -74,6 +76,7 @@ public struct TrainingSettings: Hashable, Sendable {
     self.gradientFormat = gradientFormat
     self.attention = attention
     self.framework = framework
+    self.dispatch = dispatch
   }
 }
 

@@ -31,7 +31,7 @@ extension Architecture {
   }
 
   /// Up projection, activation, down projection of `width` local features.
-  private func denseBlock(_ prefix: String, width: Int, shard: LayerShard, fusion: Fusion)
+  func denseBlock(_ prefix: String, width: Int, shard: LayerShard, fusion: Fusion)
     -> [Operation]
   {
     let isGated = feedForward.activation.isGated
@@ -51,7 +51,7 @@ extension Architecture {
   }
 
   /// The non-linearity over `rows` × `width`; keeps its input.
-  private func activation(_ name: String, rows: Int, width: Int, shard: LayerShard, fusion: Fusion)
+  func activation(_ name: String, rows: Int, width: Int, shard: LayerShard, fusion: Fusion)
     -> Operation
   {
     var operation = Operation(name)
@@ -93,117 +93,6 @@ extension Architecture {
     // Its inputs stay; the multiply after it keeps as much as it makes.
     operation.savedCheaply = operation.saved - (isGated ? bytes : 0)
     return operation
-  }
-
-  /// Router, permutation, dispatch, expert multiplies, combine; shared experts beside them.
-  ///
-  /// Balanced routing is assumed: each expert gets tokens × top-k / experts. Dropless dispatch as in
-  /// Megatron-Core's all-to-all dispatcher. Where routing is limited to groups of experts (DeepSeek's
-  /// node-limited routing, arXiv:2412.19437, sections 2.1.2 and 3.2.2) and there are ranks enough for
-  /// a group each, a token crosses the network once for each group, not for each expert, and travels
-  /// to the experts in the format of their multiplies, back in that of activations.
-  private func expertOperations(_ experts: MixtureOfExperts, shard: LayerShard, fusion: Fusion)
-    -> [Operation]
-  {
-    let localExperts = max(1, experts.expertCount / shard.expert)
-    let routedTokens = shard.tokens * experts.expertsPerToken
-    // With sequence parallelism each tensor rank routes its own tokens; inside experts they meet.
-    let sourceTokens = shard.tokensOutside
-    let sourceRouted = sourceTokens * experts.expertsPerToken
-    let expertRows = max(1, routedTokens * shard.expertTensor / max(1, shard.tensor))
-    let routed = shard.bytes(sourceRouted, hiddenSize)
-    let isLimited =
-      experts.groupsPerToken < experts.groupCount && shard.expert >= experts.groupCount
-    let visits =
-      isLimited ? min(experts.expertsPerToken, experts.groupsPerToken) : experts.expertsPerToken
-    let returned = shard.bytes(sourceTokens * visits, hiddenSize)
-    let sent =
-      isLimited
-      ? min(
-        returned,
-        Int64(sourceTokens * visits * hiddenSize) * Int64(shard.matmulFormat.bytesPerValue))
-      : returned
-
-    var router = linear(
-      "router", tokens: sourceTokens, input: hiddenSize, output: experts.expertCount, shard: shard,
-      fusion: fusion, format: .fp32)
-    let scores = Int64(sourceTokens) * Int64(experts.expertCount) * 4
-    let select = Kernel.stream(
-      StreamingKernel(.rowReduction, read: 4 * scores, written: 3 * scores, launches: 8))
-    router.forward.append(select)
-    router.inputGradient.append(select)
-    // Scores and choices, and its input unless a shared expert keeps that already.
-    router.saved = 2 * scores + Int64(sourceRouted) * 8
-    if experts.sharedIntermediateSize == 0 {
-      router.saved += shard.bytes(sourceTokens, hiddenSize)
-    }
-
-    var dispatch = Operation("expert_dispatch")
-    let permute = Kernel.stream(
-      StreamingKernel(.gather, read: routed, written: routed, launches: 3))
-    let sortChunks = Kernel.stream(
-      StreamingKernel(
-        .gather, read: shard.bytes(expertRows, hiddenSize),
-        written: shard.bytes(expertRows, hiddenSize)))
-    dispatch.forward = [permute]
-    dispatch.inputGradient = [permute]
-    if shard.expert > 1 {
-      dispatch.afterForward = Exchange(.allToAll, on: .expert, bytes: sent)
-      dispatch.beforeBackward = Exchange(.allToAll, on: .expert, bytes: returned)
-      if localExperts > 1 {
-        dispatch.forward.append(sortChunks)
-        dispatch.inputGradient.append(sortChunks)
-      }
-    }
-
-    let rows = max(1, expertRows / localExperts)
-    let width = max(1, experts.intermediateSize / shard.expertTensor)
-    let isGated = feedForward.activation.isGated
-    var up = linear(
-      "expert_up_proj", tokens: rows, input: hiddenSize, output: isGated ? 2 * width : width,
-      batch: localExperts, shard: shard, fusion: fusion)
-    up.saved = shard.bytes(expertRows, hiddenSize)
-    if shard.expertTensor > 1 {
-      let whole = shard.bytes(expertRows, hiddenSize)
-      up.beforeForward = Exchange(.allGather, on: .expertTensor, bytes: whole)
-      up.afterInputGradient = Exchange(.reduceScatter, on: .expertTensor, bytes: whole)
-    }
-    var middle = activation(
-      "expert_activation", rows: expertRows, width: width, shard: shard, fusion: fusion)
-    if fusion.weighsExpertsInside {
-      middle.saved += Int64(expertRows) * 4
-      if !isGated { middle.saved += shard.bytes(expertRows, width) }
-    }
-    var down = linear(
-      "expert_down_proj", tokens: rows, input: width, output: hiddenSize, batch: localExperts,
-      shard: shard, fusion: fusion)
-    down.saved = shard.bytes(expertRows, width)
-    if shard.expertTensor > 1 {
-      let whole = shard.bytes(expertRows, hiddenSize)
-      down.afterForward = Exchange(.reduceScatter, on: .expertTensor, bytes: whole)
-      down.beforeBackward = Exchange(.allGather, on: .expertTensor, bytes: whole)
-    }
-
-    var combine = Operation("expert_combine")
-    let weigh = Kernel.stream(
-      StreamingKernel(
-        .gather, read: routed, written: shard.bytes(sourceTokens, hiddenSize), launches: 3))
-    combine.forward = [weigh]
-    combine.inputGradient = [permute]
-    if shard.expert > 1 {
-      combine.beforeForward = Exchange(.allToAll, on: .expert, bytes: returned)
-      combine.afterInputGradient = Exchange(.allToAll, on: .expert, bytes: sent)
-    }
-    // The outputs, for the gradient of their weights; else only where each row goes.
-    combine.saved = fusion.weighsExpertsInside ? Int64(sourceRouted) * 4 : routed
-
-    var operations = [router, dispatch, up, middle, down, combine]
-    if experts.sharedIntermediateSize > 0 {
-      operations += denseBlock(
-        "shared_", width: max(1, experts.sharedIntermediateSize / shard.tensor), shard: shard,
-        fusion: fusion)
-    }
-    return operations
   }
 
   /// The token (and position) embedding: rows looked up, masked and all-reduced when the vocabulary

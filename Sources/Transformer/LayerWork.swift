@@ -18,6 +18,10 @@ public struct LayerShard: Hashable, Sendable {
   public var expert: Int
   /// Tensor-parallel degree inside experts.
   public var expertTensor: Int
+  /// Nodes the ranks that share the experts sit on.
+  public var expertNodes: Int
+  /// How tokens get to them.
+  public var dispatch: ExpertDispatch
   /// Format of the layers' matrix multiplies.
   public var matmulFormat: NumberFormat
   /// Format of activations.
@@ -29,6 +33,7 @@ public struct LayerShard: Hashable, Sendable {
   public init(
     microBatch: Int, sequenceLength: Int, tensor: Int = 1, sequenceParallel: Bool = false,
     context: Int = 1, contextStyle: ContextStyle = .ring, expert: Int = 1, expertTensor: Int = 1,
+    expertNodes: Int = 1, dispatch: ExpertDispatch = ExpertDispatch(),
     matmulFormat: NumberFormat = .bf16, activationFormat: NumberFormat = .bf16, vocabulary: Int
   ) {
     self.microBatch = microBatch
@@ -39,6 +44,8 @@ public struct LayerShard: Hashable, Sendable {
     self.contextStyle = contextStyle
     self.expert = expert
     self.expertTensor = expertTensor
+    self.expertNodes = expertNodes
+    self.dispatch = dispatch
     self.matmulFormat = matmulFormat
     self.activationFormat = activationFormat
     self.vocabulary = vocabulary

@@ -37,7 +37,12 @@ struct LayoutFidelityTests {
       recompute: [Recompute.none, .selective, .full].randomElement(using: &random) ?? .none,
       framework: Framework.allCases
         .randomElement(using: &random) ?? .generic)
-    let program = try example.program()
+    var job = try example.program().job
+    job.training.dispatch = ExpertDispatch(
+      dispatcher: ExpertDispatch.Dispatcher.allCases.randomElement(using: &random),
+      imbalance: [1, 1.3].randomElement(using: &random) ?? 1,
+      overlapsMicrobatches: Bool.random(using: &random))
+    let program = StepCompiler.compile(job)
     let folded = try FoldedSimulation.run(program)
     let full = try SmallJobs.full(program)
     #expect(full.duration == folded.duration, "\(layout)")

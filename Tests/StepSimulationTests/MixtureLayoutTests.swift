@@ -50,7 +50,7 @@ struct MixtureLayoutTests {
     func bytes(_ job: TrainingJob) throws -> [Int64] {
       let model = job.architecture
       let shard = LayerShard(
-        microBatch: 1, sequenceLength: 4_096, expert: 64, matmulFormat: .fp8,
+        microBatch: 1, sequenceLength: 4_096, expert: 64, expertNodes: 8, matmulFormat: .fp8,
         vocabulary: model.vocabularySize)
       let operations = model.feedForwardOperations(layer: 3, shard: shard, fusion: Fusion())
       let dispatch = try #require(operations.first { $0.name == "expert_dispatch" })
@@ -63,10 +63,84 @@ struct MixtureLayoutTests {
     // 4,096 tokens × 4 groups × 7,168 values of 1 and of 2 bytes.
     let one: Int64 = 4_096 * 4 * 7_168
     #expect(try bytes(Self.job()) == [one, 2 * one, one, 2 * one])
-    // Without the limit 8 copies in bf16 each way.
+    // Without the limit 8 of 256 experts, 32 a node, miss a node with probability C(224, 8) / C(256, 8) =
+    // 0.339: 8 × 0.661 = 5.29 nodes, in bf16 each way.
+    var missed = 1.0
+    for taken in 0..<8 { missed *= Double(224 - taken) / Double(256 - taken) }
+    let free = Int64((4_096 * 8 * (1 - missed) * 7_168 * 2).rounded())
+    #expect(try bytes(Self.job(tokensLimited: false)) == Array(repeating: free, count: 4))
+  }
+
+  /// A layer of 8 experts of which a token visits 2, over 4 ranks of a node; 1,000 tokens of 64.
+  private func layer(_ dispatch: ExpertDispatch, expertTensor: Int = 1, shared: Int = 0)
+    -> [Operation]
+  {
+    var model = SmallJobs.model(layers: 1, hidden: 64, experts: 8)
+    model.experts?.sharedIntermediateSize = shared
+    let shard = LayerShard(
+      microBatch: 1, sequenceLength: 1_000, expert: 4, expertTensor: expertTensor,
+      dispatch: dispatch, vocabulary: 100)
+    return model.feedForwardOperations(layer: 0, shard: shard, fusion: Fusion())
+  }
+
+  private func operation(_ name: String, in operations: [Operation]) throws -> Operation {
+    try #require(operations.first { $0.name == name })
+  }
+
+  private func rows(_ operation: Operation) -> Int {
+    for case .matmul(let multiply) in operation.forward { return multiply.m * multiply.batch }
+    return 0
+  }
+
+  @Test("the fullest rank's rows, bytes and memory grow with imbalance and capacity")
+  func load() throws {
+    // 1,000 tokens × 2 visits: 2,000 rows a rank of two experts, 256,000 bytes in bf16.
+    let balanced = layer(ExpertDispatch(dispatcher: .allToAll))
+    #expect(try rows(operation("expert_up_proj", in: balanced)) == 2_000)
+    #expect(try operation("expert_dispatch", in: balanced).afterForward?.bytes == 256_000)
+    #expect(try operation("expert_up_proj", in: balanced).saved == 256_000)
+    let skewed = layer(ExpertDispatch(dispatcher: .allToAll, imbalance: 1.5))
+    #expect(try rows(operation("expert_up_proj", in: skewed)) == 3_000)
+    #expect(try operation("expert_dispatch", in: skewed).afterForward?.bytes == 384_000)
+    #expect(try operation("expert_up_proj", in: skewed).saved == 384_000)
+    // A capacity drops what is more and pads what is less.
+    let capped = layer(
+      ExpertDispatch(dispatcher: .allToAll, imbalance: 1.5, capacityFactor: 1.25))
+    #expect(try rows(operation("expert_up_proj", in: capped)) == 2_500)
+  }
+
+  @Test("all-gather sends every token everywhere, a fused dispatch once a rank")
+  func dispatchers() throws {
+    // All tokens of 4 ranks: 4 × 1,000 × 64 × 2 bytes, gathered and reduce-scattered.
+    let gathered = layer(ExpertDispatch(dispatcher: .allGather), expertTensor: 2)
+    let dispatch = try operation("expert_dispatch", in: gathered)
+    let combine = try operation("expert_combine", in: gathered)
+    #expect(dispatch.afterForward == Exchange(.allGather, on: .expert, bytes: 512_000))
+    #expect(combine.beforeForward == Exchange(.reduceScatter, on: .expert, bytes: 512_000))
+    #expect(combine.afterInputGradient == Exchange(.allGather, on: .expert, bytes: 512_000))
     #expect(
-      try bytes(Self.job(tokensLimited: false)) == Array(repeating: 4_096 * 8 * 7_168 * 2, count: 4)
-    )
+      try operation("expert_up_proj", in: gathered).beforeForward
+        == Exchange(.allGather, on: .expertTensor, bytes: 1_024_000))
+    // Two experts of 8 miss a rank's two with probability 6/8 × 5/7 = 15/28: 4 × 13/28 = 13/7 ranks.
+    let fused = layer(ExpertDispatch(dispatcher: .fused, format: .fp8))
+    #expect(
+      try operation("expert_dispatch", in: fused).afterForward?.bytes
+        == Int64((1_000 * 64 * 13 / 7.0).rounded()))
+  }
+
+  @Test("shared experts run beside the traffic where asked") func shared() throws {
+    let beside = layer(
+      ExpertDispatch(dispatcher: .allToAll, overlapsShared: true), shared: 128)
+    #expect(
+      beside.map(\.name).filter { $0.contains("expert") || $0.contains("shared") } == [
+        "expert_dispatch", "shared_up_proj", "expert_up_proj", "expert_activation",
+        "expert_down_proj", "shared_activation", "shared_down_proj", "expert_combine",
+      ])
+    let whole = Exchange(.allToAll, on: .expert, bytes: 256_000)
+    #expect(try operation("expert_dispatch", in: beside).afterForward == nil)
+    #expect(try operation("shared_up_proj", in: beside).besideForward == whole)
+    #expect(try operation("shared_down_proj", in: beside).besideBackward == whole)
+    #expect(try operation("expert_combine", in: beside).beforeForward == nil)
   }
 
   @Test("the priced operations of a layer are what its forward pass takes")

@@ -47,21 +47,50 @@ import Testing
     }
   }
 
-  @Test("no rank holds more activations than under 1F1B, but for those on their way up")
-  func memory() {
-    for rank in 0..<4 {
+  private func most(_ order: VShapedOrder) -> [Int] {
+    order.turns.map { turns in
       var held = 0
       var most = 0
-      for turn in PipelineSchedule.dualPipe.turns(
-        rank: rank, ranks: 4, chunks: 2, microbatches: 16)
-      {
+      for turn in turns {
         if turn.kind == .forward { held += 1 }
         if turn.kind == .backward { held -= 1 }
         most = max(most, held)
       }
-      // 1F1B holds 4 microbatches of a whole stage: 8 chunks.
-      #expect(most <= 8 + 4)
       #expect(held == 0)
+      return most
     }
+  }
+
+  @Test("no rank holds more than P + 1 microbatches of both chunks", arguments: UInt64(0)..<20)
+  func memory(seed: UInt64) {
+    // Of four ranks 10 chunks; with equal passes 1F1B's 8 do.
+    #expect(most(VShapedOrder(ranks: 4, microbatches: 16)).allSatisfy { $0 <= 8 })
+    var random = SeededGenerator(state: seed)
+    var lengths = PassLengths.equal(stages: 8)
+    for stage in 0..<8 {
+      lengths.forward[stage] = .random(in: 50...150, using: &random)
+      lengths.backward[stage] = .random(in: 50...200, using: &random)
+      lengths.weights[stage] = .random(in: 0...100, using: &random)
+    }
+    lengths.transfer = .random(in: 0...30, using: &random)
+    let order = VShapedOrder(ranks: 4, microbatches: 16, lengths: lengths)
+    #expect(most(order).allSatisfy { $0 <= 10 })
+    for turns in order.turns { #expect(Set(turns).count == 6 * 16) }
+  }
+
+  @Test("an order planned with the passes' lengths keeps ranks busy that equal ones would not")
+  func planned() throws {
+    // One rank's stages take three times as long: P = 4, 24 microbatches. Its 24 · (2·3 + 2·3 + 2·3)
+    // = 432 units are the least the step can take; the plan is within a round trip of 8 stages
+    // (2 · 3 + 6 down and up again twice: 24) of it.
+    var lengths = PassLengths.equal(stages: 8)
+    for stage in [1, 6] {
+      lengths.forward[stage] = 3
+      lengths.backward[stage] = 3
+      lengths.weights[stage] = 3
+    }
+    let order = VShapedOrder(ranks: 4, microbatches: 24, lengths: lengths)
+    #expect(order.length >= 432)
+    #expect(order.length <= 432 + 24)
   }
 }

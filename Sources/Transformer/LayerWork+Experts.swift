@@ -1,0 +1,183 @@
+import Kernels
+
+extension Architecture {
+  /// Router, permutation, dispatch, expert multiplies, combine; shared experts beside them.
+  ///
+  /// Every number of rows is that of the fullest rank: the mean, tokens × top-k / experts, times the
+  /// dispatch's load. The others wait for it.
+  func expertOperations(_ experts: MixtureOfExperts, shard: LayerShard, fusion: Fusion)
+    -> [Operation]
+  {
+    let traffic = ExpertTraffic(experts, hiddenSize: hiddenSize, shard: shard)
+    let localExperts = max(1, experts.expertCount / shard.expert)
+    let rows = max(1, traffic.expertRows / localExperts)
+    let width = max(1, experts.intermediateSize / shard.expertTensor)
+    let isGated = feedForward.activation.isGated
+    var up = linear(
+      "expert_up_proj", tokens: rows, input: hiddenSize, output: isGated ? 2 * width : width,
+      batch: localExperts, shard: shard, fusion: fusion)
+    up.saved = shard.bytes(traffic.expertRows, hiddenSize)
+    var middle = activation(
+      "expert_activation", rows: traffic.expertRows, width: width, shard: shard, fusion: fusion)
+    if fusion.weighsExpertsInside {
+      middle.saved += Int64(traffic.expertRows) * 4
+      if !isGated { middle.saved += shard.bytes(traffic.expertRows, width) }
+    }
+    var down = linear(
+      "expert_down_proj", tokens: rows, input: width, output: hiddenSize, batch: localExperts,
+      shard: shard, fusion: fusion)
+    down.saved = shard.bytes(traffic.expertRows, width)
+    if shard.expertTensor > 1 {
+      let whole = traffic.betweenTensorRanks
+      up.beforeForward = Exchange(.allGather, on: .expertTensor, bytes: whole)
+      up.afterInputGradient = Exchange(.reduceScatter, on: .expertTensor, bytes: whole)
+      down.afterForward = Exchange(.reduceScatter, on: .expertTensor, bytes: whole)
+      down.beforeBackward = Exchange(.allGather, on: .expertTensor, bytes: whole)
+    }
+    var dispatch = dispatch(traffic, localExperts: localExperts, shard: shard)
+    var combine = combine(experts, traffic, shard: shard, fusion: fusion)
+    let router = router(experts, traffic, shard: shard, fusion: fusion)
+    guard experts.sharedIntermediateSize > 0 else {
+      return [router, dispatch, up, middle, down, combine]
+    }
+    var shared = denseBlock(
+      "shared_", width: max(1, experts.sharedIntermediateSize / shard.tensor), shard: shard,
+      fusion: fusion)
+    guard shard.dispatch.overlapsShared, shard.tensor == 1, shard.expert > 1 else {
+      return [router, dispatch, up, middle, down, combine] + shared
+    }
+    // The shared up projection runs beside the dispatch, the down projection beside the return.
+    shared[0].besideForward = dispatch.afterForward
+    shared[0].besideBackward = dispatch.beforeBackward
+    dispatch.afterForward = nil
+    dispatch.beforeBackward = nil
+    let last = shared.count - 1
+    shared[last].besideForward = combine.beforeForward
+    shared[last].besideBackward = combine.afterInputGradient
+    combine.beforeForward = nil
+    combine.afterInputGradient = nil
+    return [router, dispatch, shared[0], up, middle, down] + shared[1...] + [combine]
+  }
+
+  /// Scores of all experts and the choice among them.
+  private func router(
+    _ experts: MixtureOfExperts, _ traffic: ExpertTraffic, shard: LayerShard, fusion: Fusion
+  ) -> Operation {
+    var router = linear(
+      "router", tokens: traffic.sourceTokens, input: hiddenSize, output: experts.expertCount,
+      shard: shard, fusion: fusion, format: .fp32)
+    let scores = Int64(traffic.sourceTokens) * Int64(experts.expertCount) * 4
+    let select = Kernel.stream(
+      StreamingKernel(.rowReduction, read: 4 * scores, written: 3 * scores, launches: 8))
+    router.forward.append(select)
+    router.inputGradient.append(select)
+    // Scores and choices, and its input unless a shared expert keeps that already.
+    router.saved = 2 * scores + Int64(traffic.sourceTokens * experts.expertsPerToken) * 8
+    if experts.sharedIntermediateSize == 0 {
+      router.saved += shard.bytes(traffic.sourceTokens, hiddenSize)
+    }
+    return router
+  }
+
+  /// Tokens to the ranks of their experts, sorted by expert.
+  private func dispatch(_ traffic: ExpertTraffic, localExperts: Int, shard: LayerShard)
+    -> Operation
+  {
+    var dispatch = Operation("expert_dispatch")
+    let permute = Kernel.stream(
+      StreamingKernel(.gather, read: traffic.routed, written: traffic.routed, launches: 3))
+    let arrived = shard.bytes(traffic.expertRows, hiddenSize)
+    let sort = Kernel.stream(StreamingKernel(.gather, read: arrived, written: arrived))
+    var kernels: [Kernel] = []
+    // Tokens that travel whole are permuted on arrival only.
+    if traffic.dispatcher == .allToAll || shard.expert == 1 { kernels.append(permute) }
+    if shard.expert > 1, localExperts > 1 || traffic.dispatcher != .allToAll {
+      kernels.append(sort)
+    }
+    dispatch.forward = kernels
+    dispatch.inputGradient = kernels
+    if shard.expert > 1 {
+      dispatch.afterForward = Exchange(traffic.sending, on: .expert, bytes: traffic.sent)
+      dispatch.beforeBackward = Exchange(traffic.returning, on: .expert, bytes: traffic.returned)
+    }
+    return dispatch
+  }
+
+  /// Results back to the tokens, weighed and added.
+  private func combine(
+    _ experts: MixtureOfExperts, _ traffic: ExpertTraffic, shard: LayerShard, fusion: Fusion
+  ) -> Operation {
+    var combine = Operation("expert_combine")
+    combine.forward = [
+      .stream(
+        StreamingKernel(
+          .gather, read: traffic.routed, written: shard.bytes(traffic.sourceTokens, hiddenSize),
+          launches: 3))
+    ]
+    combine.inputGradient = [
+      .stream(
+        StreamingKernel(.gather, read: traffic.routed, written: traffic.routed, launches: 3))
+    ]
+    if shard.expert > 1 {
+      combine.beforeForward = Exchange(traffic.returning, on: .expert, bytes: traffic.returned)
+      combine.afterInputGradient = Exchange(traffic.sending, on: .expert, bytes: traffic.sent)
+    }
+    // The outputs, for the gradient of their weights; else only where each row goes.
+    combine.saved =
+      fusion.weighsExpertsInside
+      ? Int64(traffic.sourceTokens * experts.expertsPerToken) * 4 : traffic.routed
+    return combine
+  }
+}
+
+/// Rows and bytes of a layer's dispatch and combination on the fullest rank.
+struct ExpertTraffic {
+  let dispatcher: ExpertDispatch.Dispatcher
+  /// Tokens of this rank: with sequence parallelism each tensor rank routes its own.
+  let sourceTokens: Int
+  /// Rows the experts of this rank multiply, all of them together.
+  let expertRows: Int
+  /// Bytes of this rank's tokens, once for each expert they visit.
+  let routed: Int64
+  /// Collectives to the experts and back.
+  let sending: Exchange.Operation
+  let returning: Exchange.Operation
+  /// Their sizes.
+  let sent: Int64
+  let returned: Int64
+  /// Bytes gathered and reduced between the tensor ranks of an expert.
+  let betweenTensorRanks: Int64
+
+  init(_ experts: MixtureOfExperts, hiddenSize: Int, shard: LayerShard) {
+    let load = shard.dispatch.load
+    let visited = experts.expertsPerToken
+    dispatcher = experts.dispatcher(shard.dispatch)
+    sourceTokens = shard.tokensOutside
+    let mean = shard.tokens * visited * shard.expertTensor / max(1, shard.tensor)
+    expertRows = max(1, Int((Double(mean) * load).rounded()))
+    routed = shard.bytes(sourceTokens * visited, hiddenSize)
+    guard dispatcher != .allGather else {
+      // Every rank gets the tokens of all.
+      let whole = shard.bytes(sourceTokens * shard.expert, hiddenSize)
+      (sending, returning) = (.allGather, .reduceScatter)
+      (sent, returned) = (whole, whole)
+      betweenTensorRanks = whole * Int64(shard.expertTensor)
+      return
+    }
+    (sending, returning) = (.allToAll, .allToAll)
+    // Inside a node a token goes to each rank once, between nodes to each node once.
+    let copies =
+      dispatcher == .fused
+      ? experts.visitedPlaces(of: shard.expertNodes > 1 ? shard.expertNodes : shard.expert)
+      : Double(visited)
+    let values = Double(sourceTokens) * copies * Double(hiddenSize) * load
+    let isLimited = experts.groupsPerToken < experts.groupCount && dispatcher == .fused
+    let format =
+      shard.dispatch.format
+      ?? (isLimited && shard.matmulFormat.bytesPerValue < shard.activationFormat.bytesPerValue
+        ? shard.matmulFormat : shard.activationFormat)
+    sent = Int64((values * Double(format.bytesPerValue)).rounded())
+    returned = Int64((values * Double(shard.activationFormat.bytesPerValue)).rounded())
+    betweenTensorRanks = shard.bytes(expertRows, hiddenSize)
+  }
+}
