@@ -48,7 +48,10 @@ struct Simulate: SessionCommand {
   @Option(help: "folded: one rank per class of ranks; full: every GPU, every message.")
   var fidelity: Fidelity?
 
-  @Option(help: "Folder for result.json, memory.csv and report.txt (default: Results/<file name>).")
+  @Option(
+    help: """
+      Folder for result.json, memory.csv, report.txt and report.html (default: Results/<file name>).
+      """)
   var output: String?
 
   @Option(help: "Exit with code 3 when this holds (does-not-fit).")
@@ -95,17 +98,29 @@ struct Simulate: SessionCommand {
       of: report, communicator: session.communicator)
     let json = report.json.text + "\n"
     let folder = output ?? "Results/" + arguments.folderName
+    let page = session.isRoot ? report.html(picture: try Self.picture(of: report)) : ""
     try session.write(
-      [("result.json", json), ("memory.csv", report.memoryCSV), ("report.txt", report.text)],
-      to: folder)
+      [
+        ("result.json", json), ("memory.csv", report.memoryCSV), ("report.txt", report.text),
+        ("report.html", page),
+      ], to: folder)
     session.output(arguments.json ? json : report.text)
     if profile, !arguments.json { session.output("\n" + report.step.statistics.profileText) }
-    if !arguments.quiet { session.log("wrote \(folder)/result.json, memory.csv, report.txt") }
+    if !arguments.quiet {
+      session.log("wrote \(folder)/result.json, memory.csv, report.txt, report.html")
+    }
     return failIf == .doesNotFit && !report.fits ? ExitStatus.conditionHolds : ExitStatus.done
   }
 }
 
 extension Simulate {
+  /// The step over time, for the page; `nil` when it is too long to draw.
+  private static func picture(of report: SimulationReport) throws -> StepPicture? {
+    try StepPicture(
+      try StepProgram.compile(deciding: report.scenario.job),
+      memoryStage: report.step.fullestRank?.pipelineStage ?? 0)
+  }
+
   /// The pipeline schedule in characters.
   private func picture(of scenario: Scenario) throws -> String {
     let program = try StepProgram.compile(deciding: scenario.job)
