@@ -27,7 +27,7 @@ extension KernelConstants {
       flash1: .both(
         AttentionConstants(efficiency: 0.238, softmaxDimensions: -37, prologueKeys: 160)),
       flash2: ampereFlash2, flash3: ampereFlash2)
-  ).inTraining(clock: 0.93, attention: 0.65)
+  ).inTraining(clock: 0.90, attention: 0.67)
 
   /// NVIDIA H100, H800 and H200 at 700 W.
   ///
@@ -56,7 +56,7 @@ extension KernelConstants {
           efficiency: 0.945, softmaxDimensions: 115.7, prologueKeys: 266),
         backward: AttentionConstants(
           efficiency: 0.768, softmaxDimensions: 63.9, prologueKeys: 410)))
-  ).inTraining(clock: 0.84, attention: 0.65)
+  ).inTraining(clock: 0.85, attention: 0.61)
 
   /// NVIDIA B200 and B300.
   ///
@@ -122,14 +122,12 @@ extension KernelConstants {
   ///
   /// Near its power limit a GPU's dynamic power goes with about the square of the clock (voltage
   /// follows it in part): (500/700)^(1/2) = 0.85 of the clock at 700 W.
-  static let hopper500 = hopper.clocked(0.71)
+  static let hopper500 = hopper.clocked(0.72)
 
   /// The constants refined on whole training steps.
   ///
-  /// Fitted by least squares of measured step times on the predicted shares of multiplies,
-  /// attention and passes, per GPU (rows in `Sources/Studies/Measured`; see `Results/validation.md`):
-  /// multiplies take 1.08–1.18 times the benchmark-loop prediction on an A100, 1.04–1.17 on an
-  /// H100, 1.3 on a B200; attention 1.5–1.65 times on an A100 and H100, 1.2 on Blackwell.
+  /// Fitted by `scripts/fit-steps` on the rows of `Sources/Studies/Measured`, which also says what the
+  /// fit is worth on models and families it has not seen; see `Results/validation.md`.
   func inTraining(clock: Double, attention: Double) -> KernelConstants {
     var constants = clocked(clock)
     constants.trainingAttention = attention

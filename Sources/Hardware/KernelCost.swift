@@ -10,6 +10,8 @@ public struct KernelCost: Sendable {
   /// Seconds of a tile at efficiency 1 for one multiply-add, by format: 2 / (rate of one
   /// multiprocessor).
   private let secondsPerMultiplyAdd: [Double]
+  /// Cost of a batched multiply whose rows are not aligned over an aligned one, by format.
+  private let misalignedBatchCost: [Double]
   /// Rate of the whole GPU for attention before the implementation's efficiency, by format.
   private let attentionRate: [Double]
   /// HBM bytes a second that matrix multiplies get.
@@ -52,6 +54,12 @@ public struct KernelCost: Sendable {
       let efficiency = constants.matmulEfficiency[format] ?? constants.defaultMatmulEfficiency
       let rate = gpu.peak(of: format).flopsPerSecond * efficiency * constants.sustainedClock
       return 2 * units / rate
+    }
+    misalignedBatchCost = NumberFormat.allCases.map { format in
+      max(
+        1,
+        gpu.peak(of: format).flopsPerSecond / gpu.peak(of: .fp32).flopsPerSecond
+          * Self.misalignedBatchShare)
     }
     attentionRate = NumberFormat.allCases.map { format in
       gpu.peak(of: format).flopsPerSecond * constants.sustainedClock
@@ -99,7 +107,7 @@ public struct KernelCost: Sendable {
     let tileColumns = Double((matmul.n + tile.columns - 1) / tile.columns)
     let tiles = tileRows * tileColumns * Double(matmul.batch)
     let k = Double(matmul.k)
-    let mainLoop = tile.weightedArea * k * perMultiplyAdd * Self.alignmentCost(matmul)
+    let mainLoop = tile.weightedArea * k * perMultiplyAdd * alignmentCost(matmul)
 
     // Few tiles: split each along k so that all multiprocessors work.
     var splits = 1.0
@@ -126,13 +134,21 @@ public struct KernelCost: Sendable {
   ///
   /// Matrix units are used most efficiently when dimensions are multiples of 16 bytes, and since
   /// cuBLAS 11 also, less efficiently, when they are not (NVIDIA, "Matrix Multiplication Background",
-  /// section on tensor core requirements). The factor is that of BLOOM's head size 225 against 224
-  /// (bigscience chronicles-prequel, hidden 14400 against 14336).
+  /// section on tensor core requirements). Strided batched multiplies, those of unfused attention, fall
+  /// back to the plain fp32 units: with heads of 108, 150, 225 and 450 BLOOM's designs on A100 lost 10
+  /// to 44 ms a layer against heads of multiples of 8, which is all their attention products at 10
+  /// TFLOP/s (bigscience chronicles-prequel; arXiv:2401.14489 has the same cliff).
   @inline(__always)
-  private static func alignmentCost(_ matmul: Matmul) -> Double {
+  private func alignmentCost(_ matmul: Matmul) -> Double {
     let worst = (matmul.k | matmul.n) & 7
-    return worst == 0 ? 1 : worst & 1 == 1 ? 3 : 1.5
+    if worst == 0 { return 1 }
+    if matmul.batch > 1 { return misalignedBatchCost[matmul.format.index] }
+    return worst & 1 == 1 ? 3 : 1.5
   }
+
+  /// Share of the ratio of peaks, matrix units over fp32 units, that a misaligned batched multiply
+  /// pays: the fp32 units lose less to their surroundings.
+  private static let misalignedBatchShare = 0.7
 
   /// Waves that `blocks` thread blocks take, the last one weighted by ``KernelConstants/waveTail``.
   @inline(__always)
@@ -196,10 +212,23 @@ public struct KernelCost: Sendable {
     let blocks = sequences * (Double(attention.queryLength) / blockRows).rounded(.up)
     let average = blockRows * (scoresPerQuery + constants.prologueKeys) * perScore / rate
     let longest = max(1, min(2, 1 / attention.computedFraction))
-    let compute = max(blocks / multiprocessors + constants.tail * longest, longest) * average
+    let dropout =
+      attention.dropsScores ? blockRows * scoresPerQuery * Self.dropoutSeconds : 0
+    let compute =
+      max(blocks / multiprocessors + constants.tail * longest, longest) * (average + dropout)
     let memory = bytes(of: attention) / matmulMemoryRate
     return self.constants.kernelOverhead + max(compute, memory)
   }
+
+  /// Seconds a multiprocessor takes to decide whether a score is dropped.
+  ///
+  /// FlashAttention draws 16 bytes with each Philox 4×32-10 call, a score's threshold a byte
+  /// (`csrc/flash_attn/src/dropout.h`, `philox.cuh`): ten rounds of two wide multiplies (two slots each)
+  /// and four logical operations are 80 operations for 16 scores, comparing and selecting a score five
+  /// more: ten, in both directions. A multiprocessor does 64 integer operations a cycle from Volta to
+  /// Blackwell (CUDA C programming guide, arithmetic throughput), at about 1.5 GHz. They wait in line
+  /// with the softmax.
+  private static let dropoutSeconds = 10 / (64 * 1.5e9)
 
   /// Bytes a fused attention kernel reads and writes: queries, keys, values and output once, twice
   /// as much backward.

@@ -113,6 +113,8 @@ public struct AttentionKernel: Hashable, Sendable {
   /// Share of the whole that is done here: ring attention does it in parts, whose kernels follow each
   /// other on two streams without a gap.
   public var share = 1.0
+  /// Whether scores are dropped at random, by numbers drawn in the kernel.
+  public var dropsScores = false
   /// Format of the inputs.
   public var format: NumberFormat
 

@@ -21,7 +21,7 @@ extension ValidationReport {
       "", "![Predicted against measured](validation.svg)", "", "## Step time", "",
     ]
     lines += stepTable.markdownLines + [""]
-    if explainsShippedRows { lines += peerLines + [""] }
+    if explainsShippedRows { lines += peerLines + [""] + heldOutLines + [""] }
     lines += ["## Memory", ""] + memoryTable.markdownLines + [""]
     lines += ["## Fits or not", ""] + fitTable.markdownLines + [""]
     let ranking = rankingTable
@@ -89,6 +89,32 @@ extension ValidationReport {
       validation.predictions.filter(isIncluded).compactMap(\.stepError))
   }
 
+  /// What the fit of the step-level constants is worth on rows it has not seen.
+  private var heldOutLines: [String] {
+    let errors = HeldOutErrors.shipped
+    guard !errors.isEmpty else { return [] }
+    let table = TitledTable(
+      title: "",
+      heading: [
+        "constants fitted without", "family", "rows", "median", "abs. median", "abs. 90 %",
+      ],
+      rows: errors.map { row in
+        [
+          row.without, row.family, Format.grouped(row.rows), Format.percent(row.median),
+          Format.percent(row.medianAbsolute), Format.percent(row.p90Absolute),
+        ]
+      })
+    return ["### On rows the constants were not fitted on", ""] + table.markdownLines + [
+      "",
+      "Clocks and attention under training load, host costs and network factors "
+        + "(`dryrun catalog constants`) are fitted on the rows above by `scripts/fit-steps`. Here the same "
+        + "fit was made without a fifth of the models at a time (a model of a family is a group; the "
+        + "fit is made five times), and without a family at a time, and judged on what was left out. "
+        + "Kernel and collective constants are not fitted on steps. Without vTrain's rows only BLOOM's are "
+        + "left to tell Megatron-DeepSpeed's host costs, and they do not: its host waits for every launch.",
+    ]
+  }
+
   /// The same rows predicted by published simulators, in the statistic those print: the mean.
   private var peerLines: [String] {
     let isSingleNode = { (prediction: Prediction) in
@@ -143,7 +169,7 @@ extension ValidationReport {
     return [
       "## Uncertainty of a result", "",
       "Every result carries the errors of the \(MeasuredErrors.neighbours) measured runs most like "
-        + "it: their median and 90th percentile. Likeness is a sum over features: another GPU 2 plus "
+        + "it, at most \(MeasuredErrors.neighboursOfFamily) of a family: their median and 90th percentile. Likeness is a sum over features: another GPU 2 plus "
         + "the doublings between the bf16 peaks; other software ½ of the same kind, else 1; ½ for "
         + "each halving of the multiplied format and each doubling of the parameters; ¼ for each "
         + "doubling of GPUs and of sequence length; ½ for each axis (tensor, pipeline, context, "

@@ -37,6 +37,7 @@ extension Scenario {
     }
     members.append(.init("attention", .string(settings.attention.rawValue)))
     members.append(.init("framework", .string(settings.framework.rawValue)))
+    members.append(.init("blocking_launches", .bool(settings.blocksLaunches)))
     if settings.dispatch != ExpertDispatch() {
       members.append(.init("moe", settings.dispatch.resolved))
     }

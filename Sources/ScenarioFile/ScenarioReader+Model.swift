@@ -1,4 +1,5 @@
 import Foundation
+import StepProgram
 import Transformer
 
 /// A model as read: the architecture, and what a result says of it.
@@ -8,6 +9,29 @@ struct ReadModel {
   var resolved: JSONValue
   /// Sentences about what the configuration does not say and had to be assumed.
   var assumptions: [String] = []
+
+  /// The model with the dropout its framework gives it where nothing states one.
+  ///
+  /// Megatron-LM's `--attention-dropout` and `--hidden-dropout` are 0.1 unless given
+  /// (`megatron/arguments.py`), and its GPT recipes leave them so; those of gated (Llama-like) models
+  /// set both to 0. Other software takes them from the model, whose default is none.
+  func settled(for framework: Framework) -> Self {
+    guard framework == .megatronLM || framework == .megatronDeepSpeed,
+      !architecture.feedForward.activation.isGated, case .object(var members) = resolved,
+      architecture.attentionDropout == 0, architecture.hiddenDropout == 0,
+      !members.contains(where: { $0.key.contains("dropout") || $0.key.hasSuffix("pdrop") })
+    else { return self }
+    var settled = self
+    settled.architecture.attentionDropout = Self.megatronDropout
+    settled.architecture.hiddenDropout = Self.megatronDropout
+    members.append(.init("attention_dropout", .number(Self.megatronDropout)))
+    members.append(.init("hidden_dropout", .number(Self.megatronDropout)))
+    settled.resolved = .object(members)
+    return settled
+  }
+
+  /// Megatron-LM's default.
+  private static let megatronDropout = 0.1
 }
 
 extension ScenarioReader {

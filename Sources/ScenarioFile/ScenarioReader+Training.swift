@@ -24,6 +24,7 @@ extension ScenarioReader {
     let attention = block.choice("attention", of: AttentionAlgorithm.self) ?? .flash2
     let framework = block.choice("framework", of: Framework.self) ?? .generic
     let dispatch = dispatch(block.block("moe"))
+    let blocksLaunches = block.flag("blocking_launches")
     block.finish()
     guard let sequenceLength, let globalBatch, let microBatch else { return nil }
     let format: NumberFormat? =
@@ -31,7 +32,8 @@ extension ScenarioReader {
     let settings = TrainingSettings(
       sequenceLength: sequenceLength, globalBatch: globalBatch, microBatch: microBatch,
       precision: precision, optimizer: optimizer, recompute: recompute, gradientFormat: format,
-      attention: attention, framework: framework, dispatch: dispatch)
+      attention: attention, framework: framework, blocksLaunches: blocksLaunches ?? false,
+      dispatch: dispatch)
     return (settings, tokens)
   }
 

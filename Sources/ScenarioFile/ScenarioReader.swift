@@ -47,11 +47,12 @@ struct ScenarioReader {
     let data = dataDegree(layout, cluster: cluster, in: layoutBlock, cluster: clusterBlock)
     guard let training, let model, let data, layoutBlock.isSound else { return nil }
     let parallelism = layout.settled(data: data, framework: training.settings.framework)
+    let settled = model.settled(for: training.settings.framework)
     let job = TrainingJob(
-      architecture: model.architecture, cluster: cluster, parallelism: parallelism,
+      architecture: settled.architecture, cluster: cluster, parallelism: parallelism,
       training: training.settings)
     let checks = ScenarioChecks(job: job, layout: layoutBlock, training: trainingBlock)
-    var warnings = model.assumptions + checks.run()
+    var warnings = settled.assumptions + checks.run()
     if cluster.sharesLinks, simulation.fidelity == .folded {
       warnings.append(
         "simulation.fidelity: folded has every group its links to itself; faults, routing and what "
@@ -62,7 +63,7 @@ struct ScenarioReader {
     var scenario = Scenario(
       name: name ?? defaultName, job: job, tokens: tokens, run: run, simulation: simulation,
       published: published, resolved: .null, warnings: warnings)
-    scenario.resolved = scenario.resolvedTree(model: model.resolved)
+    scenario.resolved = scenario.resolvedTree(model: settled.resolved)
     return scenario
   }
 

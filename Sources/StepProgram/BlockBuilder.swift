@@ -12,6 +12,8 @@ struct BlockBuilder {
   let hidesExpertTraffic: Bool
   /// Part of a multiply's speed lost while a collective runs beside it.
   let interference: Double
+  /// Whether the host waits for each kernel it launches.
+  let blocksLaunches: Bool
   /// Registers a collective, returning its index.
   private(set) var calls: [CollectiveCall] = []
   private var callIndex: [CollectiveCall: Int] = [:]
@@ -19,12 +21,18 @@ struct BlockBuilder {
 
   init(
     cost: KernelCost, profile: FrameworkProfile, interference: Double,
-    hidesExpertTraffic: Bool = false
+    hidesExpertTraffic: Bool = false, blocksLaunches: Bool = false
   ) {
+    self.blocksLaunches = blocksLaunches
     self.hidesExpertTraffic = hidesExpertTraffic
     self.cost = cost
     self.profile = profile
     self.interference = interference
+  }
+
+  /// An empty assembly under the same rules.
+  var assembly: BlockAssembly {
+    BlockAssembly(interference: interference, blocksLaunches: blocksLaunches)
   }
 
   /// The index of a call, new or known.
@@ -48,8 +56,9 @@ struct BlockBuilder {
       let device = SimDuration(seconds: cost.seconds(for: kernel))
       let launches: Int
       if case .stream(let pass) = kernel { launches = max(1, pass.launches) } else { launches = 1 }
-      summary = summary.then(
-        .kernels(launches, host: profile.hostPerLaunch, device: device))
+      let kernels = WorkSummary.kernels(
+        launches, host: profile.hostPerLaunch, device: device)
+      summary = summary.then(blocksLaunches ? kernels.blocking : kernels)
     }
     return summary
   }
@@ -57,6 +66,8 @@ struct BlockBuilder {
 
 /// Collects leaves in order and their summary as a block.
 struct BlockAssembly {
+  /// Whether the host waits for each kernel it launches, collectives too.
+  let blocksLaunches: Bool
   private(set) var leaves: [Leaf] = []
   /// Work behind the last collective, not yet a leaf.
   private var pending = WorkSummary.empty
@@ -66,7 +77,10 @@ struct BlockAssembly {
   private(set) var flops = 0.0
   let interference: Double
 
-  init(interference: Double) { self.interference = interference }
+  init(interference: Double, blocksLaunches: Bool = false) {
+    self.interference = interference
+    self.blocksLaunches = blocksLaunches
+  }
 
   /// Device time of everything so far, picoseconds.
   var deviceTime: Int64 { flushed.busy + pending.busy }
@@ -98,6 +112,8 @@ struct BlockAssembly {
     leaves.append(.exchange(index, host: host))
     flushed = flushed.then(.kernel(host: host, device: call.duration))
     busy[call.category.rawValue] += call.duration.picoseconds
+    // A host that waits for every launch never runs ahead: it goes on when the collective ends.
+    if blocksLaunches { append(.hostOnly(call.duration)) }
   }
 
   /// A collective beside the work since the last one, which stands for as much of another
@@ -112,6 +128,11 @@ struct BlockAssembly {
 
   /// A collective beside `work`: done when both are, the work slowed while the collective runs.
   mutating func fork(_ index: Int, call: CollectiveCall, host: SimDuration, work: WorkSummary) {
+    if blocksLaunches {
+      exchange(index, call: call, host: host)
+      append(work)
+      return
+    }
     flush()
     let slowed = work.slowed(beside: call.duration, by: interference)
     leaves.append(.fork(index, host: host, slowed))
@@ -174,20 +195,32 @@ extension WorkSummary {
 extension BlockBuilder {
   /// Adds a collective the compute stream waits for, or that hides behind what ran before it.
   private mutating func place(
-    _ call: CollectiveCall, in assembly: inout BlockAssembly, host: SimDuration
+    _ call: CollectiveCall, in assembly: inout BlockAssembly
   ) {
     if hidesExpertTraffic, call.category == .expert {
-      assembly.exchangeBesidePending(index(of: call), call: call, host: host)
+      assembly.exchangeBesidePending(index(of: call), call: call, host: host(of: call))
     } else {
-      assembly.exchange(index(of: call), call: call, host: host)
+      assembly.exchange(index(of: call), call: call, host: host(of: call))
     }
+  }
+
+  /// Host time of a collective: what it takes to start one, and the wait for the slowest of its
+  /// ranks' hosts.
+  ///
+  /// Of n hosts whose delays are exponential with the same mean the slowest is H(n) − 1 means behind
+  /// the average one, H(n) = 1 + 1/2 + … + 1/n. Only a step bound by its hosts feels it.
+  private func host(of call: CollectiveCall) -> SimDuration {
+    var excess = 0.0
+    for rank in 2...max(2, call.placement.ranks) { excess += 1 / Double(rank) }
+    return profile.hostPerCollective
+      + SimDuration(seconds: profile.hostJitter.seconds * excess)
   }
 
   /// The forward pass of operations.
   mutating func forward(
     _ operations: [Operation], call: (Exchange) -> CollectiveCall?
   ) -> BlockAssembly {
-    var assembly = BlockAssembly(interference: interference)
+    var assembly = self.assembly
     for operation in operations {
       assembly.append(.hostOnly(profile.hostPerOperation))
       let kernels = work(operation.forward)
@@ -195,26 +228,26 @@ extension BlockBuilder {
       if let before = operation.beforeForward.flatMap(call) {
         if profile.overlapsTensorWithMultiply, before.axis == .tensor {
           assembly.fork(
-            index(of: before), call: before, host: profile.hostPerCollective, work: kernels)
+            index(of: before), call: before, host: host(of: before), work: kernels)
           continue
         }
-        place(before, in: &assembly, host: profile.hostPerCollective)
+        place(before, in: &assembly)
       }
       let after = operation.afterForward.flatMap(call)
       if let beside = operation.besideForward.flatMap(call) {
         assembly.fork(
-          index(of: beside), call: beside, host: profile.hostPerCollective, work: kernels)
+          index(of: beside), call: beside, host: host(of: beside), work: kernels)
       } else if let after, profile.overlapsTensorWithMultiply, after.axis == .tensor,
         operation.beforeForward == nil, !operation.weightGradient.isEmpty
       {
         assembly.fork(
-          index(of: after), call: after, host: profile.hostPerCollective, work: kernels)
+          index(of: after), call: after, host: host(of: after), work: kernels)
         continue
       } else {
         assembly.append(kernels)
       }
       if let after {
-        place(after, in: &assembly, host: profile.hostPerCollective)
+        place(after, in: &assembly)
       }
     }
     return assembly
@@ -227,7 +260,7 @@ extension BlockBuilder {
   mutating func backward(
     _ operations: [Operation], gradients: Gradients = .both, call: (Exchange) -> CollectiveCall?
   ) -> BlockAssembly {
-    var assembly = BlockAssembly(interference: interference)
+    var assembly = self.assembly
     for operation in operations.reversed() {
       assembly.append(.hostOnly(profile.hostPerOperationBackward))
       let weights = gradients == .input ? [] : operation.weightGradient
@@ -236,9 +269,8 @@ extension BlockBuilder {
         assembly.append(work(weights))
         continue
       }
-      let host = profile.hostPerCollective
       if let before = operation.beforeBackward.flatMap(call) {
-        place(before, in: &assembly, host: host)
+        place(before, in: &assembly)
       }
       let inputWork = work(operation.inputGradient)
       let weightWork = work(weights)
@@ -247,17 +279,18 @@ extension BlockBuilder {
       let regather = operation.regather.flatMap(call)
       let after = operation.afterInputGradient.flatMap(call)
       if let beside = operation.besideBackward.flatMap(call) {
-        assembly.fork(index(of: beside), call: beside, host: host, work: inputWork)
+        assembly.fork(index(of: beside), call: beside, host: host(of: beside), work: inputWork)
       } else if let regather, profile.overlapsTensorBackward {
-        assembly.fork(index(of: regather), call: regather, host: host, work: inputWork)
+        assembly.fork(
+          index(of: regather), call: regather, host: host(of: regather), work: inputWork)
       } else {
-        if let regather { place(regather, in: &assembly, host: host) }
+        if let regather { place(regather, in: &assembly) }
         assembly.append(inputWork)
       }
       if let after, profile.overlapsTensorBackward, !weights.isEmpty {
-        assembly.fork(index(of: after), call: after, host: host, work: weightWork)
+        assembly.fork(index(of: after), call: after, host: host(of: after), work: weightWork)
       } else {
-        if let after { place(after, in: &assembly, host: host) }
+        if let after { place(after, in: &assembly) }
         assembly.append(weightWork)
       }
     }

@@ -13,7 +13,7 @@ extension StepProgram {
   /// memory.
   public func reserved(atPeak held: [Int64], stage: StageProgram) -> Bytes {
     let moving = Double(held[MemoryCategory.activations.rawValue])
-    let fragments = Int64(moving * job.training.framework.profile.fragmentation)
+    let fragments = Int64(moving * job.training.profile.fragmentation)
     let taken = held.reduce(0, +) + fragments
     let room = (job.cluster.gpu.memory - runtime).count - taken
     return Bytes(taken + max(0, min(stage.pending.count, room)))

@@ -45,6 +45,10 @@ public struct FrameworkProfile: Hashable, Sendable {
   public var hostPerOperationBackward = SimDuration(seconds: 60e-6)
   /// Host time to start a collective through torch.distributed.
   public var hostPerCollective = SimDuration(seconds: 60e-6)
+  /// Mean delay of a host that starts a collective, beyond the usual.
+  ///
+  /// Interrupts, garbage collection, locks. A collective waits for the slowest host of its group.
+  public var hostJitter = SimDuration.zero
   /// Extra time of each step of a tensor-parallel collective whose group spans nodes.
   public var tensorStepBetweenNodes = SimDuration.zero
   /// Extra time of tensor-parallel collectives while pipeline stages on different nodes exchange
@@ -68,6 +72,8 @@ public struct FrameworkProfile: Hashable, Sendable {
   public var gradientFormat = NumberFormat.fp32
   /// Format gradients travel in; `nil` for the format they are accumulated in.
   public var reduceFormat: NumberFormat?
+  /// Whether gradients are all-reduced whole though each rank updates its shard only.
+  public var allReducesShards = false
   /// Whether gradients in the parameters' format stay allocated beside the accumulated ones (the
   /// buckets of PyTorch's DistributedDataParallel).
   public var keepsWorkingGradients = false
@@ -179,7 +185,8 @@ extension Framework {
   ///
   /// Sources: Megatron-LM `schedules.py`, `distrib_optimizer.py`, `layers.py`; DeepSpeed
   /// `runtime/bf16_optimizer.py`, `zero/stage_1_and_2.py`; PyTorch FSDP; nanotron `parallel/`; the
-  /// host costs are fitted on the host-bound measured rows (see `Results/validation.md`).
+  /// host costs and factors of the network are fitted by `scripts/fit-steps` (see
+  /// `Results/validation.md`).
   public var profile: FrameworkProfile {
     var profile = FrameworkProfile()
     switch self {
@@ -197,9 +204,12 @@ extension Framework {
       profile.dataOverlap = .none
       profile.gradientFormat = .bf16
       profile.overlapsTensorBackward = false
-      profile.hostPerMicrobatch = SimDuration(seconds: 6e-3)
-      profile.hostPerOperation = SimDuration(seconds: 80e-6)
-      profile.hostPerOperationBackward = SimDuration(seconds: 80e-6)
+      profile.hostPerMicrobatch = SimDuration(seconds: 3.5e-3)
+      profile.hostPerStep = SimDuration(seconds: 10e-3)
+      profile.hostPerOperation = SimDuration(seconds: 86e-6)
+      profile.hostPerOperationBackward = SimDuration(seconds: 86e-6)
+      profile.hostPerCollective = SimDuration(seconds: 29e-6)
+      profile.hostJitter = SimDuration(seconds: 12e-6)
       profile.fusion.attentionCopies = true
     case .megatronCore:
       profile.holdsAsMegatronCore()
@@ -229,7 +239,7 @@ extension Framework {
       profile.fusion.biasActivation = false
       profile.vocabularyMultiple = 1
       // As for nanotron: all of them gather and reduce per layer through torch.distributed.
-      profile.dataCollectiveCost = 3
+      profile.dataCollectiveCost = 3.5
       profile.pipelineSynchronizesHost = false
     case .torchtitan:
       // `context_parallel_rotate_method` is "allgather".
@@ -239,10 +249,12 @@ extension Framework {
       profile.gradientFormat = .fp32
       profile.reduceFormat = .fp32
       profile.fusion.crossEntropy = false
-      profile.fusion.rotary = true
-      profile.fusion.gate = true
+      // Eager unless compiled (`training.compile` is false by default): separate kernels, but for
+      // RMSNorm.
+      profile.fusion.rotary = false
+      profile.fusion.gate = false
       profile.vocabularyMultiple = 1
-      profile.dataCollectiveCost = 3
+      profile.dataCollectiveCost = 3.6
       profile.pipelineSynchronizesHost = false
     case .nanotron:
       profile.dataOverlap = .gradients

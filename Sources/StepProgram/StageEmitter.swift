@@ -59,6 +59,7 @@ struct StageEmitter {
     let virtualStage = chunk.plan.stage
     if virtualStage > 0, rank(of: virtualStage - 1) != stage {
       instructions.append(.receive(lane: virtualStage, microbatch: turn.microbatch))
+      if job.training.blocksLaunches { instructions.append(.synchronizeHost) }
     }
     if compiler.states.gathersParameters {
       emitGatheredForward(chunk, turn)
@@ -84,6 +85,7 @@ struct StageEmitter {
     if virtualStage < virtualStages - 1, rank(of: virtualStage + 1) != stage {
       instructions.append(
         .receive(lane: virtualStages + virtualStage, microbatch: turn.microbatch))
+      if job.training.blocksLaunches { instructions.append(.synchronizeHost) }
     }
     let isLast = turn.microbatch == microbatches - 1
     if compiler.states.gathersParameters {
@@ -131,7 +133,9 @@ struct StageEmitter {
       .send(
         lane: lane, microbatch: turn.microbatch, bytes: transfer.bytes,
         duration: transfer.duration, blocking: profile.sendsBlock))
-    if profile.pipelineSynchronizesHost { instructions.append(.synchronizeHost) }
+    if profile.pipelineSynchronizesHost || job.training.blocksLaunches {
+      instructions.append(.synchronizeHost)
+    }
   }
 
   /// What one microbatch's activations take to another stage.
@@ -296,10 +300,15 @@ struct StageEmitter {
       pending.dense += unit.parameters.dense
       pending.expert += unit.parameters.expert
       if pending.total >= profile.bucketParameters || index == 0 {
-        reduce(pending, operation: job.parallelism.zero >= 1 ? .reduceScatter : .allReduce)
+        reduce(pending, operation: reduction)
         pending = ParameterCount()
       }
     }
+  }
+
+  /// How gradients of replicated layers are summed.
+  private var reduction: CollectiveOperation {
+    job.parallelism.zero >= 1 && !profile.allReducesShards ? .reduceScatter : .allReduce
   }
 
   private mutating func reduce(_ count: ParameterCount, operation: CollectiveOperation) {
@@ -334,7 +343,7 @@ struct StageEmitter {
     let local = compiler.states.parameters(ofStage: stage)
     let isReduced = compiler.bucketsOverlap && !job.parallelism.schedule.splitsBackward
     if !isReduced, !compiler.states.gathersParameters {
-      reduce(local, operation: job.parallelism.zero >= 1 ? .reduceScatter : .allReduce)
+      reduce(local, operation: reduction)
     }
     for slot in reductionSlots { instructions.append(.wait(slot: slot, .data)) }
     instructions.append(.phase(Phase(.optimizer)))
@@ -384,7 +393,7 @@ struct StageEmitter {
         + states.owned(local.expert, over: states.expertShardDegree))
     let held = job.parallelism.zero >= 2 ? owned : Int64(local.total)
     let state = states.ownedOptimizerBytes(ofStage: stage)
-    var assembly = BlockAssembly(interference: compiler.builder.interference)
+    var assembly = compiler.builder.assembly
     assembly.append(.hostOnly(profile.hostPerStep))
     let gradient = states.gradientBytes
     var kernels: [Kernel] = [

@@ -96,10 +96,10 @@ extension StepCompiler {
   mutating func chunkBlocks(_ counts: ChunkCount) -> ChunkBlocks {
     let plan = counts.chunk
     let parts = parts(of: counts)
-    var forward = BlockAssembly(interference: builder.interference)
-    var backward = BlockAssembly(interference: builder.interference)
-    var inputGradient = BlockAssembly(interference: builder.interference)
-    var weightGradient = BlockAssembly(interference: builder.interference)
+    var forward = builder.assembly
+    var backward = builder.assembly
+    var inputGradient = builder.assembly
+    var weightGradient = builder.assembly
     forward.append(.hostOnly(profile.hostPerMicrobatch))
     var saved: Int64 = 0
     var forwardPeak: Int64 = 0
@@ -129,7 +129,7 @@ extension StepCompiler {
     var units: [UnitBlocks] = []
     if needsUnits {
       for (index, part) in parts.enumerated() {
-        var unitForward = BlockAssembly(interference: builder.interference)
+        var unitForward = builder.assembly
         if index == 0 { unitForward.append(.hostOnly(profile.hostPerMicrobatch)) }
         unitForward.append(part.blocks.forward)
         let name = part.layer < 0 ? "embedding" : "layer \(part.layer)"

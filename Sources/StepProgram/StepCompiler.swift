@@ -47,8 +47,11 @@ public struct StepCompiler {
 
   /// Prepares to compile `job`; `recompute: auto` must have been decided.
   public init(job: TrainingJob) {
+    var job = job
+    // A host that waits for each kernel lets nothing run beside it.
+    if job.training.blocksLaunches { job.parallelism.overlaps = false }
     self.job = job
-    var profile = job.training.framework.profile
+    var profile = job.training.profile
     if profile.fusesNormOnlyWithoutRecompute {
       profile.fusion.norm =
         job.training.recompute == .none && job.training.attention == .flash2
@@ -58,7 +61,18 @@ public struct StepCompiler {
       profile.overlapsTensorWithMultiply = false
     }
     if job.training.framework == .megatronDeepSpeed, job.parallelism.zero > 0 {
+      // DeepSpeed's BF16_Optimizer: fp32 gradients, all-reduced whole, and its own partition.
       profile.fusion.accumulatesEagerly = true
+      profile.reduceFormat = .fp32
+      profile.allReducesShards = true
+    }
+    if job.training.framework == .torchtitan, job.training.precision.matmulFormat.bytesPerValue < 2
+    {
+      // Float8 wants the model compiled, which fuses scaling and casting with what is before them
+      // (torchtitan docs/float8.md).
+      profile.fusion.rotary = true
+      profile.fusion.gate = true
+      profile.fusion.quantizePasses = false
     }
     self.profile = profile
     attention =
@@ -83,8 +97,10 @@ public struct StepCompiler {
     builder = BlockBuilder(
       cost: KernelCost(gpu: job.cluster.gpu), profile: profile,
       interference: Self.interference,
-      hidesExpertTraffic: job.training.dispatch.overlapsMicrobatches
-        ?? (job.parallelism.schedule == .dualPipe))
+      hidesExpertTraffic: !job.training.blocksLaunches
+        && (job.training.dispatch.overlapsMicrobatches
+          ?? (job.parallelism.schedule == .dualPipe)),
+      blocksLaunches: job.training.blocksLaunches)
   }
 
   /// Programs of all stages.
@@ -140,7 +156,7 @@ public struct StepCompiler {
     let price = { (exchange: Exchange) in pricing.call(for: exchange) }
     let flowing = shard.bytes(shard.tokensOutside, job.architecture.hiddenSize)
     let forward = builder.forward(operations, call: price)
-    var backward = BlockAssembly(interference: builder.interference)
+    var backward = builder.assembly
     var kept = operations
     switch recompute {
     case .none: break
@@ -190,8 +206,8 @@ public struct StepCompiler {
     let shape = MemoryShape(kept, flowing: flowing)
     var made = LayerBlocks(
       forward: forward, backward: backward,
-      inputGradient: BlockAssembly(interference: builder.interference),
-      weightGradient: BlockAssembly(interference: builder.interference), saved: shape.saved,
+      inputGradient: builder.assembly,
+      weightGradient: builder.assembly, saved: shape.saved,
       forwardPeak: shape.forwardPeak, backwardPeak: shape.backwardPeak)
     for exchange in operations.compactMap(\.afterForward)
     where exchange.operation == .reduceScatter && exchange.axis == .tensor && shard.tensor > 1 {

@@ -55,8 +55,13 @@ public struct TrainingSettings: Hashable, Sendable {
   public var gradientFormat: NumberFormat?
   /// Attention implementation.
   public var attention: AttentionAlgorithm
+  /// Whether the host waits for each kernel it launches (`CUDA_LAUNCH_BLOCKING=1`).
+  public var blocksLaunches: Bool
   /// The software that runs it.
-  public var framework: Framework
+  public var framework: Framework { didSet { profile = framework.profile } }
+  /// What that software fuses, overlaps and launches: the framework's ``Framework/profile`` unless
+  /// set afterwards, as fits of its constants do.
+  public var profile: FrameworkProfile
   /// How tokens get to their experts.
   public var dispatch: ExpertDispatch
 
@@ -65,7 +70,8 @@ public struct TrainingSettings: Hashable, Sendable {
     sequenceLength: Int, globalBatch: Int, microBatch: Int, precision: Precision = .bf16Mixed,
     optimizer: Optimizer = .adamw, recompute: Recompute = .none,
     gradientFormat: NumberFormat? = nil, attention: AttentionAlgorithm = .flash2,
-    framework: Framework = .generic, dispatch: ExpertDispatch = ExpertDispatch()
+    framework: Framework = .generic, blocksLaunches: Bool = false,
+    dispatch: ExpertDispatch = ExpertDispatch()
   ) {
     self.sequenceLength = sequenceLength
     self.globalBatch = globalBatch
@@ -75,7 +81,9 @@ public struct TrainingSettings: Hashable, Sendable {
     self.recompute = recompute
     self.gradientFormat = gradientFormat
     self.attention = attention
+    self.blocksLaunches = blocksLaunches
     self.framework = framework
+    profile = framework.profile
     self.dispatch = dispatch
   }
 }

@@ -47,6 +47,12 @@ public struct WorkSummary: Hashable, Sendable {
       lag: max(issue + last, host.picoseconds + device.picoseconds))
   }
 
+  /// The same run with a host that waits for each kernel to end before it goes on.
+  public var blocking: Self {
+    let serial = issue + busy
+    return Self(issue: serial, busy: busy, lag: serial)
+  }
+
   /// Host work that launches nothing.
   public static func hostOnly(_ duration: SimDuration) -> Self {
     Self(issue: duration.picoseconds, busy: 0, lag: 0)

@@ -67,13 +67,18 @@ public struct MeasuredErrors: Hashable, Sendable {
   /// Runs that are asked for their error.
   public static let neighbours = 40
 
+  /// The most of them that may be of one family: the errors of a family have much in common, and a run
+  /// of another one does not share it.
+  public static let neighboursOfFamily = 10
+
   /// The mean distance up to which runs count as alike; beyond it errors are widened.
   public static let alike = 1.0
 
   /// What a unit of mean distance beyond ``alike`` adds to an error, as a share of it.
   public static let wideningPerUnit = 0.25
 
-  /// The errors of the ``neighbours`` measured runs nearest to `job`, widened by
+  /// The errors of the ``neighbours`` measured runs nearest to `job`, no more than
+  /// ``neighboursOfFamily`` of a family, widened by
   /// ``wideningPerUnit`` for every unit by which their mean distance exceeds ``alike``.
   ///
   /// - Parameters:
@@ -87,7 +92,7 @@ public struct MeasuredErrors: Hashable, Sendable {
       found.append((rows[index].features.distance(to: wanted), index))
     }
     guard !found.isEmpty else { return nil }
-    let nearest = found.sorted { $0 < $1 }.prefix(Self.neighbours)
+    let nearest = nearest(of: found)
     let distance = nearest.map(\.distance).reduce(0, +) / Double(nearest.count)
     let widening = 1 + Self.wideningPerUnit * max(0, distance - Self.alike)
     let errors = nearest.map { abs(rows[$0.index].error) }
@@ -96,6 +101,21 @@ public struct MeasuredErrors: Hashable, Sendable {
       median: quantile(errors, 0.5) * widening,
       ninetiethPercentile: quantile(errors, 0.9) * widening,
       basis: basis(nearest.map(\.index), of: wanted, distance: distance, widening: widening))
+  }
+
+  /// The ``neighbours`` nearest, at most ``neighboursOfFamily`` of a family.
+  private func nearest(
+    of found: [(distance: Double, index: Int)]
+  ) -> [(distance: Double, index: Int)] {
+    var taken: [String: Int] = [:]
+    var nearest: [(distance: Double, index: Int)] = []
+    for candidate in found.sorted(by: { $0 < $1 }) where nearest.count < Self.neighbours {
+      let count = taken[rows[candidate.index].family, default: 0]
+      guard count < Self.neighboursOfFamily else { continue }
+      taken[rows[candidate.index].family] = count + 1
+      nearest.append(candidate)
+    }
+    return nearest
   }
 
   private func basis(

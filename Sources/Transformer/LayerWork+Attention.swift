@@ -153,6 +153,7 @@ extension Architecture {
           headDimension: dimension, valueDimension: valueDimension, computedFraction: fraction,
           format: shard.activationFormat)
         kernel.countedFraction = counted
+        kernel.dropsScores = attentionDropout > 0
         return Kernel.attention(kernel)
       }
       operation.forward = [kernel(.forward)]
@@ -208,9 +209,10 @@ extension Architecture {
     let hasDropout = attentionDropout > 0
     let dimension = attention.headDimension
     operation.forward = [product(queries, keys, dimension)]
-    // Fused: scale, causal mask and softmax in one read and write. Unfused: scale, mask fill, cast
+    // Fused: scale, causal mask and softmax in one read, of the lower triangle only, and write
+    // (Megatron-LM's scaled_upper_triang_masked_softmax). Unfused: scale, mask fill, cast
     // to fp32, softmax, cast back: five kernels, two of them over twice the bytes.
-    operation.forward.append(fused ? pass(bytes, bytes, 1) : pass(7 * bytes, 7 * bytes, 5))
+    operation.forward.append(fused ? pass(bytes / 2, bytes, 1) : pass(7 * bytes, 7 * bytes, 5))
     if hasDropout {
       operation.forward.append(pass(bytes, bytes + scores, 1))
     }
@@ -221,7 +223,7 @@ extension Architecture {
     ]
     if hasDropout { operation.inputGradient.append(pass(bytes + scores, bytes, 1)) }
     operation.inputGradient.append(
-      fused ? pass(2 * bytes, bytes, 1) : pass(8 * bytes, 6 * bytes, 5))
+      fused ? pass(bytes, bytes, 1) : pass(8 * bytes, 6 * bytes, 5))
     operation.inputGradient += [
       product(queries, dimension, keys), product(keys, dimension, queries),
     ]

@@ -21,6 +21,9 @@ struct Validate: SessionCommand {
   @Flag(help: "Predict the measured collectives that come with the program instead of steps.")
   var collectives = false
 
+  @Option(help: "A file of constants to predict with, as `dryrun catalog constants` prints.")
+  var constants: String?
+
   @Option(help: "Folder for validation.md, validation.svg and errors.csv, or collectives.md.")
   var output: String?
 
@@ -68,6 +71,21 @@ struct Validate: SessionCommand {
       runs += found.rows
       unreadable += found.unreadable
     }
+    if let constants {
+      let text = try session.mendable { () throws(ScenarioError) in
+        try ScenarioSource.contents(of: constants)
+      }
+      let tree = try session.mendable { () throws(ScenarioError) in
+        try JSONValue(parsing: text, file: constants)
+      }
+      let replaced = Result { () throws(StepConstants.Mistake) in try StepConstants(tree) }
+      switch replaced {
+      case .success(let values):
+        for index in runs.indices { values.apply(to: &runs[index].scenario.job) }
+      case .failure(let mistake):
+        throw ValidationError("\(constants): \(mistake)")
+      }
+    }
     let lines = unreadable.flatMap { $0.diagnostics.map(\.description) }
     guard !runs.isEmpty || unreadable.isEmpty else {
       throw Failure(code: ExitStatus.scenarioWrong, lines: lines)
@@ -87,7 +105,7 @@ struct Catalog: SessionCommand {
     abstract: "Show the models, GPUs and clusters known by name, with the sources of their figures."
   )
 
-  @Argument(help: "gpus, models, clusters, or the name of one.")
+  @Argument(help: "gpus, models, clusters, constants, or the name of one.")
   var what: String?
 
   @Flag(help: "Print GPUs and models as JSON.")
@@ -103,12 +121,14 @@ struct Catalog: SessionCommand {
       session.output(
         [CatalogReport.gpuText, CatalogReport.clusterText, CatalogReport.modelText]
           .joined(separator: "\n"))
+    case "constants": session.output(StepConstants.current.text)
     case "clusters": session.output(CatalogReport.clusterText)
     case "gpus": session.output(CatalogReport.gpuText)
     case "models": session.output(CatalogReport.modelText)
     case .some(let name):
       guard let text = CatalogReport.text(of: name) else {
-        throw ValidationError("'\(name)' is neither gpus, models, clusters, nor the name of one")
+        throw ValidationError(
+          "'\(name)' is neither gpus, models, clusters, constants, nor the name of one")
       }
       session.output(text)
     }

@@ -45,6 +45,16 @@ import Testing
     #expect(close(seconds, 33.554432e-6))
   }
 
+  @Test("dropping scores takes ten integer operations each")
+  func dropout() {
+    let cost = KernelCost(gpu: .simple())
+    var kernel = Self.kernel()
+    kernel.dropsScores = true
+    // 25 · 4096² scores over 100 units at 64 · 1.5e9 / 10 = 9.6e9 a second: 0.436906666… ms more.
+    let extra = cost.seconds(for: kernel) - cost.seconds(for: Self.kernel())
+    #expect(close(extra, 25 * 4_096 * 4_096 / 100 / 9.6e9))
+  }
+
   @Test("heads are padded to a multiple of 32")
   func padding() {
     let cost = KernelCost(gpu: .simple())

@@ -112,23 +112,28 @@ import Testing
   @Test("the nearest rows give their errors, far ones give wider errors") func neighbours() throws {
     let near = RunFeatures(try job(gpus: 8))
     let far = RunFeatures(try job(gpus: 8, gpu: "a100-sxm-80gb"))
-    // Forty rows like the job, 1 to 40 % off, and many others, 90 % off.
+    // Forty rows like the job, 1 to 40 % off, ten of each of four families, and many others, 90 % off.
     var table = MeasuredErrors(rows: [])
     for index in 1...40 {
       table.rows.append(.init(family: "far", features: far, error: -0.9))
-      table.rows.append(.init(family: "near", features: near, error: Double(index) / 100))
+      table.rows.append(
+        .init(family: "near \(index % 4)", features: near, error: Double(index) / 100))
     }
     let expected = try #require(table.expected(for: try job(gpus: 8)))
     // Between the 20th and 21st: 20.5 %. At 0.9 · 39 = 35.1: 36 % and a tenth of a per cent.
     #expect(abs(expected.median - 0.205) < 1e-12)
     #expect(abs(expected.ninetiethPercentile - 0.361) < 1e-12)
-    #expect(expected.basis.hasPrefix("the 40 measured runs most like this one (40 of near)"))
+    #expect(expected.basis.hasPrefix("the 40 measured runs most like this one (10 of near 0, "))
     // 8 → 128 GPUs is four doublings of ¼: mean distance 1, not yet widened; 512 is six: 1.5.
     #expect(try #require(table.expected(for: try job(gpus: 128))).median == expected.median)
     let wide = try #require(table.expected(for: try job(gpus: 512)))
     #expect(abs(wide.median - 0.205 * 1.125) < 1e-12)
-    // Without the family asked about, the other GPU's rows speak, and the sentence says so.
-    let other = try #require(table.expected(for: try job(gpus: 8), without: "near"))
+    // Ten of a family at most: without one of the near ones, ten of the far.
+    let fewer = try #require(table.expected(for: try job(gpus: 8), without: "near 0"))
+    #expect(fewer.basis.contains("10 of far"))
+    // With nothing near, the other GPU's rows speak, and the sentence says so.
+    let distant = MeasuredErrors(rows: table.rows.filter { $0.family == "far" })
+    let other = try #require(distant.expected(for: try job(gpus: 8)))
     #expect(other.median > 0.9)
     #expect(other.basis.contains("none of them on h100-sxm-80gb"))
     #expect(MeasuredErrors(rows: []).expected(for: try job(gpus: 8)) == nil)

@@ -116,6 +116,36 @@ import Transformer
         "'mlps' is not one of core_attn, moe_act, layernorm") == true)
   }
 
+  @Test("launches that block are read and printed") func blockingLaunches() throws {
+    let plain = try Sample.read(Sample.text)
+    #expect(!plain.job.training.blocksLaunches)
+    let scenario = try Sample.read(Sample.text + "\n  blocking_launches: true")
+    #expect(scenario.job.training.blocksLaunches)
+    #expect(scenario.resolved["training"]?["blocking_launches"] == .bool(true))
+  }
+
+  @Test("Megatron-LM drops a tenth where a model that is not gated states no dropout")
+  func megatronDropout() throws {
+    func read(_ model: String, _ framework: String) throws -> Scenario {
+      try Sample.read(
+        Sample.replacing("model: llama-3.1-8b", with: "model: \(model)")
+          + "\n  framework: \(framework)")
+    }
+    let gpt =
+      "{hidden_size: 1024, num_hidden_layers: 4, num_attention_heads: 16, intermediate_size: 4096, "
+      + "vocab_size: 51200, hidden_act: gelu}"
+    // megatron/arguments.py: --attention-dropout and --hidden-dropout default to 0.1.
+    let megatron = try read(gpt, "megatron-lm")
+    #expect(megatron.job.architecture.attentionDropout == 0.1)
+    #expect(megatron.job.architecture.hiddenDropout == 0.1)
+    #expect(megatron.resolved["model"]?["hidden_dropout"] == .number(0.1))
+    #expect(try read(gpt, "nemo").job.architecture.attentionDropout == 0)
+    let stated = gpt.dropLast() + ", attention_dropout: 0.0}"
+    #expect(try read(String(stated), "megatron-lm").job.architecture.hiddenDropout == 0)
+    let gated = gpt.replacing("gelu", with: "silu")
+    #expect(try read(gated, "megatron-lm").job.architecture.attentionDropout == 0)
+  }
+
   @Test("recompute takes a number of layers") func recompute() throws {
     let text = Sample.text + "\n  recompute: {full_layers: 3}"
     #expect(try Sample.read(text).job.training.recompute == .fullLayers(3))

@@ -14,12 +14,14 @@ struct FidelityCase: CustomTestStringConvertible {
   var perNode = 8
   var recompute = Recompute.none
   var framework = Framework.generic
+  var blocksLaunches = false
 
   init(
     _ description: String, _ parallelism: Parallelism, model: Architecture = SmallJobs.model(),
     microbatches: Int = 4, perNode: Int = 8, recompute: Recompute = .none,
-    framework: Framework = .generic
+    framework: Framework = .generic, blocksLaunches: Bool = false
   ) {
+    self.blocksLaunches = blocksLaunches
     testDescription = description
     self.parallelism = parallelism
     self.model = model
@@ -30,10 +32,11 @@ struct FidelityCase: CustomTestStringConvertible {
   }
 
   func program() throws -> StepProgram {
-    try StepCompiler.compile(
-      SmallJobs.job(
-        parallelism, model: model, microbatches: microbatches, perNode: perNode,
-        recompute: recompute, framework: framework))
+    var job = try SmallJobs.job(
+      parallelism, model: model, microbatches: microbatches, perNode: perNode,
+      recompute: recompute, framework: framework)
+    job.training.blocksLaunches = blocksLaunches
+    return StepCompiler.compile(job)
   }
 
   static let all: [FidelityCase] = [
@@ -51,6 +54,9 @@ struct FidelityCase: CustomTestStringConvertible {
     FidelityCase(
       "pipeline 2, 1f1b", Parallelism(pipeline: 2, data: 2), framework: .megatronLM),
     FidelityCase("pipeline 4, 1f1b", Parallelism(pipeline: 4, data: 4)),
+    FidelityCase(
+      "blocking launches", Parallelism(tensor: 2, pipeline: 2, data: 2, zero: 1),
+      framework: .megatronDeepSpeed, blocksLaunches: true),
     FidelityCase(
       "pipeline 4, gpipe", Parallelism(pipeline: 4, schedule: .gpipe, data: 2), microbatches: 8),
     FidelityCase(

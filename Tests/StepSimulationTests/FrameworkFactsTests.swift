@@ -1,3 +1,4 @@
+import Collectives
 import Layout
 import Quantities
 import Testing
@@ -64,5 +65,40 @@ struct FrameworkFactsTests {
       #expect(!offer.zeroStages.isEmpty && !offer.source.isEmpty)
       #expect(offer.schedules.isEmpty == offer.zeroStagesInPipeline.isEmpty)
     }
+  }
+
+  @Test("DeepSpeed's BF16_Optimizer all-reduces fp32 gradients whole and gathers its partition")
+  func bf16Optimizer() throws {
+    func calls(zero: Int) throws -> [CollectiveCall] {
+      let layout = Parallelism(data: 4, zero: zero)
+      let job = try SmallJobs.job(layout, framework: .megatronDeepSpeed)
+      return StepCompiler.compile(job).calls.filter { $0.category == .data }
+    }
+    let parameters = Int64(SmallJobs.model().parameterCount)
+    // The vocabulary of 32,000 is a multiple of 128: nothing is padded.
+    let sharded = try calls(zero: 1)
+    #expect(sharded.map(\.operation) == [.allReduce, .allGather])
+    #expect(sharded.map(\.bytes) == [4 * parameters, 2 * parameters])
+    let plain = try calls(zero: 0)
+    #expect(plain.map(\.operation) == [.allReduce])
+    #expect(plain.map(\.bytes) == [2 * parameters])
+  }
+
+  @Test("collectives wait for the slowest host of their group")
+  func hostJitter() throws {
+    func issue(tensor: Int, jitter: Double) throws -> Int64 {
+      var job = try SmallJobs.job(
+        Parallelism(tensor: tensor), model: SmallJobs.model(layers: 1), microbatches: 1,
+        framework: .megatronDeepSpeed)
+      job.training.profile.hostJitter = SimDuration(seconds: jitter)
+      return StepCompiler.compile(job).blocks.first { $0.name == "stage 0 forward" }?.summary.issue
+        ?? 0
+    }
+    // Forward: the embedding's, the attention's and the feed-forward's all-reduce, and the loss's.
+    // The slowest of two is 1/2 mean late, of four 1/2 + 1/3 + 1/4 = 13/12.
+    let two = try issue(tensor: 2, jitter: 12e-6) - issue(tensor: 2, jitter: 0)
+    #expect(two == 4 * 6_000_000)
+    let four = try issue(tensor: 4, jitter: 12e-6) - issue(tensor: 4, jitter: 0)
+    #expect(four == 4 * 13_000_000)
   }
 }

@@ -47,4 +47,12 @@ struct WorkSummaryTests {
     for _ in 0..<count { composed = composed.then(run) }
     #expect(run.repeated(count) == composed)
   }
+
+  @Test("a host that waits for its launches adds up with the device")
+  func blocking() {
+    // Three launches of 10 ps each on the host, 20 ps each on the device: 30 + 60.
+    let work = WorkSummary.kernels(
+      3, host: SimDuration(picoseconds: 10), device: SimDuration(picoseconds: 60))
+    #expect(work.blocking == WorkSummary(issue: 90, busy: 60, lag: 90))
+  }
 }
