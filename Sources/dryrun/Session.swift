@@ -122,15 +122,20 @@ struct Session {
     try? FileManager.default.removeItem(atPath: path)
   }
 
-  /// Writes files into `folder` from the first process, each whole or not at all.
+  /// Writes texts into `folder` from the first process, each whole or not at all.
   func write(_ files: [(name: String, text: String)], to folder: String) throws {
+    try write(files.map { (name: $0.name, bytes: Array($0.text.utf8)) }, to: folder)
+  }
+
+  /// Writes files into `folder` from the first process, each whole or not at all.
+  func write(_ files: [(name: String, bytes: [UInt8])], to folder: String) throws {
     _ = try onRoot {
       do {
         try FileManager.default.createDirectory(
           atPath: folder, withIntermediateDirectories: true)
         for file in files {
           let target = URL(fileURLWithPath: folder).appendingPathComponent(file.name)
-          try Data(file.text.utf8).write(to: target, options: .atomic)
+          try Data(file.bytes).write(to: target, options: .atomic)
         }
       } catch {
         throw Failure(

@@ -169,11 +169,17 @@ struct Memory: SessionCommand {
   @Option(help: "Write the memory of a rank over the step to this file, comma-separated.")
   var timeline: String?
 
-  @Option(help: "The rank of the timeline (default: the fullest).")
+  @Option(
+    help: "Write the same to this file as a snapshot for pytorch.org/memory_viz (a Python pickle).")
+  var snapshot: String?
+
+  @Option(help: "The rank of timeline and snapshot (default: the fullest).")
   var rank: Int?
 
   func validate() throws {
-    if rank != nil, timeline == nil { throw ValidationError("--rank goes with --timeline.") }
+    if rank != nil, timeline == nil, snapshot == nil {
+      throw ValidationError("--rank goes with --timeline or --snapshot.")
+    }
   }
 
   @Option(help: "Exit with code 3 when this holds (does-not-fit).")
@@ -184,7 +190,7 @@ struct Memory: SessionCommand {
       at: arguments.scenario, settings: arguments.settings, fidelity: Fidelity.folded.rawValue)
     let step = try Simulator.step(of: scenario, communicator: session.communicator)
     let report = SimulationReport(scenario: scenario, step: step)
-    if let timeline { try write(timeline, of: scenario, step, in: session) }
+    if timeline != nil || snapshot != nil { try writeMemory(of: scenario, step, in: session) }
     if arguments.json {
       session.output(report.memoryJSON.text)
     } else if csv {
@@ -202,9 +208,9 @@ struct Memory: SessionCommand {
 }
 
 extension Memory {
-  /// Writes the timeline of the rank asked for.
-  private func write(
-    _ path: String, of scenario: Scenario, _ step: StepSummary, in session: Session
+  /// Writes timeline and snapshot of the rank asked for.
+  private func writeMemory(
+    of scenario: Scenario, _ step: StepSummary, in session: Session
   ) throws {
     let chosen = rank ?? step.fullestRank?.rank ?? 0
     let gpus = scenario.job.parallelism.gpuCount
@@ -213,12 +219,19 @@ extension Memory {
         code: ExitStatus.usage, lines: ["--rank \(chosen): error: not one of ranks 0–\(gpus - 1)"])
     }
     let program = try StepProgram.compile(deciding: scenario.job)
-    let moments = try FoldedSimulation.memoryTimeline(
-      program, stage: RankGrid(scenario.job.parallelism).stage(of: chosen))
-    let file = URL(fileURLWithPath: path)
-    try session.write(
-      [(file.lastPathComponent, MemoryTimelineText.csv(moments, of: program))],
-      to: file.deletingLastPathComponent().path)
+    let stage = RankGrid(scenario.job.parallelism).stage(of: chosen)
+    let moments = try FoldedSimulation.memoryTimeline(program, stage: stage)
+    func write(_ path: String, _ bytes: [UInt8]) throws {
+      let file = URL(fileURLWithPath: path)
+      try session.write(
+        [(name: file.lastPathComponent, bytes: bytes)], to: file.deletingLastPathComponent().path)
+    }
+    if let timeline {
+      try write(timeline, Array(MemoryTimelineText.csv(moments, of: program).utf8))
+    }
+    if let snapshot {
+      try write(snapshot, MemorySnapshot(moments, of: program, stage: stage).pickle)
+    }
   }
 }
 
