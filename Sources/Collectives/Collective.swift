@@ -12,6 +12,18 @@ public enum CollectiveOperation: String, Hashable, Sendable, CaseIterable {
   case broadcast
   /// The sum to one rank.
   case reduce
+  /// Every rank's part to one rank: what all send meets at its port.
+  case gather
+  /// Every rank sends to the next and receives from the one before.
+  case sendReceive = "sendrecv"
+
+  /// Whether every pair of ranks that exchanges anything does so directly.
+  public var isPairwise: Bool {
+    switch self {
+    case .allToAll, .gather, .sendReceive: true
+    default: false
+    }
+  }
 }
 
 /// Where the ranks of a group sit, as far as cost is concerned.

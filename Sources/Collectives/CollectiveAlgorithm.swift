@@ -33,4 +33,17 @@ public enum TransferProtocol: String, Hashable, Sendable, CaseIterable {
   case lowLatency128 = "LL128"
   /// Chunks with a fence: most bandwidth, most latency.
   case simple = "Simple"
+
+  /// Payload a channel hands on at once along a chain or tree.
+  ///
+  /// An eighth (`NCCL_STEPS`) of its buffer: of LL's 512 KiB (`NCCL_LL_LINES_PER_THREAD` × 512 threads
+  /// × 16 B × 8) half is payload; of Simple's 4 MiB (`DEFAULT_BUFFSIZE`) all; LL128's is cut down to
+  /// 128 KiB in a tree (NCCL `src/include/device.h`, `src/enqueue.cc`).
+  var slice: Int64 {
+    switch self {
+    case .lowLatency: 32_768
+    case .lowLatency128: 131_072
+    case .simple: 524_288
+    }
+  }
 }

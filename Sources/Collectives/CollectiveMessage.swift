@@ -61,7 +61,7 @@ extension CollectivePlan {
   public var laneCount: Int {
     switch algorithm {
     case .doubleBinaryTree: 8
-    case .direct where operation == .allToAll: 2
+    case .direct where operation.isPairwise: 2
     default: 1
     }
   }
@@ -86,12 +86,38 @@ extension CollectivePlan {
     case .ring: return both * (ranks - 1)
     case .doubleBinaryTree: return chunkCount
     case .halvingDoubling: return both * Self.treeDepth(ranks)
+    case .direct where operation == .gather || operation == .sendReceive: return 1
     case .direct, .inNetwork:
       if nodes == 1 || algorithm == .direct {
         return lane == 0 ? both * (ranksPerNode - 1) : ranks - ranksPerNode
       }
       return 2 * (ranksPerNode - 1) + 2 * (nodes - 1)
     case .hierarchical: return 2 * (ranksPerNode - 1) + 2 * (nodes - 1)
+    }
+  }
+
+  /// Messages a member receives, or `nil` where that is as many as it sends.
+  public func arrivals(at member: Int) -> Int? {
+    switch operation {
+    case .broadcast: member == 0 ? 0 : chunkCount
+    case .reduce: member == ranks - 1 ? 0 : chunkCount
+    case .gather: member == 0 ? ranks - 1 : 0
+    default: nil
+    }
+  }
+
+  /// Steps of lane 0 from `step` on, that one included, in which each member's message differs from the
+  /// one before only in its pieces, in waiting for one arrival more, and from the second on in
+  /// waiting where the others of these steps arrive.
+  public func stepsAlike(from step: Int) -> Int {
+    switch algorithm {
+    case .ring where operation != .broadcast && operation != .reduce:
+      return stepCount(lane: 0) - step
+    case .hierarchical, .inNetwork:
+      let inside = ranksPerNode - 1
+      let across = 2 * (nodes - 1)
+      return nodes > 1 && step >= inside && step < inside + across ? inside + across - step : 1
+    default: return 1
     }
   }
 
@@ -221,10 +247,19 @@ extension CollectivePlan {
       arrivals: step == 0 ? 0 : 1)
   }
 
-  private func directMessage(from member: Int, lane: Int, step: Int) -> CollectiveMessage {
+  private func directMessage(from member: Int, lane: Int, step: Int) -> CollectiveMessage? {
     let node = member / ranksPerNode
     let local = member % ranksPerNode
     let inside = ranksPerNode - 1
+    if operation == .gather || operation == .sendReceive {
+      let peer = operation == .gather ? 0 : (member + 1) % ranks
+      // One lane for what stays in the node, the other for what leaves it.
+      guard peer != member, (peer / ranksPerNode != node) == (lane == 1) else { return nil }
+      let isGather = operation == .gather
+      return message(
+        from: member, to: peer, slot: lane, blocks(isGather ? member : 0), reduced: false,
+        awaiting: 0, arrivals: 0)
+    }
     if lane == 1 {
       let peer =
         wrapped(node + 1 + step / ranksPerNode, nodes) * ranksPerNode

@@ -28,7 +28,8 @@ public struct CollectiveModel: Sendable {
   ///     (its own part included) in all-to-all.
   ///   - placement: where the members sit.
   ///   - algorithm: the algorithm to use, or `nil` for the one that ends first. One that does not
-  ///     apply falls back to the ring (all-to-all: to direct).
+  ///     apply falls back to the ring (all-to-all, gather and
+  ///     send/receive: to direct).
   /// - Returns: the plan; for one member it takes no time.
   /// - Complexity: O(1).
   public func plan(
@@ -38,10 +39,10 @@ public struct CollectiveModel: Sendable {
     if let algorithm {
       let usable =
         applies(algorithm, to: operation, placement)
-        ? algorithm : operation == .allToAll ? .direct : .ring
+        ? algorithm : operation.isPairwise ? .direct : .ring
       return fastest(usable, operation, bytes, placement)
     }
-    if operation == .allToAll { return fastest(.direct, operation, bytes, placement) }
+    if operation.isPairwise { return fastest(.direct, operation, bytes, placement) }
     var best = fastest(.ring, operation, bytes, placement)
     func consider(_ algorithm: CollectiveAlgorithm) {
       guard applies(algorithm, to: operation, placement) else { return }
@@ -77,17 +78,8 @@ public struct CollectiveModel: Sendable {
   ) -> (latency: Double, occupancy: Double) {
     let share = 1 / Double(max(concurrent, 1))
     func time(_ line: ProtocolLine, _ transfer: TransferProtocol) -> (Double, Double) {
-      if sameNode {
-        let rate = cluster.intraNode.rate.bytesPerSecond * share
-        let fraction =
-          transfer == .simple ? constants.pointToPointFraction : line.moveFraction
-        return (line.base + near(line.step), Double(bytes) / (rate * fraction))
-      }
-      let rate = cluster.interNode.rate.bytesPerSecond * NetworkConstants.fraction(transfer) * share
-      return (
-        line.base + cluster.interNode.latency.seconds + NetworkConstants.step(transfer),
-        Double(bytes) / rate
-      )
+      let hop = pointToPoint(line, transfer, sameNode: sameNode)
+      return (line.base + hop.latency, Double(bytes) * hop.secondsPerByte / share)
     }
     let lines = constants.ring
     var best = time(lines.lowLatency, .lowLatency)
@@ -110,6 +102,21 @@ public struct CollectiveModel: Sendable {
     return (cards, wire / (Double(cards) * cluster.interNode.rate.bytesPerSecond))
   }
 
+  /// What one transfer between two ranks costs beyond its launch.
+  private func pointToPoint(
+    _ line: ProtocolLine, _ transfer: TransferProtocol, sameNode: Bool
+  ) -> (latency: Double, secondsPerByte: Double) {
+    if sameNode {
+      let fraction = transfer == .simple ? constants.pointToPointFraction : line.moveFraction
+      return (near(line.step), 1 / (cluster.intraNode.rate.bytesPerSecond * fraction))
+    }
+    let fraction = NetworkConstants.fraction(transfer)
+    return (
+      cluster.interNode.latency.seconds + NetworkConstants.step(transfer),
+      1 / (cluster.interNode.rate.bytesPerSecond * fraction)
+    )
+  }
+
   /// A fitted step on this cluster's link.
   private func near(_ step: Double) -> Double { max(step + extraLatency, step / 4) }
 
@@ -120,11 +127,11 @@ public struct CollectiveModel: Sendable {
   ) -> Bool {
     let isScatterGather = [.allReduce, .allGather, .reduceScatter].contains(operation)
     switch algorithm {
-    case .ring: return operation != .allToAll
+    case .ring: return !operation.isPairwise
     case .doubleBinaryTree: return operation == .allReduce
     case .halvingDoubling:
       return isScatterGather && placement.ranks.nonzeroBitCount == 1
-    case .direct: return operation == .allToAll || isScatterGather && placement.nodes == 1
+    case .direct: return operation.isPairwise || isScatterGather && placement.nodes == 1
     case .hierarchical: return operation == .allReduce && placement.nodes > 1
     case .inNetwork:
       return operation == .allReduce && constants.inNetwork != nil && placement.ranksPerNode > 1
@@ -152,6 +159,9 @@ public struct CollectiveModel: Sendable {
     _ algorithm: CollectiveAlgorithm, _ operation: CollectiveOperation, _ bytes: Int64,
     _ placement: GroupPlacement, _ transfer: TransferProtocol
   ) -> CollectivePlan {
+    if operation == .gather || operation == .sendReceive {
+      return pricePairs(operation, bytes, placement, transfer)
+    }
     let pairwise = algorithm == .direct
     let lines = pairwise ? constants.direct : constants.ring
     let line = lines[transfer] ?? lines.simple
@@ -171,8 +181,9 @@ public struct CollectiveModel: Sendable {
     case .doubleBinaryTree:
       // A node passes on 2 × the buffer (up 1, down 2 in one tree, up 1 in the other, half each);
       // of two nodes, only once.
+      // Of two nodes each tree is one link, as of a ring.
       intra.secondsPerByte *= 4
-      inter.secondsPerByte *= (placement.nodes == 2 ? 2 : 4) / NetworkConstants.treeFraction
+      inter.secondsPerByte *= placement.nodes == 2 ? 2 : 4 / NetworkConstants.treeFraction
     case .inNetwork:
       if let lines = constants.inNetwork {
         let ranks = Double(placement.ranksPerNode)
@@ -189,7 +200,34 @@ public struct CollectiveModel: Sendable {
     return CollectivePlan(
       operation: operation, algorithm: algorithm, transferProtocol: transfer, bytes: bytes,
       ranks: placement.ranks, ranksPerNode: placement.ranksPerNode,
-      launch: SimDuration(seconds: start), intraNode: intra, interNode: inter)
+      launch: SimDuration(seconds: start), intraNode: intra, interNode: inter,
+      pipelineChunk: transfer.slice * Self.channels / (algorithm == .doubleBinaryTree ? 2 : 1))
+  }
+
+  /// Channels NCCL opens between nodes of eight GPUs and cards: two a card, as its logs show
+  /// (`16 coll channels`); half of them run each of the two trees.
+  private static let channels: Int64 = 16
+
+  /// Transfers between pairs of ranks, all at once; of a gather all that come over one port share it.
+  private func pricePairs(
+    _ operation: CollectiveOperation, _ bytes: Int64, _ placement: GroupPlacement,
+    _ transfer: TransferProtocol
+  ) -> CollectivePlan {
+    let line = constants.ring[transfer] ?? constants.ring.simple
+    let used = constants.ring[transfer] == nil ? TransferProtocol.simple : transfer
+    func hop(sameNode: Bool, senders: Int) -> HopCost {
+      let cost = pointToPoint(line, used, sameNode: sameNode)
+      return HopCost(
+        latency: SimDuration(seconds: cost.latency),
+        secondsPerByte: cost.secondsPerByte * Double(operation == .gather ? max(senders, 1) : 1))
+    }
+    return CollectivePlan(
+      operation: operation, algorithm: .direct, transferProtocol: used, bytes: bytes,
+      ranks: placement.ranks, ranksPerNode: placement.ranksPerNode,
+      launch: SimDuration(seconds: line.base),
+      intraNode: hop(sameNode: true, senders: placement.ranksPerNode - 1),
+      interNode: hop(sameNode: false, senders: placement.ranks - placement.ranksPerNode),
+      pipelineChunk: transfer.slice)
   }
 
   /// A hop between nodes over all NICs the group has in a node, or over one rank's share of them.

@@ -64,7 +64,7 @@ public struct CollectivePlan: Hashable, Sendable {
     operation: CollectiveOperation, algorithm: CollectiveAlgorithm,
     transferProtocol: TransferProtocol, bytes: Int64, ranks: Int, ranksPerNode: Int,
     launch: SimDuration, intraNode: HopCost, interNode: HopCost,
-    pipelineChunk: Int64 = CollectivePlan.usualPipelineChunk
+    pipelineChunk: Int64
   ) {
     self.operation = operation
     self.algorithm = algorithm
@@ -88,15 +88,14 @@ public struct CollectivePlan: Hashable, Sendable {
   /// Nodes the group touches.
   public var nodes: Int { ranks / ranksPerNode }
 
-  /// Largest chunk of a chain or tree below 128 chunks: 512 KiB, NCCL's usual slice of all
-  /// channels (4 MiB buffer of 8 steps, `NCCL_STEPS`).
-  static let usualPipelineChunk: Int64 = 524_288
+  /// Most chunks of a chain or tree: beyond that they grow, which adds little to what is long then.
+  private static let mostChunks: Int64 = 512
 
-  /// Chunk of a pipelined transfer: the usual one, doubled until at most 128 remain.
+  /// Chunk of a pipelined transfer: the usual one, doubled until few enough remain.
   private static func chunk(_ bytes: Int64, usual: Int64) -> Int64 {
     if bytes <= usual { return max(bytes, 1) }
     var chunk = usual
-    while bytes > chunk * 128 { chunk *= 2 }
+    while bytes > chunk * mostChunks { chunk *= 2 }
     return chunk
   }
 
@@ -110,6 +109,7 @@ public struct CollectivePlan: Hashable, Sendable {
       chunk(bytes, usual: pipelineChunk)
     case .hierarchical: quotientUp(bytes, ranksPerNode)
     case .inNetwork where ranks > ranksPerNode: quotientUp(bytes, ranksPerNode)
+    case .direct where operation == .sendReceive: max(bytes, 1)
     default: quotientUp(bytes, ranks)
     }
   }
@@ -202,6 +202,13 @@ extension CollectivePlan {
   }
 
   private func direct() -> SimDuration {
+    if operation == .gather || operation == .sendReceive {
+      // Each rank has one message at most.
+      let near = intraNode.occupancy(blockBytes) + intraNode.latency
+      let far = interNode.occupancy(blockBytes) + interNode.latency
+      if nodes == 1 { return launch + near }
+      return launch + (ranksPerNode == 1 ? far : max(near, far))
+    }
     let near = intraNode.occupancy(blockBytes) * (ranksPerNode - 1) + intraNode.latency
     if operation == .allReduce { return launch + near * 2 }
     if nodes == 1 { return launch + near }

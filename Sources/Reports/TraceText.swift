@@ -167,6 +167,8 @@ public struct TraceText {
       case .allToAll: ("SendRecv", "all_to_all", call.bytes, call.bytes)
       case .broadcast: ("Broadcast", "broadcast", call.bytes, call.bytes)
       case .reduce: ("Reduce", "reduce", call.bytes, call.bytes)
+      case .gather: ("SendRecv", "gather", part, call.bytes)
+      case .sendReceive: ("SendRecv", "send", call.bytes, call.bytes)
       }
     var members = ""
     if let kind = call.axis.groupKind, ranks <= 64 {

@@ -27,6 +27,7 @@ public enum FullSimulation {
     let ranks = program.job.parallelism.gpuCount
     let code = FullSimulationCode(program)
     let fabric = try FullSimulationFabric(program)
+    if let result = try sweep(program, fabric) { return result }
     let order = RankOrder(
       RankGrid(program.job.parallelism), gpusPerNode: program.job.cluster.gpusPerNode,
       keepsReplicas: fabric.requestDelay == 0)

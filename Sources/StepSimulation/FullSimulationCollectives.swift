@@ -130,7 +130,7 @@ extension FullSimulationModel {
     }
     let received = parity == 1 ? inbox.received.1 : inbox.received.0
     guard actives[index].lanesLeft == 0, actives[index].wordsLeft == 0,
-      received == actives[index].sent
+      received == fabric.expected(call, member: inbox.member, sent: actives[index].sent)
     else { return -1 }
     return finish(index, box, counter: counter, latest: latest, now: context.now.picoseconds)
   }

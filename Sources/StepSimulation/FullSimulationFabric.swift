@@ -19,6 +19,8 @@ struct FullSimulationFabric {
     var laneCount: Int
     /// Whether a lane without a message at its first step never has one.
     var hasEmptyLanes: Bool
+    /// Whether every member receives as many messages as it sends.
+    var arrivesAsSent: Bool
     /// Cards a message between nodes crosses at each end, and what it takes of each alone.
     var cards: Int
     var demand: Double
@@ -107,8 +109,11 @@ struct FullSimulationFabric {
     let grid = RankGrid(program.job.parallelism)
     let streams = Self.streams(of: program)
     for (index, call) in program.calls.enumerated() {
-      guard call.operation != .broadcast, call.operation != .reduce else {
-        throw .impossible("a step program has no \(call.operation.rawValue)")
+      // Who waits for nobody could run ahead of the others' collectives.
+      guard ![.broadcast, .reduce, .gather].contains(call.operation) || program.calls.count == 1
+      else {
+        throw .impossible(
+          "a step program has no \(call.operation.rawValue) beside other collectives")
       }
       let stream = streams[index]
       let known = communicators.firstIndex { $0.axis == call.axis && $0.stream == stream }
@@ -141,7 +146,8 @@ struct FullSimulationFabric {
           plan: plan, duration: plan.duration.picoseconds + extra,
           launch: plan.launch.picoseconds + extra, communicator: communicator,
           category: call.category.rawValue, laneCount: plan.laneCount,
-          hasEmptyLanes: plan.algorithm == .doubleBinaryTree, cards: use.cards, demand: use.demand))
+          hasEmptyLanes: plan.algorithm == .doubleBinaryTree,
+          arrivesAsSent: plan.arrivals(at: 0) == nil, cards: use.cards, demand: use.demand))
     }
     if cluster.sharesLinks { requestDelay = max(1, leastLatency(program) / 2) }
     for index in communicators.indices {
@@ -171,6 +177,12 @@ struct FullSimulationFabric {
     let parts = model.sendReceive(bytes: bytes, sameNode: !crossesNodes)
     let occupancy = min(SimDuration(seconds: parts.occupancy), duration)
     return (occupancy.picoseconds, (duration - occupancy).picoseconds)
+  }
+
+  /// Messages that must come before a member leaves a collective in which it has sent `sent`.
+  func expected(_ call: Int, member: UInt32, sent: UInt32) -> UInt32 {
+    calls[call].arrivesAsSent
+      ? sent : UInt32(calls[call].plan.arrivals(at: Int(member)) ?? Int(sent))
   }
 
   /// The stream each call runs on.

@@ -97,6 +97,31 @@ struct FullSimulationNetwork {
   }
 }
 
+extension FullSimulationFabric {
+  /// Appends the links a message between nodes crosses: its sender's card's way, or the ways of all
+  /// cards its group has in the node.
+  func appendRoute(
+    of message: CollectiveMessage, from place: (member: Int, first: Int), rank: Int, _ call: Call,
+    _ graph: LinkGraph, _ loads: [Double], _ hops: inout [LinkGraph.Hop]
+  ) {
+    let groups = communicators[call.communicator].groups
+    let flow = UInt64(call.communicator)
+    guard call.cards > 1 else {
+      let target = groups.rank(of: message.receiver, first: place.first)
+      graph.appendRoute(from: rank, to: target, flow: flow, loads: loads, to: &hops)
+      return
+    }
+    let perNode = call.plan.ranksPerNode
+    let from = place.member / perNode * perNode
+    let to = message.receiver / perNode * perNode
+    for card in 0..<call.cards {
+      graph.appendRoute(
+        from: groups.rank(of: from + card, first: place.first),
+        to: groups.rank(of: to + card, first: place.first), flow: flow, loads: loads, to: &hops)
+    }
+  }
+}
+
 extension FullSimulationModel {
   static let networkKind: UInt32 = 3
   /// What an event of ``networkKind`` is, in the next two bits: a rank asks.
@@ -127,7 +152,7 @@ extension FullSimulationModel {
     let plan = fabric.calls[call].plan
     let position = index * fabric.laneWidth + lane
     let step = Int(next.step)
-    let isRest = plan.algorithm == .direct
+    let isRest = plan.operation == .allToAll
     let stepCount = plan.stepCount(lane: lane)
     actives[index].sent += isRest ? UInt32(stepCount - step) : 1
     lanes[position].step = Int32(isRest ? stepCount : step + 1)
@@ -312,21 +337,9 @@ extension FullSimulationModel {
       | UInt32(request.ordinal) << 14
     cargo.payload = UInt64(request.latest)
     cargo.latency = message.latency.picoseconds
-    let flow = UInt64(call.communicator) << 8 | UInt64(request.lane)
-    if call.cards == 1 {
-      net.graph.appendRoute(
-        from: sender, to: target, flow: flow, loads: net.flows.loads, to: &net.hops)
-    } else {
-      let perNode = call.plan.ranksPerNode
-      let from = place.member / perNode * perNode
-      let to = message.receiver / perNode * perNode
-      for card in 0..<call.cards {
-        net.graph.appendRoute(
-          from: groups.rank(of: from + card, first: place.first),
-          to: groups.rank(of: to + card, first: place.first), flow: flow, loads: net.flows.loads,
-          to: &net.hops)
-      }
-    }
+    fabric.appendRoute(
+      of: message, from: place, rank: sender, call, net.graph, net.flows.loads,
+      &net.hops)
     return message.occupancy.picoseconds
   }
 

@@ -21,7 +21,9 @@ struct CollectiveCommand: SessionCommand {
       cluster.like, or --cluster, can name.
       """)
 
-  @Option(help: "all_reduce, reduce_scatter, all_gather, all_to_all, broadcast or reduce.")
+  @Option(
+    help:
+      "all_reduce, reduce_scatter, all_gather, all_to_all, broadcast, reduce, gather or sendrecv.")
   var op: CollectiveOperation?
 
   @Option(help: "A cluster of the catalogue, or the path of a cluster or scenario file.")

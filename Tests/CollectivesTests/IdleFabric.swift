@@ -9,7 +9,7 @@ struct IdleFabric {
 
   /// Where the buffers stand at the end: member → byte → contributions.
   var buffers: [[Cell]]
-  /// Buffers all-to-all writes into.
+  /// Buffers all-to-all and send/receive write into.
   var received: [[Cell]]
   /// When the last message arrived.
   var end: SimDuration = .zero
@@ -23,9 +23,10 @@ struct IdleFabric {
   /// Runs the plan on these starting buffers.
   init(_ plan: CollectivePlan, buffers: [[Cell]]) {
     self.buffers = buffers
+    let keepsInput = plan.operation == .allToAll || plan.operation == .sendReceive
     let padded = Int(plan.blockBytes) * plan.ranks
     received = Array(
-      repeating: Array(repeating: [:], count: plan.operation == .allToAll ? padded : 0),
+      repeating: Array(repeating: [:], count: keepsInput ? padded : 0),
       count: plan.ranks)
     let lanes = plan.laneCount
     var next = Array(repeating: Array(repeating: 0, count: lanes), count: plan.ranks)
@@ -98,7 +99,7 @@ struct IdleFabric {
           let start = Int(message.receiverOffset + message.pieces.stride * Int64(piece))
           for (index, cell) in cells.enumerated() {
             let at = start + index
-            if plan.operation == .allToAll {
+            if keepsInput {
               received[message.receiver][at] = cell
             } else if message.isReduced {
               self.buffers[message.receiver][at].merge(cell) { $0 + $1 }

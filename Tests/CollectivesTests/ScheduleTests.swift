@@ -50,9 +50,9 @@ struct ScheduleCase: CustomTestStringConvertible, Sendable {
       (0..<size).map { byte in
         switch schedule.operation {
         // Only the own part is known, or only the root's.
-        case .allGather: owner(byte) == member ? [member * 1000 + byte: 1] : [:]
+        case .allGather, .gather: owner(byte) == member ? [member * 1000 + byte: 1] : [:]
         case .broadcast: member == 0 ? [byte: 1] : [:]
-        case .allToAll: [member * 1000 + byte: 1]
+        case .allToAll, .sendReceive: [member * 1000 + byte: 1]
         case .allReduce, .reduceScatter, .reduce: [member: 1]
         }
       }
@@ -72,6 +72,10 @@ struct ScheduleCase: CustomTestStringConvertible, Sendable {
         case .reduceScatter: if owner(byte) == member, cell != sum { wrong += 1 }
         case .reduce: if member == 0, cell != sum { wrong += 1 }
         case .allGather: if cell != [owner(byte) * 1000 + byte: 1] { wrong += 1 }
+        case .gather: if member == 0, cell != [owner(byte) * 1000 + byte: 1] { wrong += 1 }
+        case .sendReceive:
+          let before = (member + ranks - 1) % ranks
+          if run.received[member][byte] != [before * 1000 + byte: 1] { wrong += 1 }
         case .broadcast: if cell != [byte: 1] { wrong += 1 }
         case .allToAll:
           // Byte `byte` of member's buffer belongs to `owner(byte)`, who keeps it in member's place.
@@ -111,7 +115,7 @@ struct ScheduleCase: CustomTestStringConvertible, Sendable {
     let operation = CollectiveOperation.allCases.randomElement(using: &random) ?? .allReduce
     let several: [CollectiveAlgorithm] =
       switch operation {
-      case .allToAll: [.direct]
+      case .allToAll, .gather, .sendReceive: [.direct]
       case .broadcast, .reduce: [.ring]
       case .allReduce:
         [.ring, .doubleBinaryTree, .direct, .hierarchical, .halvingDoubling]
@@ -119,7 +123,7 @@ struct ScheduleCase: CustomTestStringConvertible, Sendable {
       }
     var algorithm = several.randomElement(using: &random) ?? .ring
     // The fallbacks of `CollectiveModel.plan`.
-    if algorithm == .direct, nodes > 1, operation != .allToAll { algorithm = .ring }
+    if algorithm == .direct, nodes > 1, !operation.isPairwise { algorithm = .ring }
     if algorithm == .halvingDoubling, ranks.nonzeroBitCount != 1 { algorithm = .ring }
     if algorithm == .hierarchical, nodes == 1 { algorithm = .doubleBinaryTree }
     let schedule = ScheduleCase(

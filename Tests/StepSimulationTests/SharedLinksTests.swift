@@ -55,6 +55,56 @@ struct SharedLinksTests {
     }
   }
 
+  @Test(
+    "operations not all members wait in take their closed form too",
+    arguments: [CollectiveOperation.broadcast, .reduce, .gather, .sendReceive], [1, 8])
+  func oneSided(operation: CollectiveOperation, perNode: Int) throws {
+    for sharing in LinkSharing.allCases {
+      let cluster = try Self.cluster(nodes: 4) { $0.sharing = sharing }
+      let plan = CollectiveModel(cluster: cluster).plan(
+        operation, bytes: 5_000_000,
+        placement: GroupPlacement(
+          ranks: 4 * perNode, ranksPerNode: perNode, groupsPerNode: 8 / perNode))
+      let took = try Self.collective(operation, bytes: 5_000_000, perNode: perNode, on: cluster)
+      #expect(took == plan.duration.picoseconds)
+    }
+  }
+
+  @Test("incast: a gather takes as long as all its parts one after the other at one card")
+  func incast() throws {
+    // 16 nodes, one rank in each: 15 parts of 64 MiB at 0.95 × 25 GB/s, 42.4 ms.
+    let cluster = try Self.cluster(nodes: 16) { $0.sharing = .shared }
+    let took = try Self.collective(.gather, bytes: 16 << 26, perNode: 1, on: cluster)
+    let bytes = 15 * 67_108_864 / (0.95 * 25e9)
+    #expect(abs(Double(took) * 1e-12 / bytes - 1) < 0.01)
+  }
+
+  @Test("step by step or by events: the same time, and all messages counted")
+  func sweep() throws {
+    let cluster = try Self.cluster(nodes: 3) { _ in }
+    for algorithm in [CollectiveAlgorithm.ring, .hierarchical] {
+      let plan = CollectiveModel(cluster: cluster).plan(
+        .allReduce, bytes: 1_000_003,
+        placement: GroupPlacement(ranks: 24, ranksPerNode: 8, groupsPerNode: 1),
+        algorithm: algorithm)
+      let sweep = try #require(FullSimulationSweep(plan))
+      #expect(sweep.end == plan.duration.picoseconds)
+      // Ring: 2 × 23 of each of 24; two tiers: 2 × 7 inside, 2 × 2 between nodes.
+      #expect(sweep.messages == 24 * (algorithm == .ring ? 46 : 18))
+      // A program with another instruction goes by events.
+      var program = try #require(StepProgram.collective(plan, on: cluster))
+      program.stages[0].instructions.append(.synchronizeHost)
+      let events = try SmallJobs.full(program)
+      #expect(events.duration == plan.duration)
+      #expect(events.statistics.messages == sweep.messages)
+    }
+    let tree = CollectiveModel(cluster: cluster).plan(
+      .allReduce, bytes: 1_000_003,
+      placement: GroupPlacement(ranks: 24, ranksPerNode: 8, groupsPerNode: 1),
+      algorithm: .doubleBinaryTree)
+    #expect(FullSimulationSweep(tree)?.messages == nil)
+  }
+
   /// Whether sends between stages, or tokens on their way to experts, meet gradients on a card.
   private static func mixes(_ example: FidelityCase) -> Bool {
     example.parallelism.pipeline > 1 || example.parallelism.expert > 2
