@@ -108,7 +108,7 @@ let package = Package(
       swiftSettings: strict),
     .executableTarget(
       name: "dryrun-bench",
-      dependencies: ["Quantities", "MessagePassing", "EventKernel"],
+      dependencies: ["Quantities", "MessagePassing", "EventKernel", "Hardware", "StepSimulation"],
       swiftSettings: strict, linkerSettings: maths),
 
     tests("Quantities", []),

@@ -19,6 +19,11 @@ struct Setting {
     if CommandLine.arguments.count == 3, CommandLine.arguments[1] == "--commands" {
       return try CommandBenchmark.run(CommandLine.arguments[2])
     }
+    // `dryrun-bench --flows` times changes of rates; `--oracle FOLDER` writes cases for scripts/oracle.
+    if CommandLine.arguments.dropFirst() == ["--flows"] { return FlowBenchmark.run() }
+    if CommandLine.arguments.count == 3, CommandLine.arguments[1] == "--oracle" {
+      return try FlowBenchmark.writeCases(to: CommandLine.arguments[2])
+    }
     try World.run { world in
       if world.isRoot {
         print("hold model, \(world.size) process\(world.size == 1 ? "" : "es")")

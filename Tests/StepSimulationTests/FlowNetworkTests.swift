@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Messages share links fairly")
 struct FlowNetworkTests {
-  /// A message of the test: begins, takes links.
+  /// A message of the test.
   struct Message {
     var start: Int64
     var work: Int64
@@ -15,32 +15,12 @@ struct FlowNetworkTests {
 
   /// When each message ends.
   static func ends(_ capacities: [Double], _ messages: [Message]) -> [Int64] {
-    var network = FlowNetwork(capacities: capacities)
-    var ends = Array(repeating: Int64(-1), count: messages.count)
-    var flows: [Int: Int] = [:]
-    var now: Int64 = 0
-    while true {
-      let starts = messages.filter { $0.start > now || ends.isEmpty }.map(\.start).min()
-      for (index, message) in messages.enumerated() where message.start == now {
-        let hops = message.links.map { LinkGraph.Hop(link: Int32($0), weight: 1) }
-        let flow = network.begin(
-          work: message.work, demand: message.demand, hops: hops, at: now)
-        flows[flow] = index
-      }
-      var sooner: [Int32] = []
-      if network.needsSettling { network.settle(at: now, sooner: &sooner) }
-      let next = flows.keys.map { network.flows[$0].end }.min()
-      guard let instant = [starts, next].compactMap(\.self).min() else { return ends }
-      now = instant
-      for flow in flows.keys.sorted() where network.flows[flow].end <= now {
-        network.finish(flow)
-        if let index = flows.removeValue(forKey: flow) { ends[index] = now }
-      }
-      if network.needsSettling {
-        sooner.removeAll()
-        network.settle(at: now, sooner: &sooner)
-      }
-    }
+    SharedLinks.ends(
+      of: messages.map { message in
+        SharedLinks.Message(
+          start: message.start, work: message.work, demand: message.demand,
+          hops: message.links.map { LinkGraph.Hop(link: Int32($0)) })
+      }, over: capacities)
   }
 
   @Test("alone a message takes its work, to the picosecond") func alone() {
