@@ -28,6 +28,9 @@ public struct Parallelism: Hashable, Sendable {
   /// ZeRO stage: 0 nothing, 1 optimizer states, 2 and gradients, 3 and parameters partitioned over
   /// data ranks (arXiv:1910.02054).
   public var zero: Int
+  /// Whether optimizer states, masters included, are held and updated by the host
+  /// (arXiv:2101.06840).
+  public var offloadsOptimizer = false
   /// Whether communication the framework can overlap is overlapped.
   public var overlaps: Bool
   /// The axes in the order ranks are numbered along them, fastest first, each once.

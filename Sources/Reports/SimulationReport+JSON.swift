@@ -84,6 +84,9 @@ extension SimulationReport {
             ] + rank.parts.map { JSONValue.Member($0.key + "_bytes", .integer($0.bytes.count)) }
               + [
                 JSONValue.Member("peak_bytes", .integer(rank.peak.count)),
+                JSONValue.Member("tensor_bytes", .integer(rank.tensors.count)),
+                JSONValue.Member("reserved_bytes", .integer(rank.reserved.count)),
+                JSONValue.Member("host_bytes", .integer(rank.host.count)),
                 JSONValue.Member("peak_moment", .string(rank.peakMoment)),
               ])
         }),

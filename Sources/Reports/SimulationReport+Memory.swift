@@ -12,6 +12,15 @@ extension SimulationReport {
     var lines = [scenario.name, verdict, ""] + memoryLines
     if let fullest = step.fullestRank {
       lines += ["", peakLine(fullest)]
+      if fullest.reserved > .zero {
+        lines.append(
+          "Counted by the allocator \(Format.gibibytes(fullest.tensors)) GiB, reserved by it "
+            + "\(Format.gibibytes(fullest.reserved)), by nvidia-smi \(Format.gibibytes(fullest.peak))."
+        )
+      }
+      if fullest.host > .zero {
+        lines.append("In the host's memory, for each GPU: \(Format.gibibytes(fullest.host)) GiB.")
+      }
       let room = capacity - fullest.peak
       lines.append(
         room >= .zero

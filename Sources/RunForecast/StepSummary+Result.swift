@@ -25,7 +25,8 @@ extension StepSummary {
         rank: rank.rank, count: rank.count, pipelineStage: rank.stage,
         parameters: held(.parameters), gradients: held(.gradients), optimizer: held(.optimizer),
         activations: held(.activations), buffers: held(.buffers), runtime: runtime,
-        peak: rank.device, peakMoment: rank.peakPhase.map { program.name(of: $0) } ?? "")
+        peak: rank.device, reserved: rank.reserved, host: rank.host,
+        peakMoment: rank.peakPhase.map { program.name(of: $0) } ?? "")
     }
     self.init(
       seconds: Seconds(result.duration.seconds), breakdown: breakdown,

@@ -107,8 +107,12 @@ public struct RankMemory: Hashable, Sendable {
   public var buffers: Bytes
   /// Context, libraries and what the allocator cannot use.
   public var runtime: Bytes
-  /// Most held at any one moment.
+  /// Most held at any one moment, as the device counts (nvidia-smi).
   public var peak: Bytes
+  /// What the allocator has taken from the device then; zero where it is not known.
+  public var reserved: Bytes
+  /// States in the host's memory.
+  public var host: Bytes
   /// What runs at that moment, `backward of microbatch 3, layer 31`; empty when all of it is held
   /// from the start.
   public var peakMoment: String
@@ -117,7 +121,8 @@ public struct RankMemory: Hashable, Sendable {
   public init(
     rank: Int, count: Int, pipelineStage: Int = 0, parameters: Bytes = .zero,
     gradients: Bytes = .zero, optimizer: Bytes = .zero, activations: Bytes = .zero,
-    buffers: Bytes = .zero, runtime: Bytes = .zero, peak: Bytes, peakMoment: String = ""
+    buffers: Bytes = .zero, runtime: Bytes = .zero, peak: Bytes, reserved: Bytes = .zero,
+    host: Bytes = .zero, peakMoment: String = ""
   ) {
     self.rank = rank
     self.count = count
@@ -129,8 +134,13 @@ public struct RankMemory: Hashable, Sendable {
     self.buffers = buffers
     self.runtime = runtime
     self.peak = peak
+    self.reserved = reserved
+    self.host = host
     self.peakMoment = peakMoment
   }
+
+  /// Bytes of tensors at the peak, as an allocator counts them.
+  public var tensors: Bytes { parameters + gradients + optimizer + activations + buffers }
 
   /// Every category with its name, in the order of the contract.
   public var parts: [(key: String, bytes: Bytes)] {

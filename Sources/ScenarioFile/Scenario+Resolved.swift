@@ -161,6 +161,7 @@ extension Parallelism {
     ]
     if let shardGroup { members.append(.init("shard_group", .integer(shardGroup))) }
     members.append(.init("zero", .integer(zero)))
+    if offloadsOptimizer { members.append(.init("offload", ["optimizer": .bool(true)])) }
     members.append(.init("overlap", .string(overlaps ? "auto" : "none")))
     members.append(.init("order", .array(order.map { .string($0.rawValue) })))
     return .object(members)

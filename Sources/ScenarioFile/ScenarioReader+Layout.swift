@@ -55,8 +55,11 @@ extension ScenarioReader {
     let zero = block.integer("zero", in: 0...3) ?? (framework.profile.isFSDP ? 3 : 0)
     let overlap = block.choice("overlap", of: OverlapChoice.self)
     let order = axisOrder(block)
+    let offload = block.block("offload")
+    let offloadsOptimizer = offload.flag("optimizer")
+    offload.finish()
     block.finish()
-    let value = Parallelism(
+    var value = Parallelism(
       tensor: tensor, sequence: sequence ?? (tensor > 1 && framework.splitsSequenceByDefault),
       pipeline: pipeline, virtualStages: virtualStages ?? 1,
       schedule: schedule ?? (virtualStages ?? 1 > 1 ? .interleaved : .oneForwardOneBackward),
@@ -64,6 +67,7 @@ extension ScenarioReader {
       expert: expert, expertTensor: expertTensor, shardGroup: shardGroup,
       zero: zero, overlaps: overlap != OverlapChoice.none,
       order: order ?? Parallelism.usualOrder)
+    value.offloadsOptimizer = offloadsOptimizer ?? false
     return LayoutDraft(value: value, data: data, expertTensor: expertTensor)
   }
 

@@ -396,17 +396,25 @@ struct StageEmitter {
     var assembly = compiler.builder.assembly
     assembly.append(.hostOnly(profile.hostPerStep))
     let gradient = states.gradientBytes
+    // Norm of what is owned, then the update: states read and written, gradient read, working copy
+    // written; and the gradients of all that is held set to zero.
     var kernels: [Kernel] = [
-      // Norm of what is owned, then the update: states read and written, gradient read, working
-      // copy written; and the gradients of all that is held set to zero.
-      .stream(StreamingKernel(.multiTensor, read: owned * gradient, written: 0)),
-      .stream(
-        StreamingKernel(
-          .multiTensor, read: state + owned * (gradient + profile.optimizerExtraBytes / 2),
-          written: state + owned * (2 + profile.optimizerExtraBytes / 2))),
-      .stream(StreamingKernel(.multiTensor, read: 0, written: held * gradient)),
+      .stream(StreamingKernel(.multiTensor, read: owned * gradient, written: 0))
     ]
-    kernels += states.optimizerMultiplies(ofStage: stage)
+    if job.parallelism.offloadsOptimizer {
+      let update = states.hostUpdate(owned: owned, state: state)
+      assembly.append(.kernel(host: .zero, device: SimDuration(seconds: update)), as: .optimizer)
+    } else {
+      kernels.append(
+        .stream(
+          StreamingKernel(
+            .multiTensor, read: state + owned * (gradient + profile.optimizerExtraBytes / 2),
+            written: state + owned * (2 + profile.optimizerExtraBytes / 2))))
+    }
+    kernels.append(.stream(StreamingKernel(.multiTensor, read: 0, written: held * gradient)))
+    if !job.parallelism.offloadsOptimizer {
+      kernels += states.optimizerMultiplies(ofStage: stage)
+    }
     assembly.append(compiler.builder.work(kernels), as: .optimizer)
     return compiler.builder.add(assembly.block(named: "optimizer"))
   }

@@ -110,6 +110,26 @@ struct StatePlan {
       + share(moments.expert, expertShardDegree)
   }
 
+  /// Bytes of the stage's states that the host holds.
+  func hostBytes(ofStage stage: Int) -> Int64 {
+    job.parallelism.offloadsOptimizer ? ownedOptimizerBytes(ofStage: stage) : 0
+  }
+
+  /// Seconds of an update on the host of `owned` parameters with `state` bytes of states.
+  ///
+  /// Gradients come over the host link when all are there; then states are read and written and the
+  /// working copy written, piece by piece, and finished pieces go back meanwhile (arXiv:2101.06840,
+  /// section 5).
+  func hostUpdate(owned: Int64, state: Int64) -> Double {
+    let gpu = job.cluster.gpu
+    let copy = owned * Int64(job.training.precision.activationFormat.bytesPerValue)
+    let gradients = owned * gradientBytes
+    return gpu.hostCopySeconds(bytes: gradients)
+      + max(
+        gpu.hostUpdateSeconds(bytes: 2 * state + gradients + copy), gpu.hostCopySeconds(bytes: copy)
+      )
+  }
+
   /// Multiplies of the stage's optimizer step.
   func optimizerMultiplies(ofStage stage: Int) -> [Kernel] {
     moments[stage]?.newtonSchulz(over: shardDegree, expertDegree: expertShardDegree) ?? []
@@ -132,7 +152,8 @@ struct StatePlan {
       MemoryItem(
         name: "gradients", category: .gradients, bytes: Int64(gradients) * gradientBytes),
       MemoryItem(
-        name: "optimizer states", category: .optimizer, bytes: ownedOptimizerBytes(ofStage: stage)),
+        name: "optimizer states", category: .optimizer,
+        bytes: ownedOptimizerBytes(ofStage: stage) - hostBytes(ofStage: stage)),
     ]
     if profile.keepsWorkingGradients, gradientFormat == .fp32 {
       items.append(

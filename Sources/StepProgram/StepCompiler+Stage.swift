@@ -207,6 +207,8 @@ extension StepCompiler {
       stage: stage, rankCount: pricing.placements.grid.ranksPerStage,
       rank: stage * pricing.placements.grid.stride(.pipeline),
       instructions: emitter.instructions, resident: resident, items: items,
-      leftBehind: leftBehind(by: chunks), pending: pending(in: chunks, stage: stage))
+      leftBehind: leftBehind(by: chunks),
+      hostBytes: Bytes(states.hostBytes(ofStage: stage)), pending: pending(in: chunks, stage: stage)
+    )
   }
 }

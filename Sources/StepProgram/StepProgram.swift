@@ -41,6 +41,8 @@ public struct StageProgram: Sendable {
   /// Bytes a step leaves behind that the next one replaces before its peak: the inputs its chunks
   /// got last, and their gradients.
   public var leftBehind: Bytes
+  /// Bytes of states in the host's memory, of one rank.
+  public var hostBytes: Bytes
   /// Bytes given back that the allocator cannot hand out again yet, for the host has run ahead of
   /// the device that still communicates them; part of what is reserved, not of what is allocated.
   public var pending: Bytes

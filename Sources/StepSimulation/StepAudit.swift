@@ -36,7 +36,7 @@ extension StepResult {
           duration: SimDuration(picoseconds: end), spent: spent,
           resident: stage.resident.map { Bytes($0) }, atPeak: ledger.peakHeld.map { Bytes($0) },
           peak: Bytes(ledger.peak), reserved: reserved,
-          device: reserved + program.runtime,
+          host: stage.hostBytes, device: reserved + program.runtime,
           peakPhase: ledger.peakPhase, peakTime: SimTime(picoseconds: ledger.peakTime)))
     }
     let idle = ranks.map { $0.spent[TimeCategory.bubble.rawValue] }

@@ -36,6 +36,8 @@ public struct RankResult: Sendable {
   public var peak: Bytes
   /// What the allocator holds at the peak: tensors, rounding and its cache.
   public var reserved: Bytes
+  /// Bytes of its states that the host holds.
+  public var host: Bytes
   /// What the device holds: reserved, context and libraries.
   public var device: Bytes
   /// What ran at that moment.

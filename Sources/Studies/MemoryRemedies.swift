@@ -83,6 +83,7 @@ public struct MemoryRemedy: Hashable, Sendable {
     if layout.zero < 3 {
       for zero in (layout.zero + 1)...3 { changes.append(["parallelism.zero=\(zero)"]) }
     }
+    if !layout.offloadsOptimizer { changes.append(["parallelism.offload.optimizer=true"]) }
     if !layout.sequence, layout.tensor > 1 { changes.append(["parallelism.sequence=true"]) }
     // The data degree follows; one that the file states would contradict it.
     for factor in [2, 4] {

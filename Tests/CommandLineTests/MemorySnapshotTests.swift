@@ -3,8 +3,10 @@ import Testing
 
 /// `memory --snapshot` through the built program, read back by Python.
 @Suite(.serialized) struct MemorySnapshotTests {
-  /// Replays the trace: every block is freed once and at its size, none overlap, and what is in use
-  /// at the end are the segment's active blocks. Prints the most in use at once.
+  /// Replays the trace.
+  ///
+  /// Every block is freed once and at its size, none overlap, and what is in use at the end are the
+  /// segment's active blocks. Prints the most in use at once.
   private static let check = """
     import pickle, sys
     snapshot = pickle.load(open(sys.argv[1], 'rb'))

@@ -106,13 +106,14 @@ import Hardware
     #expect(ImportedScenario.stageCount(ofLayout: layout) == stages)
   }
 
-  @Test("ds_config.json: GPUs from the batch sizes, numbers as 5e8, offload noted")
+  @Test("ds_config.json: GPUs from the batch sizes, numbers as 5e8, offload")
   func deepSpeed() throws {
     let text = """
       {"train_batch_size": 512, "train_micro_batch_size_per_gpu": 2,
        "gradient_accumulation_steps": 4, "bf16": {"enabled": true},
        "zero_optimization": {"stage": 3, "reduce_bucket_size": 5e8,
-                             "offload_optimizer": {"device": "cpu"}}, "odd": 1}
+                             "offload_optimizer": {"device": "cpu"},
+                             "offload_param": {"device": "cpu"}}, "odd": 1}
       """
     let (job, _, notes) = try Self.scenario(
       text, .deepspeed,
@@ -122,7 +123,8 @@ import Hardware
     #expect(job.parallelism.zero == 3)
     #expect(job.training.microBatch == 2)
     #expect(job.microbatchCount == 4)
-    #expect(notes.contains { $0.contains("offload_optimizer") })
+    #expect(job.parallelism.offloadsOptimizer)
+    #expect(notes.contains { $0.contains("offload_param") })
     #expect(notes.contains { $0.contains("odd") })
   }
 

@@ -101,6 +101,15 @@ import Transformer
     ) { try Sample.read(Sample.text, [wrong]) }
   }
 
+  @Test("optimizer states can be left to the host") func offload() throws {
+    let text = Sample.replacing("tensor: 4", with: "tensor: 4\n  offload: {optimizer: true}")
+    let scenario = try Sample.read(text)
+    #expect(scenario.job.parallelism.offloadsOptimizer)
+    let again = try Scenario(ScenarioSource(path: "b.json", text: scenario.resolved.text))
+    #expect(again.job == scenario.job)
+    #expect(!(try Sample.read(Sample.text).job.parallelism.offloadsOptimizer))
+  }
+
   @Test("recompute takes modules, which the model must have") func modules() throws {
     let text = Sample.text + "\n  recompute: {modules: [layernorm, core_attn, mlp]}"
     let scenario = try Sample.read(text)

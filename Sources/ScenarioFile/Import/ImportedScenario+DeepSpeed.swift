@@ -55,12 +55,12 @@ extension ImportedScenario {
     let zero = root["zero_optimization"]
     set("parallelism.zero", .integer(zero?["stage"]?.wholeNumber ?? 0))
     if zero?["overlap_comm"]?.flag == false { set("parallelism.overlap", "none") }
-    for (key, what) in [
-      ("offload_optimizer", "optimizer states"), ("offload_param", "parameters"),
-    ] {
-      if let device = zero?[key]?["device"]?.scalarText, device != "none" {
-        notes.append("\(key) to \(device) is left out: \(what) stay on the GPU.")
-      }
+    if let device = zero?["offload_optimizer"]?["device"]?.scalarText, device != "none" {
+      set("parallelism.offload.optimizer", true)
+      if device != "cpu" { notes.append("offload_optimizer to \(device) is taken as to the host.") }
+    }
+    if let device = zero?["offload_param"]?["device"]?.scalarText, device != "none" {
+      notes.append("offload_param to \(device) is left out: parameters stay on the GPU.")
     }
     if let group = zero?["zero_hpz_partition_size"]?.wholeNumber, group > 1 {
       notes.append("zero_hpz_partition_size \(group) (ZeRO++) is left out.")

@@ -240,9 +240,7 @@ extension ImportedScenario {
       "training.attention",
       isPlain ? "unfused" : flash || isTransformerEngine ? "flash-2" : "fused-softmax")
     set("training.framework", "megatron-core")
-    if flags.has("optimizer_cpu_offload") {
-      notes.append("--optimizer-cpu-offload is left out: optimizer states stay on the GPU.")
-    }
+    if flags.has("optimizer_cpu_offload") { set("parallelism.offload.optimizer", true) }
   }
 
   /// The data-parallel degree that GPUs and layout leave.
