@@ -147,6 +147,13 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// gradient, until the next one comes: Megatron-Core's `TransformerBlock.set_input_tensor` and the
   /// `retain_grad` of its schedules.
   public var keepsStageInput = false
+  /// Whether, where a multiply adds a weight's gradient straight to the accumulated one, autograd is
+  /// handed a stand-in instead, kept for each shape of weight from the first backward on
+  /// (`get_dummy_wgrad` in Transformer Engine's `pytorch/module/base.py`).
+  ///
+  /// Megatron-Core's own tests mostly run with `--no-gradient-accumulation-fusion`, so it is not in
+  /// what they hold between steps.
+  public var keepsGradientStandIns = false
   /// Whether half-precision gradients are accumulated as they are: Megatron-LM turns on fp32
   /// accumulation with `--bf16` only (`arguments.py`).
   public var accumulatesHalfInHalf = false
@@ -174,6 +181,7 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// What Megatron-Core holds, for those that build on it.
   fileprivate mutating func holdsAsMegatronCore() {
     groupsExpertMultiplies = true
+    keepsGradientStandIns = true
     keepsStageInput = true
     accumulatesHalfInHalf = true
     fusion.weighsExpertsInside = true

@@ -34,7 +34,10 @@ struct StageEmitter {
   /// The whole step.
   mutating func emitStep(_ turns: [Turn]) {
     if gathersAhead { launchParameterGathers() }
-    for turn in turns {
+    let standIns =
+      profile.keepsGradientStandIns ? chunks.map(\.standIns).max() ?? 0 : 0
+    let firstBackward = turns.firstIndex { $0.kind == .backward }
+    for (index, turn) in turns.enumerated() {
       instructions.append(
         .phase(
           Phase(
@@ -43,13 +46,16 @@ struct StageEmitter {
               ? chunks[turn.chunk].forwardPeakLayer : chunks[turn.chunk].backwardPeakLayer)))
       switch turn.kind {
       case .forward: emitForward(turn)
-      case .backward: emitBackward(turn)
+      case .backward:
+        if index == firstBackward { instructions.append(.memory(.buffers, standIns)) }
+        emitBackward(turn)
       case .weightGradient where compiler.states.gathersParameters: break  // ran with the inputs'
       case .weightGradient: instructions.append(.run(chunks[turn.chunk].weightGradient))
       case .optimizer: break
       }
     }
     emitUpdate()
+    if firstBackward != nil { instructions.append(.memory(.buffers, -standIns)) }
   }
 
   // MARK: Passes

@@ -43,6 +43,8 @@ public struct StepCompiler {
     var backwardPeak: Int64
     /// Bytes reduced and scattered over tensor-parallel ranks in the forward pass.
     var scattered: Int64 = 0
+    /// Bytes of one tensor for each shape of weight, of an expert one for all.
+    var standIns: Int64 = 0
   }
 
   /// Prepares to compile `job`; `recompute: auto` must have been decided.
@@ -209,6 +211,11 @@ public struct StepCompiler {
       inputGradient: builder.assembly,
       weightGradient: builder.assembly, saved: shape.saved,
       forwardPeak: shape.forwardPeak, backwardPeak: shape.backwardPeak)
+    for operation in operations where operation.name != "router" {
+      for case .matmul(let gradient) in operation.weightGradient {
+        made.standIns += Int64(gradient.m) * Int64(gradient.n) * shard.valueBytes
+      }
+    }
     for exchange in operations.compactMap(\.afterForward)
     where exchange.operation == .reduceScatter && exchange.axis == .tensor && shard.tensor > 1 {
       made.scattered += exchange.bytes

@@ -132,3 +132,24 @@ struct PendingMemoryTests {
     #expect(large.allSatisfy { $0 > 0 && $0.isMultiple(of: 2 * 16 * sum) })
   }
 }
+
+/// What a fused accumulation of gradients leaves allocated.
+@Suite("Stand-ins of gradients")
+struct GradientStandInTests {
+  @Test("one tensor a shape from the first backward on, whatever the number of layers")
+  func standIns() throws {
+    func changes(_ framework: Framework, layers: Int) throws -> [Int64] {
+      let program = StepCompiler.compile(
+        try SmallJobs.job(
+          Parallelism(), model: SmallJobs.model(layers: layers), framework: framework))
+      return program.stages[0].instructions.compactMap {
+        if case .memory(.buffers, let bytes) = $0 { bytes } else { nil }
+      }
+    }
+    // Weights of a layer of 1,024: 3 + 1 + 4 + 4 times 1,024² values of 2 bytes.
+    let bytes: Int64 = 12 * 1_024 * 1_024 * 2
+    #expect(try changes(.megatronCore, layers: 2) == [bytes, -bytes])
+    #expect(try changes(.megatronCore, layers: 8) == [bytes, -bytes])
+    #expect(try changes(.nanotron, layers: 2).allSatisfy { $0 == 0 })
+  }
+}
