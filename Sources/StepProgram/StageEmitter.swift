@@ -225,19 +225,20 @@ struct StageEmitter {
       if !keeps, index < units.count - 1 {
         instructions.append(.wait(slot: slot(units, index), .data))
       }
-      let gradient = gatheredBytes(unit)
-      // Gradients that are not reduced after every microbatch stay whole until the last.
-      if !keeps || turn.microbatch == 0 {
-        instructions.append(.memory(.gradients, gradient.dense + gradient.expert))
-      }
+      // Gradients that are not reduced after every microbatch stay whole until the last, added up in
+      // the format they are reduced in (`unsharded_accumulated_grad` of FSDP2's `_fsdp_param.py`).
+      let value =
+        keeps
+        ? compiler.states.reduceBytes
+        : Int64(job.training.precision.activationFormat.bytesPerValue)
+      let gradient = Int64(unit.parameters.total) * value
+      if !keeps || turn.microbatch == 0 { instructions.append(.memory(.gradients, gradient)) }
       emitPass(unit.backward, peak: unit.backwardPeak, net: -unit.saved)
       instructions.append(.mark(slot: slot(units, index) + 1))
       if !keeps || isLast { release(unit) }
       if !keeps || isLast {
         reduce(unit.parameters, operation: .reduceScatter)
-      }
-      if !keeps || isLast {
-        instructions.append(.memory(.gradients, -(gradient.dense + gradient.expert)))
+        instructions.append(.memory(.gradients, -gradient))
       }
     }
   }
