@@ -50,7 +50,9 @@ struct StageEmitter {
         if index == firstBackward { instructions.append(.memory(.buffers, standIns)) }
         emitBackward(turn)
       case .weightGradient where compiler.states.gathersParameters: break  // ran with the inputs'
-      case .weightGradient: instructions.append(.run(chunks[turn.chunk].weightGradient))
+      case .weightGradient:
+        instructions.append(.run(chunks[turn.chunk].weightGradient))
+        instructions.append(.memory(.activations, -chunks[turn.chunk].heldForWeights))
       case .optimizer: break
       }
     }
@@ -101,7 +103,8 @@ struct StageEmitter {
     {
       emitBucketedBackward(chunk, turn)
     } else if job.parallelism.schedule.splitsBackward {
-      emitPass(chunk.inputGradient, peak: chunk.backwardPeak, net: -chunk.saved)
+      emitPass(
+        chunk.inputGradient, peak: chunk.backwardPeak, net: chunk.heldForWeights - chunk.saved)
     } else {
       emitPass(chunk.backward, peak: chunk.backwardPeak, net: -chunk.saved)
     }

@@ -18,6 +18,8 @@ struct ChunkBlocks {
   var backwardPeak: Int64
   /// Bytes reduced and scattered over tensor-parallel ranks in the forward pass.
   var scattered: Int64
+  /// Bytes the weight gradients still need when those of the inputs are done.
+  var heldForWeights: Int64
   /// Bytes of one tensor for each shape of weight in a layer.
   var standIns: Int64
   /// Units that run at these peaks.
@@ -151,6 +153,7 @@ extension StepCompiler {
       weightGradient: builder.add(weightGradient.block(named: name + " weight gradient")),
       saved: saved, forwardPeak: forwardPeak, backwardPeak: backwardPeak,
       scattered: parts.reduce(0) { $0 + $1.blocks.scattered },
+      heldForWeights: parts.reduce(0) { $0 + $1.blocks.heldForWeights },
       standIns: parts.filter { plan.layers.contains($0.layer) }.map(\.blocks.standIns)
         .max() ?? 0,
       forwardPeakLayer: forwardPeakLayer, backwardPeakLayer: backwardPeakLayer)

@@ -43,6 +43,8 @@ public struct StepCompiler {
     var backwardPeak: Int64
     /// Bytes reduced and scattered over tensor-parallel ranks in the forward pass.
     var scattered: Int64 = 0
+    /// Bytes the weight gradients still need when those of the inputs are done.
+    var heldForWeights: Int64 = 0
     /// Bytes of one tensor for each shape of weight, of an expert one for all.
     var standIns: Int64 = 0
   }
@@ -226,6 +228,7 @@ public struct StepCompiler {
       made.forwardPeak = max(flowing, operations.map { $0.saved + $0.forwardScratch }.max() ?? 0)
     }
     if job.parallelism.schedule.splitsBackward {
+      made.heldForWeights = operations.reduce(0) { $0 + heldForWeights($1) }
       if recompute == .full {
         made.inputGradient.append(forward)
       }
@@ -233,6 +236,22 @@ public struct StepCompiler {
       made.weightGradient.append(builder.backward(operations, gradients: .weight, call: price))
     }
     return made
+  }
+
+  /// Inputs and output gradients of an operation's multiplies, which its weight gradient starts from
+  /// (arXiv:2401.10241, section 2: 32·s·b·h bytes of a GPT layer); of what tensor-parallel ranks share
+  /// out along the sequence, the part.
+  private func heldForWeights(_ operation: Operation) -> Int64 {
+    var bytes: Int64 = 0
+    for case .matmul(let gradient) in operation.weightGradient {
+      let rows = Int64(gradient.k) * Int64(gradient.batch) * shard.valueBytes
+      let parts = { (exchange: Exchange?) -> Int64 in
+        shard.sequenceParallel && exchange?.axis == .tensor ? Int64(shard.tensor) : 1
+      }
+      bytes += rows * Int64(gradient.n) / parts(operation.beforeForward)
+      bytes += rows * Int64(gradient.m) / parts(operation.afterForward)
+    }
+    return bytes
   }
 
   /// Queries, keys and values a recomputed attention core starts from.

@@ -91,6 +91,17 @@ struct RecomputeModulesTests {
       plan.repeated.map(\.name) == ["query_up_proj", "key_value_up_proj", "rotary"])
   }
 
+  @Test("a split backward holds inputs and output gradients of multiplies: 32 s·b·h bytes a layer")
+  func splitBackward() throws {
+    var job = try SmallJobs.job(Parallelism(pipeline: 2, schedule: .zeroBubble))
+    var compiler = StepCompiler(job: job)
+    // Inputs 1, 1, 1, 4 and outputs 3, 1, 4, 1 times the hidden states (arXiv:2401.10241, section 2).
+    #expect(compiler.blocks(ofLayer: 0, recompute: .none).heldForWeights == 16 * hidden)
+    job.parallelism.schedule = .oneForwardOneBackward
+    compiler = StepCompiler(job: job)
+    #expect(compiler.blocks(ofLayer: 0, recompute: .none).heldForWeights == 0)
+  }
+
   @Test("what is computed again takes the time of its forward pass")
   func time() throws {
     let blocks = try layer(.feedForward)

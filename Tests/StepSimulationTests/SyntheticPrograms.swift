@@ -38,8 +38,8 @@ enum SyntheticPrograms {
           kind = phase.kind
           return $0
         case .run: return kind == .optimizer ? nil : .run(kind == .forward ? 0 : 1)
-        case .memory(let category, _):
-          return kind == .optimizer ? nil : .memory(category, kind == .forward ? kept : -kept)
+        case .memory(.activations, _):
+          return kind == .optimizer ? nil : .memory(.activations, kind == .forward ? kept : -kept)
         case .send(let lane, let microbatch, let bytes, _, _):
           return .send(
             lane: lane, microbatch: microbatch, bytes: bytes,
