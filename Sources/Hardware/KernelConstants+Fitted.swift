@@ -27,7 +27,7 @@ extension KernelConstants {
       flash1: .both(
         AttentionConstants(efficiency: 0.238, softmaxDimensions: -37, prologueKeys: 160)),
       flash2: ampereFlash2, flash3: ampereFlash2)
-  ).inTraining(clock: 0.90, attention: 0.67)
+  ).inTraining(clock: 0.89, attention: 0.69)
 
   /// NVIDIA H100, H800 and H200 at 700 W.
   ///
@@ -56,7 +56,7 @@ extension KernelConstants {
           efficiency: 0.945, softmaxDimensions: 115.7, prologueKeys: 266),
         backward: AttentionConstants(
           efficiency: 0.768, softmaxDimensions: 63.9, prologueKeys: 410)))
-  ).inTraining(clock: 0.85, attention: 0.61)
+  ).inTraining(clock: 0.825, attention: 0.69)
 
   /// NVIDIA B200 and B300.
   ///
@@ -85,7 +85,7 @@ extension KernelConstants {
   /// NVIDIA GB200 and GB300.
   ///
   /// Matmul: 150 bf16 and 141 fp8 library timings as for the B200, the rest as the B200. Sustained
-  /// clock: between the loops of 6 ms and longer (11 % under the fit) and the B200.
+  /// clock: by `scripts/fit-steps`; loops of 6 ms and longer run 11 % under the fit.
   static let graceBlackwell: KernelConstants = {
     var constants = blackwell
     constants.operandCost = 5.2
@@ -94,7 +94,7 @@ extension KernelConstants {
     ]
     constants.waveTail = 0.16
     constants.kernelOverhead = 1.8e-6
-    constants.sustainedClock = 0.82
+    constants.sustainedClock = 0.79
     return constants
   }()
 
@@ -122,7 +122,7 @@ extension KernelConstants {
   ///
   /// Near its power limit a GPU's dynamic power goes with about the square of the clock (voltage
   /// follows it in part): (500/700)^(1/2) = 0.85 of the clock at 700 W.
-  static let hopper500 = hopper.clocked(0.72)
+  static let hopper500 = hopper.clocked(0.70)
 
   /// The constants refined on whole training steps.
   ///

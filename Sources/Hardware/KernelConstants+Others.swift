@@ -79,9 +79,9 @@ extension KernelConstants {
   /// (NVIDIA-NeMo/Megatron-Bridge, performance summary 26.02).
   static let blackwellUltra = blackwell.clocked(blackwell.sustainedClock * 1.08)
 
-  /// GB300: the GB200 at 1.15 times the clock.
+  /// GB300: the GB200 at 1.19 times the clock.
   ///
   /// 1,400 W for 1,200. Layouts published for both run 1.05 to 1.24 times as fast, Llama 3 8B on one
   /// node, where nothing but kernels counts, 1.19 and 1.21 (performance summaries 25.11 and 26.02).
-  static let graceBlackwellUltra = graceBlackwell.clocked(graceBlackwell.sustainedClock * 1.15)
+  static let graceBlackwellUltra = graceBlackwell.clocked(graceBlackwell.sustainedClock * 1.19)
 }

@@ -119,9 +119,10 @@ extension ValidationReport {
         + "GPU counts of the Mixtral and DeepSeek rows are inferred, their last few per cent with them.",
       "- **SimuMax's B200** peaks count stand-ins of weight gradients, one for each shape of weight "
         + "(Transformer Engine with fused accumulation); what is missing beyond them is near 1 %.",
-      "- **Attention** in training steps reaches 0.67 (A100) and 0.61 (H100) of what the FlashAttention authors' "
-        + "benchmark shows. The factor is one constant of the GPU type (`trainingAttention`), "
-        + "fitted on llm-foundry's long sequences; errors that grow with sequence length are its.",
+      "- **Attention** in training steps reaches 0.69 of what the FlashAttention authors' "
+        + "benchmark shows on A100 and H100. The factor is one constant of the GPU type (`trainingAttention`), "
+        + "and a compromise: llm-foundry's long sequences on H100 want 0.6, torchtitan's and NeMo's 0.8 (with a "
+        + "clock 5 % lower). Errors that grow with sequence length are its.",
       "- **Sustained clocks** are fitted on whole steps, since power limits the matrix units below "
         + "the data sheet's boost clock: the fit absorbs whatever else is proportional to compute.",
       "- **Recomputation `auto`**: NVIDIA's tables do not print it, so this program's own memory "

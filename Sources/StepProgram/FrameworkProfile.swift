@@ -247,7 +247,7 @@ extension Framework {
       profile.fusion.biasActivation = false
       profile.vocabularyMultiple = 1
       // As for nanotron: all of them gather and reduce per layer through torch.distributed.
-      profile.dataCollectiveCost = 3.5
+      profile.dataCollectiveCost = 2.8
       profile.pipelineSynchronizesHost = false
     case .torchtitan:
       // `context_parallel_rotate_method` is "allgather".

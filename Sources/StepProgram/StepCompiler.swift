@@ -187,7 +187,9 @@ public struct StepCompiler {
           ? coreInputBytes
           : profile.selectiveRecomputesAllButMultiplies
             ? kept[index].saved - kept[index].savedCheaply
-            : kept[index].name == "activation" ? kept[index].saved / 2 : 0
+            // Gate and up, and the gate's non-linearity where that is a kernel of its own.
+            : kept[index].name == "activation"
+              ? kept[index].saved / (profile.fusion.gate ? 2 : 3) : 0
         let dropped = kept[index].saved - min(kept[index].saved, inputs)
         kept[index].saved -= dropped
         kept[index].backwardScratch += dropped
