@@ -17,16 +17,19 @@ struct ReadModel {
   /// set both to 0. Other software takes them from the model, whose default is none.
   func settled(for framework: Framework) -> Self {
     guard framework == .megatronLM || framework == .megatronDeepSpeed,
-      !architecture.feedForward.activation.isGated, case .object(var members) = resolved,
-      architecture.attentionDropout == 0, architecture.hiddenDropout == 0,
-      !members.contains(where: { $0.key.contains("dropout") || $0.key.hasSuffix("pdrop") })
+      !architecture.feedForward.activation.isGated, architecture.attentionDropout == 0,
+      architecture.hiddenDropout == 0
     else { return self }
     var settled = self
+    if case .object(var members) = resolved {
+      guard !members.contains(where: { $0.key.contains("dropout") || $0.key.hasSuffix("pdrop") })
+      else { return self }
+      members.append(.init("attention_dropout", .number(Self.megatronDropout)))
+      members.append(.init("hidden_dropout", .number(Self.megatronDropout)))
+      settled.resolved = .object(members)
+    }
     settled.architecture.attentionDropout = Self.megatronDropout
     settled.architecture.hiddenDropout = Self.megatronDropout
-    members.append(.init("attention_dropout", .number(Self.megatronDropout)))
-    members.append(.init("hidden_dropout", .number(Self.megatronDropout)))
-    settled.resolved = .object(members)
     return settled
   }
 

@@ -148,6 +148,7 @@ import Transformer
     #expect(megatron.job.architecture.attentionDropout == 0.1)
     #expect(megatron.job.architecture.hiddenDropout == 0.1)
     #expect(megatron.resolved["model"]?["hidden_dropout"] == .number(0.1))
+    #expect(try read("gpt-3-175b", "megatron-deepspeed").job.architecture.hiddenDropout == 0.1)
     #expect(try read(gpt, "nemo").job.architecture.attentionDropout == 0)
     let stated = gpt.dropLast() + ", attention_dropout: 0.0}"
     #expect(try read(String(stated), "megatron-lm").job.architecture.hiddenDropout == 0)
