@@ -95,7 +95,7 @@ extension ValidationReport {
         + "every kernel: `training.blocking_launches`, set in the rows that come with the program. The "
         + "other causes of what was missing: dropout at Megatron's default, fp32 gradients all-reduced "
         + "whole over Omni-Path by DeepSpeed's BF16_Optimizer, and heads that are no multiple of 8. The "
-        + "times are of second iterations and differ by up to 18 % between equal layouts.",
+        + "times are of second iterations and differ by up to 9 % between equal layouts.",
       "- **vTrain (`vtrain_ground_truth`)**: the \(single) rows on one node are not timings of whole "
         + "steps. They obey m·(L·a + b) + L·c + e (m microbatches, L layers; a and b the same whatever m, "
         + "L, data and pipeline degree) to the nanosecond, as sums of parts timed once do. From two "
