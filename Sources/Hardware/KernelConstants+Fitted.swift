@@ -27,7 +27,7 @@ extension KernelConstants {
       flash1: .both(
         AttentionConstants(efficiency: 0.238, softmaxDimensions: -37, prologueKeys: 160)),
       flash2: ampereFlash2, flash3: ampereFlash2)
-  ).inTraining(clock: 0.89, attention: 0.69)
+  ).inTraining(clock: 0.915, attention: 0.66)
 
   /// NVIDIA H100, H800 and H200 at 700 W.
   ///

@@ -119,8 +119,8 @@ extension ValidationReport {
         + "GPU counts of the Mixtral and DeepSeek rows are inferred, their last few per cent with them.",
       "- **SimuMax's B200** peaks count stand-ins of weight gradients, one for each shape of weight "
         + "(Transformer Engine with fused accumulation); what is missing beyond them is near 1 %.",
-      "- **Attention** in training steps reaches 0.69 of what the FlashAttention authors' "
-        + "benchmark shows on A100 and H100. The factor is one constant of the GPU type (`trainingAttention`), "
+      "- **Attention** in training steps reaches 0.66 (A100) and 0.69 (H100) of what the FlashAttention "
+        + "authors' benchmark shows. The factor is one constant of the GPU type (`trainingAttention`), "
         + "and a compromise: llm-foundry's long sequences on H100 want 0.6, torchtitan's and NeMo's 0.8 (with a "
         + "clock 5 % lower). Errors that grow with sequence length are its.",
       "- **Sustained clocks** are fitted on whole steps, since power limits the matrix units below "
