@@ -15,26 +15,6 @@ public struct FrameworkProfile: Hashable, Sendable {
     case gradientsAndParameters
   }
 
-  /// What a tensor-parallel collective takes beyond its time on an idle fabric.
-  public struct TensorBesidePipeline: Hashable, Sendable {
-    /// Extra time of a collective of the smallest messages.
-    public var each: SimDuration
-    /// Extra time of each of its steps.
-    public var step: SimDuration
-    /// Bytes of a step, for each step, from which on there is no extra time; it shrinks linearly up
-    /// to there.
-    public var vanishesEach: Bytes
-    /// The most that bound can be.
-    public var vanishes: Bytes
-
-    /// Extra time of a collective of `steps` steps that move `bytes` each.
-    func extra(steps: Int, bytes: Int64) -> SimDuration {
-      let bound = min(vanishes.count, vanishesEach.count * Int64(steps))
-      let share = max(0, 1 - Double(bytes) / Double(max(bound, 1)))
-      return SimDuration(seconds: (each.seconds + step.seconds * Double(steps)) * share)
-    }
-  }
-
   /// Fused passes.
   public var fusion = Fusion()
   /// Host time to launch one kernel from the framework's hot path.
@@ -49,18 +29,34 @@ public struct FrameworkProfile: Hashable, Sendable {
   ///
   /// Interrupts, garbage collection, locks. A collective waits for the slowest host of its group.
   public var hostJitter = SimDuration.zero
-  /// Extra time of each step of a tensor-parallel collective whose group spans nodes.
+  /// Extra time of each step of a tensor-parallel collective whose group spans nodes: what the
+  /// network's software adds to the catalogue's latency.
   public var tensorStepBetweenNodes = SimDuration.zero
-  /// Extra time of tensor-parallel collectives while pipeline stages on different nodes exchange
-  /// activations; `nil` for none.
-  public var tensorBesidePipeline: TensorBesidePipeline?
-  /// Time of a data-parallel collective between nodes over its time on an idle fabric.
-  ///
-  /// What small buckets, host staging and shared networks add. Fitted on how the error of measured steps grows
-  /// with replicas; 1 where nothing was seen.
+  /// Host time a tensor-parallel collective takes for each rank of its group while pipeline stages on
+  /// different nodes exchange activations.
+  public var hostPerTensorRankBesidePipeline = SimDuration.zero
+  /// The same where the group itself spans nodes.
+  public var hostPerSpreadTensorRankBesidePipeline = SimDuration.zero
+  /// Time each message between stages waits where a tensor group spans at least
+  /// ``stallingTensorNodes`` nodes.
+  public var stageMessageStall = SimDuration.zero
+  /// Nodes of a tensor group from which on messages between stages stall.
+  public var stallingTensorNodes = 4
+  /// Time of a data-parallel collective between nodes over its time on an idle fabric at the NIC's
+  /// rate; 1 where nothing was seen.
   public var dataCollectiveCost = 1.0
-  /// By what that factor grows with each doubling of the nodes; between powers of two linearly.
-  public var dataCollectiveGrowth = 1.0
+  /// The same for jobs on more than ``dataCollectiveReach`` nodes; `nil` for no difference.
+  public var dataCollectiveCostBeyond: Double?
+  /// Nodes up to which ``dataCollectiveCost`` holds.
+  public var dataCollectiveReach = 16
+  /// Bytes of copies around the gradient reduction, for each parameter held: flattening, casts.
+  public var reductionCopyBytes: Int64 = 0
+  /// Tensors of a layer that are copied out rank by rank, one launch each, when parameters are
+  /// gathered after the update; 0 where they are gathered in place.
+  public var gatheredTensorsPerLayer = 0
+  /// Whether the first and last stage count the embedding, the final norm and the head as layers when
+  /// the layers are dealt out evenly.
+  public var dealsEndsAsLayers = false
   /// Whether layers are dealt to stages by their multiply cost, the head counted, rather than by
   /// number.
   public var balancesStagesByCost = false
@@ -79,6 +75,8 @@ public struct FrameworkProfile: Hashable, Sendable {
   public var keepsWorkingGradients = false
   /// How data-parallel communication overlaps.
   public var dataOverlap = DataOverlap.gradients
+  /// The same under a sharded optimizer; `nil` for no difference.
+  public var shardedDataOverlap: DataOverlap?
   /// Parameters in a gradient bucket.
   public var bucketParameters = 40_000_000
   /// Whether tensor-parallel communication runs beside the other gradient multiply in backward.
@@ -164,17 +162,6 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// Bytes the allocator's cache loses to fragmentation, as a share of activations.
   public var fragmentation = 0.03
 
-  /// Time of a data-parallel collective over that many nodes over its time on an idle fabric.
-  func dataCollectiveFactor(nodes: Int) -> Double {
-    var factor = dataCollectiveCost
-    var count = 1
-    while count * 2 <= nodes {
-      factor *= dataCollectiveGrowth
-      count *= 2
-    }
-    return factor * (1 + (dataCollectiveGrowth - 1) * Double(nodes - count) / Double(count))
-  }
-
   /// A profile with the defaults above: a modern fused stack.
   public init() {}
 
@@ -189,6 +176,13 @@ public struct FrameworkProfile: Hashable, Sendable {
 }
 
 extension Framework {
+  /// Time of data-parallel collectives between nodes over that at the NICs' rate, in nanotron and Aleph
+  /// Alpha's library; fitted on the former's rows only.
+  ///
+  /// Node count by node count, with the time of a microbatch left free, they give 2.3 to 2.8 on 2, 4,
+  /// 8 and 16 nodes: it does not grow.
+  static let torchDataCollectiveCost = 3.0
+
   /// The facts of this framework.
   ///
   /// Sources: Megatron-LM `schedules.py`, `distrib_optimizer.py`, `layers.py`; DeepSpeed
@@ -246,7 +240,6 @@ extension Framework {
       profile.fusion.biasDropoutAdd = false
       profile.fusion.biasActivation = false
       profile.vocabularyMultiple = 1
-      // As for nanotron: all of them gather and reduce per layer through torch.distributed.
       profile.dataCollectiveCost = 2.8
       profile.pipelineSynchronizesHost = false
     case .torchtitan:
@@ -274,14 +267,23 @@ extension Framework {
       profile.fusion.gathersInputOnce = true
       profile.keepsWorkingGradients = true
       profile.recordsStreams = true
+      profile.fusion.splitsGatheredRows = true
       // Reserved over allocated, fitted on the 655 rows of its sweep: eager kernels, three streams.
       profile.fragmentation = 0.12
+      // Fitted by a robust loss on the 655 rows, halves of which (either model; 64 GPUs and fewer)
+      // give the same within a tenth: AWS EFA's steps, and what the hosts lose beside pipeline traffic.
       profile.hostPerCollective = SimDuration(seconds: 320e-6)
-      profile.tensorStepBetweenNodes = SimDuration(seconds: 60e-6)
-      profile.tensorBesidePipeline = FrameworkProfile.TensorBesidePipeline(
-        each: SimDuration(seconds: 500e-6), step: SimDuration(seconds: 275e-6),
-        vanishesEach: .mebibytes(20), vanishes: .mebibytes(40))
-      profile.dataCollectiveCost = 3.5
+      profile.tensorStepBetweenNodes = SimDuration(seconds: 50e-6)
+      profile.hostPerTensorRankBesidePipeline = SimDuration(seconds: 260e-6)
+      profile.hostPerSpreadTensorRankBesidePipeline = SimDuration(seconds: 360e-6)
+      // All 34 rows with tensor 32 and a pipeline; other rows do so at times, and nothing tells which.
+      profile.stageMessageStall = SimDuration(seconds: 0.25)
+      profile.dataCollectiveCost = Self.torchDataCollectiveCost
+      // One hardware queue (CUDA_DEVICE_MAX_CONNECTIONS=1): the copy out of each reduced bucket waits
+      // in it for the network, and the backward behind it (`reduce_scatter_coalesced`).
+      profile.shardedDataOverlap = FrameworkProfile.DataOverlap.none
+      // `all_gather_coalesced`: query-key-value, output, gate and up, down, two norms.
+      profile.gatheredTensorsPerLayer = 6
     case .alephAlphaScaling:
       profile.dataOverlap = .none
       profile.fusion.rotary = false
@@ -291,8 +293,16 @@ extension Framework {
       profile.gradientFormat = .bf16
       // Fitted on the out-of-memory labels of its layout sweep; eager kernels free in odd orders.
       profile.fragmentation = 0.30
-      // 32 to 256 GPUs: nothing on one node, tenfold on 32. Fitted on its 208 timed rows.
-      profile.dataCollectiveGrowth = 1.8
+      // `allreduce_no_retain`: flattened (2 + 2 bytes), divided (2 + 2), cast (2 + 4), all-reduced in
+      // fp32, cast back (4 + 2), copied out (2 + 2), sharded optimizer or not.
+      profile.reduceFormat = .fp32
+      profile.allReducesShards = true
+      profile.reductionCopyBytes = 24
+      // `pipe_partition_uniform`.
+      profile.dealsEndsAsLayers = true
+      profile.dataCollectiveCost = Self.torchDataCollectiveCost
+      // Its 64 rows on 32 nodes, whatever the pipeline; on 4 to 16 nodes nothing of it shows.
+      profile.dataCollectiveCostBeyond = 7.5
       profile.fusion.gate = false
       profile.fusion.biasDropoutAdd = false
     case .deepspeed:

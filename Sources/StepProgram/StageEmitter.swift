@@ -161,7 +161,16 @@ struct StageEmitter {
     {
       seconds += gather.duration.seconds
     }
+    seconds += stall(to: target)
     return (bytes, SimDuration(seconds: seconds))
+  }
+
+  /// What a message to another stage waits beyond its way: where both sides take part in each
+  /// exchange, a stage between two others stands still for those of both neighbours.
+  private func stall(to target: Int) -> Double {
+    let placements = compiler.pricing.placements
+    guard placements.placement(of: .tensor).nodes >= profile.stallingTensorNodes else { return 0 }
+    return profile.stageMessageStall.seconds * (job.parallelism.pipeline > 2 ? 2 : 1)
   }
 
   // MARK: ZeRO-3 and FSDP
@@ -384,6 +393,11 @@ struct StageEmitter {
   private mutating func emitParameterGather(_ local: ParameterCount) {
     let value = Int64(job.training.precision.activationFormat.bytesPerValue)
     let slot = 2 * compiler.unitCount + 1
+    let copies =
+      compiler.states.shardDegree > 1
+      ? profile.gatheredTensorsPerLayer * compiler.states.layerCount(ofStage: stage) : 0
+    // More launches than the driver queues (about a thousand): the host cannot run ahead.
+    if copies > 0 { instructions.append(.synchronizeHost) }
     for (axis, elements) in [(CommunicationAxis.shard, local.dense), (.expertData, local.expert)] {
       if let call = compiler.pricing.call(
         .allGather, on: axis, bytes: Int64(elements) * value, category: .data)
@@ -393,6 +407,14 @@ struct StageEmitter {
       }
     }
     instructions.append(.wait(slot: slot, .data))
+    if copies > 0 {
+      var assembly = compiler.builder.assembly
+      let bytes = Int64(local.total) * value
+      let pass = StreamingKernel(
+        .multiTensor, read: bytes, written: bytes, launches: copies * compiler.states.shardDegree)
+      assembly.append(compiler.builder.work([.stream(pass)]), as: .optimizer)
+      instructions.append(.run(compiler.builder.add(assembly.block(named: "parameter copies"))))
+    }
   }
 
   /// Gradient norm, update of the owned share, and zeroing of the gradients.
@@ -424,6 +446,10 @@ struct StageEmitter {
     kernels.append(.stream(StreamingKernel(.multiTensor, read: 0, written: held * gradient)))
     if !job.parallelism.offloadsOptimizer {
       kernels += states.optimizerMultiplies(ofStage: stage)
+    }
+    if profile.reductionCopyBytes > 0, job.parallelism.data > 1 {
+      let bytes = Int64(local.total) * profile.reductionCopyBytes / 2
+      kernels.append(.stream(StreamingKernel(.multiTensor, read: bytes, written: bytes)))
     }
     assembly.append(compiler.builder.work(kernels), as: .optimizer)
     return compiler.builder.add(assembly.block(named: "optimizer"))

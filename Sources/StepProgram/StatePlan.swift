@@ -23,7 +23,9 @@ struct StatePlan {
       && job.parallelism.virtualStages == 1
     let stages = StageAssignment(
       job.architecture, job.parallelism,
-      layersPerStage: byCost ? job.layersPerStageByCost : job.layersPerStageInV)
+      layersPerStage: byCost
+        ? job.layersPerStageByCost
+        : profile.dealsEndsAsLayers ? job.layersPerStageWithEnds : job.layersPerStageInV)
     parameters = ShardedParameters(
       job.architecture, job.parallelism, stages: stages,
       vocabularyPadding: profile.vocabularyMultiple > 1 ? profile.vocabularyMultiple : nil)
@@ -46,6 +48,11 @@ struct StatePlan {
       result.add(chunk.head)
     }
     return result
+  }
+
+  /// Layers a stage holds.
+  func layerCount(ofStage stage: Int) -> Int {
+    chunkCounts[stage].reduce(0) { $0 + $1.chunk.layers.count }
   }
 
   /// Elements of a rank's part of the token table.
@@ -202,6 +209,19 @@ extension TrainingJob {
       if rank < ranks - 1, cumulative >= total * Double(rank + 1) / Double(ranks) { rank += 1 }
     }
     return counts
+  }
+
+  /// Layers of each stage when the embedding, the final norm and the head are dealt out evenly with
+  /// them, a remainder one each to the first stages (`pipe_partition_uniform` of Aleph Alpha's scaling
+  /// library); `nil` where that leaves a stage without.
+  var layersPerStageWithEnds: [Int]? {
+    let ranks = parallelism.pipeline
+    guard ranks > 1, parallelism.virtualStages == 1 else { return nil }
+    let items = architecture.layerCount + 3
+    var counts = (0..<ranks).map { items / ranks + ($0 < items % ranks ? 1 : 0) }
+    counts[0] -= 1
+    counts[ranks - 1] -= 2
+    return counts.allSatisfy { $0 >= 0 } ? counts : nil
   }
 
   /// Layers of each stage where the stages go down and up again in a V, two a rank, and the layers

@@ -78,14 +78,29 @@ public struct StepCompiler {
       profile.fusion.gate = true
       profile.fusion.quantizePasses = false
     }
+    if job.parallelism.zero > 0, let overlap = profile.shardedDataOverlap {
+      profile.dataOverlap = overlap
+    }
+    let placements = Placements(cluster: job.cluster, grid: RankGrid(job.parallelism))
+    if placements.stagesCrossNodes {
+      let isSpread = placements.placement(of: .tensor).nodes > 1
+      profile.hostPerCollective +=
+        (isSpread
+          ? profile.hostPerSpreadTensorRankBesidePipeline
+          : profile.hostPerTensorRankBesidePipeline) * job.parallelism.tensor
+    }
+    if let cost = profile.dataCollectiveCostBeyond,
+      job.cluster.gpuCount > profile.dataCollectiveReach * job.cluster.gpusPerNode
+    {
+      profile.dataCollectiveCost = cost
+    }
     self.profile = profile
     attention =
       profile.usesLibraryAttention && job.training.attention == .flash2
       ? .flash3 : job.training.attention
     pricing = CallPricing(
       profile: profile,
-      collectives: CollectiveModel(cluster: job.cluster),
-      placements: Placements(cluster: job.cluster, grid: RankGrid(job.parallelism)))
+      collectives: CollectiveModel(cluster: job.cluster), placements: placements)
     states = StatePlan(job: job, profile: profile)
     shard = LayerShard(
       microBatch: job.training.microBatch, sequenceLength: job.training.sequenceLength,
@@ -315,15 +330,11 @@ struct CallPricing {
     let plan = collectives.plan(operation, bytes: bytes, placement: placement)
     var duration = plan.duration
     if category == .data, placement.nodes > 1 {
-      duration = SimDuration(
-        seconds: duration.seconds * profile.dataCollectiveFactor(nodes: placement.nodes))
+      duration = SimDuration(seconds: duration.seconds * profile.dataCollectiveCost)
     }
-    if axis == .tensor {
+    if axis == .tensor, placement.nodes > 1 {
       let steps = (operation == .allReduce ? 2 : 1) * (placement.ranks - 1)
-      if placement.nodes > 1 { duration += profile.tensorStepBetweenNodes * steps }
-      if placements.stagesCrossNodes, let beside = profile.tensorBesidePipeline {
-        duration += beside.extra(steps: steps, bytes: bytes / Int64(placement.ranks))
-      }
+      duration += profile.tensorStepBetweenNodes * steps
     }
     return CollectiveCall(
       axis: axis, operation: operation, bytes: bytes, placement: placement,

@@ -33,7 +33,11 @@ public struct StepConstants: Hashable, Sendable {
     ("host_per_step", \.hostPerStep.inSeconds),
     ("tensor_step_between_nodes", \.tensorStepBetweenNodes.inSeconds),
     ("data_collective_cost", \.dataCollectiveCost),
-    ("data_collective_growth", \.dataCollectiveGrowth),
+    ("host_per_tensor_rank_beside_pipeline", \.hostPerTensorRankBesidePipeline.inSeconds),
+    (
+      "host_per_spread_tensor_rank_beside_pipeline",
+      \.hostPerSpreadTensorRankBesidePipeline.inSeconds
+    ),
   ]
 
   /// Why a file of constants cannot be used.

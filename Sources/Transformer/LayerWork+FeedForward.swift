@@ -180,6 +180,20 @@ extension Architecture {
         .stream(
           StreamingKernel(.rowReduction, read: 8 * values, written: 4 * values + half, launches: 6))
       ]
+      if !fusion.crossEntropyInPlace {
+        // Eager (nanotron's `_ShardedCrossEntropy`): the fp32 copy, less the maximum, its exponents,
+        // divided by their sum; maximum and sum are read over it.
+        loss.forward = [
+          .stream(
+            StreamingKernel(
+              .pointwise, read: half + 12 * values, written: 16 * values, launches: 8)),
+          .stream(StreamingKernel(.rowReduction, read: 8 * values, written: 0, launches: 2)),
+        ]
+        loss.inputGradient = [
+          .stream(
+            StreamingKernel(.pointwise, read: 8 * values, written: 4 * values + half, launches: 6))
+        ]
+      }
       // Logits, their fp32 copy turned in place into exponents and then the gradient: 6 bytes a
       // value. Where maximum and exponents are tensors of their own: 10.
       let copy = fusion.crossEntropyInPlace ? 0 : 4 * values

@@ -45,6 +45,7 @@ extension Architecture {
     if shard.tensor > 1 {
       if shard.sequenceParallel {
         operation.beforeForward = Exchange(.allGather, on: .tensor, bytes: whole)
+        if fusion.splitsGatheredRows { operation.forward = rows(of: operation.forward, shard) }
         if !fusion.gathersInputOnce {
           operation.regather = Exchange(.allGather, on: .tensor, bytes: whole)
         }
@@ -73,6 +74,9 @@ extension Architecture {
       if shard.sequenceParallel {
         operation.afterForward = Exchange(.reduceScatter, on: .tensor, bytes: whole)
         operation.beforeBackward = Exchange(.allGather, on: .tensor, bytes: whole)
+        if fusion.splitsGatheredRows {
+          operation.inputGradient = rows(of: operation.inputGradient, shard)
+        }
         operation.forwardScratch = whole
         operation.backwardScratch += whole
       } else {
@@ -80,6 +84,21 @@ extension Architecture {
       }
     }
     return operation
+  }
+
+  /// A multiply over gathered rows in the pieces a rank in the middle of its group makes of it: its
+  /// own rows, those before, those behind.
+  private func rows(of kernels: [Kernel], _ shard: LayerShard) -> [Kernel] {
+    kernels.flatMap { kernel -> [Kernel] in
+      guard case .matmul(let whole) = kernel else { return [kernel] }
+      let own = (whole.m + shard.tensor - 1) / shard.tensor
+      let before = min(whole.m - own, own * (shard.tensor / 2))
+      return [own, before, whole.m - own - before].filter { $0 > 0 }.map {
+        var piece = whole
+        piece.m = $0
+        return .matmul(piece)
+      }
+    }
   }
 
   /// The three multiplies of a linear layer: output, input gradient, weight gradient.

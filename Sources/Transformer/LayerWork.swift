@@ -109,6 +109,9 @@ public struct Fusion: Hashable, Sendable {
   /// Megatron-Core's `TEGroupedMLP`: fused with a gated activation, which then keeps its inputs only;
   /// a product of its own behind any other, which keeps the activation's output as well.
   public var weighsExpertsInside = false
+  /// Beside a gather, the rank's own rows are multiplied apart from those before and behind them
+  /// (nanotron's `tp_linear_async_communication`).
+  public var splitsGatheredRows = false
   /// Flash attention is given query, key and value after a layout copy.
   public var attentionCopies = false
 
