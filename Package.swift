@@ -108,7 +108,10 @@ let package = Package(
       swiftSettings: strict),
     .executableTarget(
       name: "dryrun-bench",
-      dependencies: ["Quantities", "MessagePassing", "EventKernel", "Hardware", "StepSimulation"],
+      dependencies: [
+        "Quantities", "MessagePassing", "EventKernel", "Hardware", "StepProgram", "StepSimulation",
+        "ScenarioFile",
+      ],
       swiftSettings: strict, linkerSettings: maths),
 
     tests("Quantities", []),

@@ -14,17 +14,23 @@ public import Quantities
 ///   - communicator: the processes.
 ///   - recordsHistory: whether to digest what happens to every logical process; costs 8 bytes for
 ///     each and a few nanoseconds for each event.
+///   - progress: told now and then how many events this process has handled.
+///   - observer: on one process, told of every event it has handled, in order, and how many events it
+///     has scheduled until then; for measurements.
 /// - Returns: what happened in all processes together.
 /// - Throws: ``SimulationError``.
 @inlinable public func simulate<Model: EventModel & ~Copyable>(
   _ model: inout Model, partition: Partition, over communicator: any Communicator,
-  recordsHistory: Bool = false
+  recordsHistory: Bool = false, progress: ((Int64) -> Void)? = nil,
+  observer: ((Event, Int64) -> Void)? = nil
 ) throws(SimulationError) -> SimulationOutcome {
   let simulation = Simulation(
     partition: partition, communicator: communicator, lookahead: model.lookahead,
-    recordsHistory: recordsHistory)
+    recordsHistory: recordsHistory, progress: progress)
   simulation.start(&model)
-  if communicator.size == 1 {
+  if let observer, communicator.size == 1 {
+    simulation.run(&model, observer)
+  } else if communicator.size == 1 {
     simulation.run(&model, before: .never)
   } else {
     while let horizon = try simulation.nextHorizon() {
@@ -45,12 +51,15 @@ public import Quantities
   private var windows = 0
   private var blocked = Duration.zero
   private let began = ContinuousClock.now
+  private let progress: ((Int64) -> Void)?
+  /// Events after which progress is told next.
+  private var nextReport = Int64(reportInterval)
   /// One running digest for each local logical process; empty when it is not asked for.
   @usableFromInline let history: History
 
   @usableFromInline init(
     partition: Partition, communicator: any Communicator, lookahead: SimDuration,
-    recordsHistory: Bool
+    recordsHistory: Bool, progress: ((Int64) -> Void)?
   ) {
     precondition(
       partition.processes == communicator.size,
@@ -64,6 +73,7 @@ public import Quantities
       to: EventContext(partition: partition, process: process, lookahead: lookahead))
     exchange = WindowExchange(communicator)
     self.communicator = communicator
+    self.progress = progress
     history = History(partition.block(of: process), isRecording: recordsHistory)
   }
 
@@ -90,11 +100,34 @@ public import Quantities
       unsafe context.pointee.clock = event.time
       unsafe context.pointee.source = event.destination
       count &+= 1
+      if count & Int64(Self.reportInterval &- 1) == 0 { report(handled &+ count) }
       if isRecording { history.record(event) }
       unsafe model.handle(event, &context.pointee)
     }
     handled += count
   }
+
+  /// Handles every event, telling of each.
+  @inlinable func run<Model: EventModel & ~Copyable>(
+    _ model: inout Model, _ observer: (Event, Int64) -> Void
+  ) {
+    var event = Event(
+      time: .zero, destination: 0, source: 0, sequence: 0, kind: 0, payload: 0)
+    while unsafe context.pointee.queue.pop(before: .never, into: &event) {
+      unsafe context.pointee.clock = event.time
+      unsafe context.pointee.source = event.destination
+      handled += 1
+      if history.isRecording { history.record(event) }
+      unsafe model.handle(event, &context.pointee)
+      observer(event, unsafe context.pointee.scheduled)
+    }
+  }
+
+  /// Events between two reports of progress; a power of two.
+  @inlinable static var reportInterval: Int { 1 << 18 }
+
+  /// Tells how many events this process has handled.
+  @usableFromInline @inline(never) func report(_ events: Int64) { progress?(events) }
 
   /// Exchanges events and agrees on the end of the next window, nil when no event is left.
   @usableFromInline func nextHorizon() throws(SimulationError) -> SimTime? {
@@ -107,6 +140,10 @@ public import Quantities
     }
     blocked += ContinuousClock.now - began
     guard next < .never else { return nil }
+    if handled >= nextReport {
+      nextReport = handled + Int64(Self.reportInterval)
+      report(handled)
+    }
     windows += 1
     let (horizon, overflow) = next.picoseconds.addingReportingOverflow(
       unsafe context.pointee.lookahead.picoseconds)

@@ -1,5 +1,5 @@
 import Collectives
-import EventKernel
+public import EventKernel
 import Hardware
 import Layout
 public import MessagePassing
@@ -18,11 +18,14 @@ public enum FullSimulation {
   ///   - program: what the ranks do; the same on every process.
   ///   - speeds: how fast each rank does it; the same on every process.
   ///   - communicator: the processes, all of which make this call.
+  ///   - progress: told now and then how many events this process has handled.
+  ///   - observer: on one process, told of every event and how many were scheduled until then.
   /// - Returns: the result, the same on every process; a pipeline stage is represented by its rank
   ///   that ends last; of several by the one whose kernels take longest, the first of them.
   /// - Throws: ``StepSimulationError``, the same on every process.
   public static func run(
-    _ program: StepProgram, speeds: RankSpeeds = .uniform, communicator: any Communicator
+    _ program: StepProgram, speeds: RankSpeeds = .uniform, communicator: any Communicator,
+    progress: ((Int64) -> Void)? = nil, observer: ((Event, Int64) -> Void)? = nil
   ) throws(StepSimulationError) -> StepResult {
     let ranks = program.job.parallelism.gpuCount
     let code = FullSimulationCode(program)
@@ -50,7 +53,9 @@ public enum FullSimulation {
     if block.upperBound > ranks { model.network = FullSimulationNetwork(program, fabric) }
     let outcome: SimulationOutcome
     do throws(SimulationError) {
-      outcome = try simulate(&model, partition: partition, over: communicator)
+      outcome = try simulate(
+        &model, partition: partition, over: communicator, progress: progress,
+        observer: observer)
     } catch {
       switch error {
       case .communication(let text): throw .communication(text)

@@ -24,6 +24,8 @@ struct Setting {
     if CommandLine.arguments.count == 3, CommandLine.arguments[1] == "--oracle" {
       return try FlowBenchmark.writeCases(to: CommandLine.arguments[2])
     }
+    // `dryrun-bench --queues` compares queues of pending events.
+    if CommandLine.arguments.dropFirst().first == "--queues" { return try QueueComparison.run() }
     try World.run { world in
       if world.isRoot {
         print("hold model, \(world.size) process\(world.size == 1 ? "" : "es")")

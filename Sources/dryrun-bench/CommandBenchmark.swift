@@ -8,6 +8,8 @@ struct CommandRow {
   var repeats = 3
   /// Messages, layouts or rows the command works through, and what they are called.
   var work: (count: Double, unit: String)?
+  /// GPUs simulated one by one.
+  var gpus = 0
 }
 
 /// Times whole commands of `dryrun`: wall time, peak memory of the largest process, rate.
@@ -21,10 +23,12 @@ enum CommandBenchmark {
     ]
   }
 
-  private static func collective(_ algorithm: String, _ gpus: Int) -> [String] {
+  private static func collective(
+    _ algorithm: String, _ gpus: Int, _ size: String = "1G"
+  ) -> [String] {
     [
       "collective", "--op", "all_reduce", "--cluster", "dgx-h100", "--gpus", "\(gpus)",
-      "--algorithm", algorithm, "--sizes", "1G", "--fidelity", "full",
+      "--algorithm", algorithm, "--sizes", size, "--fidelity", "full",
     ]
   }
 
@@ -37,6 +41,9 @@ enum CommandBenchmark {
     CommandRow(
       name: "ring all-reduce, 1,024 ranks", arguments: collective("ring", 1_024), repeats: 5,
       work: (1_024 * 2 * 1_023, "messages")),
+    CommandRow(
+      name: "ring all-reduce, 16,384 ranks, 16 MB", arguments: collective("ring", 16_384, "16M"),
+      repeats: 1, work: (16_384 * 2 * 16_383, "messages")),
     // On each of two trees n − 1 links, up and down, 128 chunks of half of 1 GiB.
     CommandRow(
       name: "tree all-reduce, 1,024 ranks", arguments: collective("tree", 1_024), repeats: 5,
@@ -50,10 +57,28 @@ enum CommandBenchmark {
       work: (16_384 * (14 + 4_094), "messages")),
     CommandRow(
       name: "full step, Llama 3.1 405B on 16,384 GPUs",
-      arguments: ["simulate", large, "--fidelity", "full"], repeats: 1),
+      arguments: ["simulate", large, "--fidelity", "full"], repeats: 1, gpus: 16_384),
     CommandRow(
       name: "the same, 2 processes", arguments: ["simulate", large, "--fidelity", "full"],
-      processes: 2, repeats: 1),
+      processes: 2, repeats: 1, gpus: 16_384),
+    CommandRow(
+      name: "full step, GPT-3 175B on 1,024 GPUs",
+      arguments: ["simulate", "Scenarios/gpt-3-175b-1024xa100.yaml", "--fidelity", "full"],
+      repeats: 1, gpus: 1_024),
+    CommandRow(
+      name: "the same, 2 processes",
+      arguments: ["simulate", "Scenarios/gpt-3-175b-1024xa100.yaml", "--fidelity", "full"],
+      processes: 2, repeats: 1, gpus: 1_024),
+    CommandRow(
+      name: "full step, 405B on 65,536 GPUs, 2 processes",
+      arguments: folded(65_536) + ["--fidelity", "full"], processes: 2, repeats: 1, gpus: 65_536),
+    CommandRow(
+      name: "folded step, 16,384 GPUs, one slow",
+      arguments: folded(16_384) + ["--set", "simulation.stragglers=[{rank: 5, slowdown: 1.1}]"],
+      repeats: 5),
+    CommandRow(
+      name: "folded step, 16,384 GPUs, jitter",
+      arguments: folded(16_384) + ["--set", "simulation.jitter={kernel: 2 %}"], gpus: 16_384),
     CommandRow(
       name: "search, GPT-3 175B on 1,024 A100",
       arguments: ["search", "Scenarios/gpt-3-175b-1024xa100.yaml"],
@@ -68,8 +93,9 @@ enum CommandBenchmark {
   /// - Throws: ``CannotRun`` for the first command that fails.
   static func run(_ program: String) throws {
     let folder = "/tmp/dryrun-bench-\(getpid())"
-    print("| command | seconds | peak MiB | rate |")
-    print("| --- | --- | --- | --- |")
+    print("| command | seconds | peak MiB of a process | bytes a GPU | rate |")
+    print("| --- | --- | --- | --- | --- |")
+    var idle = 0
     for row in rows {
       var arguments = [program] + row.arguments
       if row.arguments[0] == "simulate" || row.arguments[0] == "search" {
@@ -85,10 +111,14 @@ enum CommandBenchmark {
         times.append(time)
         peak = max(peak, memory)
       }
+      // What the program holds before it simulates: the first row's peak.
+      if idle == 0 { idle = peak }
+      let bytes = Double((peak - idle) * row.processes << 20) / Double(max(1, row.gpus))
+      let each = row.gpus == 0 ? "" : "\(Int(bytes.rounded()))"
       let time = median(times)
       let rate =
         row.work.map { "\(thousands($0.count / time)) \($0.unit)/s" } ?? ""
-      print("| \(row.name) | \(hundredths(time)) | \(peak) | \(rate) |")
+      print("| \(row.name) | \(hundredths(time)) | \(peak) | \(each) | \(rate) |")
       fflush(nil)
     }
     _ = try? measured(["rm", "-r", folder])

@@ -89,7 +89,9 @@ struct Simulate: SessionCommand {
       return ExitStatus.done
     }
     if let trace { try write(trace, of: scenario, in: session) }
-    let step = try Simulator.step(of: scenario, communicator: session.communicator)
+    let step = try Simulator.step(
+      of: scenario, communicator: session.communicator,
+      log: arguments.quiet ? nil : { session.log($0) })
     var report = SimulationReport(
       scenario: scenario, step: step,
       uncertainty: MeasuredErrors.shipped.expected(for: scenario.job)

@@ -1,6 +1,7 @@
+import Layout
+import MessagePassing
 import Quantities
 import Reports
-import MessagePassing
 import RunForecast
 import ScenarioFile
 import StepProgram
@@ -41,18 +42,19 @@ enum Simulator {
   /// - Parameters:
   ///   - scenario: what to simulate, and at which fidelity.
   ///   - communicator: the processes that share the work.
+  ///   - log: prints a line about a long simulation: before it what it needs, then how far it is.
   /// - Returns: the step, the same in every process but for the time it took.
   /// - Throws: `StepSimulationError` when the job has no program or its step does not end.
-  static func step(of scenario: Scenario, communicator: any Communicator) throws -> StepSummary {
+  static func step(
+    of scenario: Scenario, communicator: any Communicator, log: ((String) -> Void)? = nil
+  ) throws -> StepSummary {
     let clock = ContinuousClock()
     let start = clock.now
     let program = try StepProgram.compile(deciding: scenario.job)
     let result =
       switch scenario.simulation.fidelity {
       case .folded: try FoldedSimulation.run(program, speeds: scenario.simulation.speeds)
-      case .full:
-        try FullSimulation.run(
-          program, speeds: scenario.simulation.speeds, communicator: communicator)
+      case .full: try full(program, scenario.simulation.speeds, communicator, log)
       }
     let elapsed = clock.now - start
     var record = SimulationRecord(
@@ -64,5 +66,36 @@ enum Simulator {
     record.windows = result.statistics.windows
     record.shares = result.statistics.shares
     return StepSummary(result, program: program, record: record)
+  }
+
+  /// Every rank by messages, after a check that this machine has room for it.
+  private static func full(
+    _ program: StepProgram, _ speeds: RankSpeeds, _ communicator: any Communicator,
+    _ log: ((String) -> Void)?
+  ) throws -> StepResult {
+    let forecast = try FullSimulationForecast(program)
+    let machine = Machine(processes: communicator.size)
+    let needed = forecast.memory.baseValue * machine.share
+    if needed > machine.memory {
+      throw Failure(
+        code: ExitStatus.usage,
+        lines: [
+          "this needs about \(Machine.text(needed)), the machine has "
+            + "\(Machine.text(machine.memory)); use --fidelity folded or more machines"
+        ])
+    }
+    guard let log, communicator.isRoot else {
+      return try FullSimulation.run(program, speeds: speeds, communicator: communicator)
+    }
+    // A million events take about 0.1 s.
+    if forecast.events > 10_000_000 {
+      log(
+        "\(program.job.parallelism.gpuCount) ranks, about \(forecast.events / 1_000_000) million "
+          + "messages, \(Machine.text(needed)) of memory")
+    }
+    var meter = ProgressMeter(expected: forecast.events / communicator.size)
+    return try FullSimulation.run(program, speeds: speeds, communicator: communicator) {
+      if let line = meter.line(after: Int($0)) { log(line) }
+    }
   }
 }
