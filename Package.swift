@@ -127,7 +127,12 @@ let package = Package(
         "Quantities", "MessagePassing", "EventKernel", "Kernels", "Hardware", "Transformer",
         "Layout", "Collectives", "StepProgram",
       ]),
-    tests("RunForecast", ["Quantities", "Hardware", "Transformer", "Layout", "StepProgram"]),
+    tests(
+      "RunForecast",
+      [
+        "Quantities", "Kernels", "Hardware", "Transformer", "Layout", "StepProgram",
+        "StepSimulation",
+      ]),
     tests(
       "ScenarioFile",
       [

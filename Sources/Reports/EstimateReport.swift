@@ -168,6 +168,6 @@ extension Scenario {
         sequenceLength: settings.sequenceLength, microBatch: settings.microBatch,
         hiddenSize: model.hiddenSize, layers: model.layerCount, heads: model.attention.heads,
         tensor: job.parallelism.tensor, splitsSequence: job.parallelism.sequence, kept: kept),
-      gpuHourPrice: run.gpuHourPrice)
+      gpuHourPrice: run.price.gpuHour)
   }
 }

@@ -93,65 +93,6 @@ extension SimulationReport {
     ]
   }
 
-  private var runTree: JSONValue {
-    var members: [JSONValue.Member] = [
-      .init("tokens", .number(run.tokens)),
-      .init("steps", .integer(run.steps)),
-      .init("flops", .number(run.flops.count)),
-      .init("model_flops", .number(run.modelFlops.count)),
-      .init("pflop_days", .number(run.flops.petaflopDays)),
-      .init("gpu_hours", .number(run.gpuHours)),
-      .init("seconds", .number(run.wallTime.value)),
-      .init("days", .number(run.wallTime.days)),
-      .init("goodput", .number(run.goodput)),
-      .init("cost", .number(run.cost.value)),
-      .init("energy_kwh", .number(run.energyKilowattHours)),
-      .init("training_seconds", .number(run.trainingTime.value)),
-      .init("checkpoint_seconds", .number(run.checkpointTime.value)),
-      .init("evaluation_seconds", .number(run.evaluationTime.value)),
-      .init("lost_seconds", .number(run.lostTime.value)),
-      .init("failures", .number(run.failures)),
-      .init("start_up_seconds", .number(run.startUpTime.value)),
-    ]
-    if let write = run.checkpointWrite {
-      members.append(.init("checkpoint_write_seconds", .number(write.value)))
-    }
-    if let best = run.bestCheckpointInterval {
-      members.append(.init("best_checkpoint_interval_seconds", .number(best.value)))
-    }
-    if let carbon = run.carbonKilograms {
-      members.append(.init("carbon_kg", .number(carbon)))
-    }
-    let parts = waterfall.parts.map { JSONValue.Member($0.key, .number($0.seconds.value)) }
-    members.append(.init("waterfall_seconds", .object(parts)))
-    if let distribution { members.append(.init("drawn", tree(distribution))) }
-    return .object(members)
-  }
-
-  /// Quantiles over runs drawn at random; GPU-hours, money and energy grow with the wall time.
-  private func tree(_ drawn: RunDistribution) -> JSONValue {
-    func quantiles(_ values: RunDistribution.Quantiles, times factor: Double = 1) -> JSONValue {
-      [
-        "p10": .number(values.p10 * factor), "p50": .number(values.p50 * factor),
-        "p90": .number(values.p90 * factor),
-      ]
-    }
-    let hours = Double(scenario.job.cluster.gpuCount) / 3_600
-    let perHour = run.gpuHours > 0 ? 1 / run.gpuHours : 0
-    return [
-      "runs": .integer(drawn.runs), "endless": .integer(drawn.endless),
-      "seconds": quantiles(drawn.seconds), "days": quantiles(drawn.seconds, times: 1 / 86_400),
-      "goodput": quantiles(drawn.goodput), "gpu_hours": quantiles(drawn.seconds, times: hours),
-      "cost": quantiles(drawn.seconds, times: hours * perHour * run.cost.value),
-      "energy_kwh": quantiles(drawn.seconds, times: hours * perHour * run.energyKilowattHours),
-      "failures": quantiles(drawn.failures),
-      "mean_failures": .object(
-        FailureKind.allCases.map { .init("\($0)", .number(drawn.meanFailures[$0.rawValue])) }),
-      "mean_lost_seconds": .number(drawn.meanLostTime.value),
-      "mean_down_seconds": .number(drawn.meanDownTime.value),
-    ]
-  }
-
   private var uncertaintyTree: JSONValue {
     guard let uncertainty else { return .null }
     return [

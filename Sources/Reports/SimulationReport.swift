@@ -5,6 +5,7 @@ public import Studies
 import Hardware
 import Layout
 import StepProgram
+public import StepSimulation
 import Transformer
 
 /// One simulated scenario with everything that is reported of it.
@@ -37,19 +38,27 @@ public struct SimulationReport: Hashable, Sendable {
   public var scenario: Scenario
   /// What a step came to.
   public var step: StepSummary
+  /// What the run is made of.
+  public var plan: RunPlan
   /// What the run comes to.
   public var run: RunForecast
   /// How sure it is; `nil` when nothing measured is like it.
   public var uncertainty: Uncertainty?
   /// Runs drawn at random; `nil` when nothing can fail or none were drawn.
   public var distribution: RunDistribution?
+  /// The checkpoint interval under which runs drawn at random take least; `nil` when not looked for.
+  public var checkpointSearch: CheckpointSearch?
 
   /// A report on `step` of `scenario`; the run is forecast from them.
-  public init(scenario: Scenario, step: StepSummary, uncertainty: Uncertainty? = nil) {
+  /// - Throws: `StepSimulationError` when the step of a phase does not end.
+  public init(
+    scenario: Scenario, step: StepSummary, uncertainty: Uncertainty? = nil
+  ) throws(StepSimulationError) {
     self.scenario = scenario
     self.step = step
     self.uncertainty = uncertainty
-    run = RunForecast(scenario.plan(step), settings: scenario.run)
+    plan = try scenario.plan(step)
+    run = RunForecast(plan, settings: scenario.run)
   }
 
   /// Memory of one GPU.
@@ -91,17 +100,15 @@ public struct SimulationReport: Hashable, Sendable {
         case .gpuHours: run.gpuHours
         case .days: run.wallTime.days
         case .goodput: run.goodput
+        case .energyKilowattHours: run.energyKilowattHours
+        case .petaflopDays: run.flops.petaflopDays
         }
       return (entry.figure, predicted, entry.value)
     }
   }
 
   /// The run's time from the ideal to the calendar.
-  public var waterfall: Waterfall {
-    Waterfall(
-      run, breakdown: step.breakdown,
-      peak: FlopRate(flopsPerSecond: peakRate * Double(scenario.job.cluster.gpuCount)))
-  }
+  public var waterfall: Waterfall { Waterfall(run, of: plan) }
 
   /// Every warning: of the file, of the step, of the rules of thumb.
   public var warnings: [String] {
@@ -130,22 +137,5 @@ public struct SimulationReport: Hashable, Sendable {
       }
     }
     return result
-  }
-}
-
-extension Scenario {
-  /// The run that repeats `step` until the tokens are spent.
-  public func plan(_ step: StepSummary) -> RunPlan {
-    let parameters = Double(job.architecture.trainedParameterCount)
-    let bytes = ParameterBytes(
-      precision: job.training.precision, optimizer: job.training.optimizer,
-      gradientFormat: job.training.gradientFormat)
-    return RunPlan(
-      step: step.seconds, tokensPerStep: Double(job.tokensPerStep), tokens: tokens,
-      gpuCount: job.cluster.gpuCount,
-      activeParameters: Double(job.architecture.activeParameterCount),
-      modelFlopsPerStep: step.modelFlops, checkpoint: bytes.checkpoint(parameters: parameters),
-      gpuPower: job.cluster.gpu.power, gpuHourPrice: job.cluster.gpu.hourlyPrice,
-      gpusPerNode: job.cluster.gpusPerNode)
   }
 }

@@ -35,6 +35,7 @@ extension ValidationReport {
     return [
       "rows": .integer(statistics.rows),
       "step_seconds": errors(statistics.stepSeconds),
+      "run_seconds": errors(statistics.runSeconds),
       "memory": errors(statistics.memory),
       "static_memory": errors(statistics.staticMemory),
       "fit": [
@@ -62,6 +63,9 @@ extension ValidationReport {
       "predicted_step_seconds": .number(prediction.stepSeconds),
       "measured_step_seconds": number(run.stepSeconds),
       "step_seconds_error": number(prediction.stepError),
+      "predicted_run_seconds": number(prediction.runSeconds),
+      "measured_run_seconds": number(run.runSeconds),
+      "run_seconds_error": number(prediction.runError),
       "predicted_peak_memory_gib": .number(prediction.peakMemory.gibibytes),
       "measured_peak_memory_gib": number(run.peakMemoryGiB),
       "memory_error": number(prediction.memoryError),

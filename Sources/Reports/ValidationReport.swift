@@ -14,7 +14,10 @@ public struct ValidationReport: Sendable {
   /// Error statistics by family and overall, then the worst rows, for a terminal.
   public var text: String {
     var lines = ["Predicted over measured less one.", ""]
-    for table in [stepTable, memoryTable, fitTable, rankingTable, worstTable(count: 15)] {
+    let tables = [
+      stepTable, runTable, memoryTable, fitTable, rankingTable, worstTable(count: 15),
+    ]
+    for table in tables {
       guard !table.isEmpty else { continue }
       lines += table.textLines + [""]
     }
@@ -31,7 +34,7 @@ public struct ValidationReport: Sendable {
     var table = CommaSeparated([
       "id", "family", "predicted_step_seconds", "measured_step_seconds",
       "predicted_peak_memory_bytes", "measured_peak_memory_gib", "predicted_fits",
-      "measured_out_of_memory",
+      "measured_out_of_memory", "predicted_run_seconds", "measured_run_seconds",
     ])
     for prediction in validation.predictions {
       let run = prediction.run
@@ -39,6 +42,7 @@ public struct ValidationReport: Sendable {
         run.id, run.family, "\(prediction.stepSeconds)", run.stepSeconds.map { "\($0)" } ?? "",
         "\(prediction.peakMemory.count)", run.peakMemoryGiB.map { "\($0)" } ?? "",
         "\(prediction.fits)", "\(run.isOutOfMemory)",
+        prediction.runSeconds.map { "\($0)" } ?? "", run.runSeconds.map { "\($0)" } ?? "",
       ])
     }
     return table.text
@@ -73,6 +77,11 @@ extension ValidationReport {
   /// Errors of the step time by family.
   var stepTable: TitledTable {
     errorTable("Step time", mean: true, of: \.stepSeconds)
+  }
+
+  /// Errors of the time of whole runs by family; empty where none was measured.
+  var runTable: TitledTable {
+    errorTable("Whole run", mean: true, of: \.runSeconds)
   }
 
   /// Errors of the peak memory, and of the memory before the first step, by family.

@@ -37,19 +37,27 @@ public struct RunDistribution: Hashable, Sendable {
   public var seconds: Quantiles
   /// Time in steps over wall time.
   public var goodput: Quantiles
+  /// GPU-hours.
+  public var gpuHours: Quantiles
   /// Failures of a run.
   public var failures: Quantiles
+  /// Wall time at which each tenth of the work but the last was done for good.
+  public var tenths: [Quantiles]
   /// Mean number of failures by raw value of ``FailureKind``.
   public var meanFailures: [Double]
   /// Mean time in work that was lost.
   public var meanLostTime: Seconds
   /// Mean time in detection, restarts and waiting for repairs.
   public var meanDownTime: Seconds
+  /// Mean number of ranks that became slow.
+  public var meanStragglers: Double
+  /// Mean time that they add, with that of their replacement.
+  public var meanStragglerTime: Seconds
 
   /// Runs to draw where the scenario does not say: 1,000, or 100 where each has so many failures that
   /// they hardly differ (the spread of a run's time falls with the root of their number).
   public static func usualDraws(_ forecast: RunForecast) -> Int {
-    forecast.failures > 5_000 ? 100 : 1_000
+    forecast.failures + forecast.stragglers > 5_000 ? 100 : 1_000
   }
 
   /// The distribution of drawn runs of a forecast.
@@ -60,30 +68,37 @@ public struct RunDistribution: Hashable, Sendable {
     endless = times.count { !$0.isFinite }
     seconds = Quantiles(times)
     goodput = Quantiles(times.map { forecast.trainingTime.value / $0 })
+    gpuHours = Quantiles(outcomes.map(\.gpuTime.hours))
     failures = Quantiles(outcomes.map { Double($0.failures.reduce(0, +)) })
+    tenths = (0..<9).map { tenth in Quantiles(outcomes.map { $0.tenths[tenth].value }) }
     meanFailures = FailureKind.allCases.map { kind in
       outcomes.reduce(0) { $0 + Double($1.failures[kind.rawValue]) } / count
     }
     meanLostTime = Seconds(outcomes.reduce(0) { $0 + $1.lostTime.value } / count)
     meanDownTime = Seconds(outcomes.reduce(0) { $0 + $1.downTime.value } / count)
+    meanStragglers = outcomes.reduce(0) { $0 + Double($1.stragglers) } / count
+    meanStragglerTime = Seconds(outcomes.reduce(0) { $0 + $1.stragglerTime.value } / count)
   }
 }
 
 extension RunOutcome {
   /// The run as whole numbers, for the journey between processes.
   public var words: [Int64] {
-    [wallTime, lostTime, downTime].map { Int64(bitPattern: $0.value.bitPattern) }
-      + failures.map { Int64($0) }
+    ([wallTime, gpuTime, lostTime, downTime, stragglerTime] + tenths).map {
+      Int64(bitPattern: $0.value.bitPattern)
+    } + [Int64(stragglers)] + failures.map { Int64($0) }
   }
 
   /// Words of a run.
-  public static let wordCount = 3 + FailureKind.allCases.count
+  public static let wordCount = 15 + FailureKind.allCases.count
 
   /// The run whose ``words`` these are.
   public init(words: ArraySlice<Int64>) {
-    let values = words.prefix(3).map { Double(bitPattern: UInt64(bitPattern: $0)) }
+    let times = words.prefix(14).map { Seconds(Double(bitPattern: UInt64(bitPattern: $0))) }
+    let counts = words.dropFirst(14).map { Int($0) }
     self.init(
-      wallTime: Seconds(values[0]), lostTime: Seconds(values[1]), downTime: Seconds(values[2]),
-      failures: words.dropFirst(3).map { Int($0) })
+      wallTime: times[0], gpuTime: times[1], lostTime: times[2], downTime: times[3],
+      stragglerTime: times[4], stragglers: counts[0], failures: Array(counts[1...]),
+      tenths: Array(times[5...]))
   }
 }

@@ -1,53 +1,11 @@
 import Foundation
 public import Quantities
 
-/// What a run is forecast from.
-public struct RunPlan: Hashable, Sendable {
-  /// Time of one step.
-  public var step: Seconds
-  /// Tokens in one step.
-  public var tokensPerStep: Double
-  /// Tokens of the whole run.
-  public var tokens: Double
-  /// GPUs held for the whole run.
-  public var gpuCount: Int
-  /// GPUs of one node.
-  public var gpusPerNode: Int
-  /// Parameters a token meets (the active ones of a mixture of experts).
-  public var activeParameters: Double
-  /// Operations of the model in one step, over all GPUs.
-  public var modelFlopsPerStep: Flops
-  /// What one checkpoint holds.
-  public var checkpoint: Bytes
-  /// Mean draw of one GPU.
-  public var gpuPower: Watts
-  /// Price of one GPU for one hour.
-  public var gpuHourPrice: Dollars
-
-  /// A plan from its parts.
-  public init(
-    step: Seconds, tokensPerStep: Double, tokens: Double, gpuCount: Int, activeParameters: Double,
-    modelFlopsPerStep: Flops, checkpoint: Bytes, gpuPower: Watts, gpuHourPrice: Dollars,
-    gpusPerNode: Int = 8
-  ) {
-    self.step = step
-    self.tokensPerStep = tokensPerStep
-    self.tokens = tokens
-    self.gpuCount = gpuCount
-    self.gpusPerNode = gpusPerNode
-    self.activeParameters = activeParameters
-    self.modelFlopsPerStep = modelFlopsPerStep
-    self.checkpoint = checkpoint
-    self.gpuPower = gpuPower
-    self.gpuHourPrice = gpuHourPrice
-  }
-}
-
 /// A whole training run: how long, how much work, how much of it lost, at what price.
 ///
 /// The expected values of a closed form: failures at a constant rate (exponential intervals),
 /// independent of each other, spares without end. ``RunSimulation`` draws runs with what a closed form
-/// cannot say. Correlated failures and stragglers are in neither.
+/// cannot say.
 public struct RunForecast: Hashable, Sendable {
   /// Tokens trained on: whole steps, at least what was asked for.
   public var tokens: Double
@@ -63,22 +21,30 @@ public struct RunForecast: Hashable, Sendable {
   public var wallTime: Seconds
   /// Expected time in evaluations.
   public var evaluationTime: Seconds
-  /// Time in checkpoint writes, those repeated after failures not counted.
+  /// Time training stops for checkpoints, those repeated after failures not counted.
   public var checkpointTime: Seconds
-  /// Time from the start of the job to its first step.
+  /// Time from the start of each job to its first step.
   public var startUpTime: Seconds
+  /// Of the time in steps, waiting for data.
+  public var dataWaitTime: Seconds
+  /// Of the time in steps, waiting for the slowest of equal ranks.
+  public var jitterTime: Seconds
+  /// Expected time that slow ranks add, with that of their replacement.
+  public var stragglerTime: Seconds
   /// Expected time in work that is lost, in detection and in restarts.
   public var lostTime: Seconds
   /// Expected number of failures.
   public var failures: Double
-  /// How long one checkpoint takes to write; `nil` without checkpoints.
-  public var checkpointWrite: Seconds?
+  /// Expected number of ranks that become slow.
+  public var stragglers: Double
+  /// What one checkpoint costs, in the last phase; `nil` without checkpoints.
+  public var checkpoint: CheckpointCost?
   /// The checkpoint interval that loses least; `nil` without checkpoints or failures.
   public var bestCheckpointInterval: Seconds?
   /// GPUs × wall time, in hours.
   public var gpuHours: Double
-  /// GPU-hours at their price.
-  public var cost: Dollars
+  /// Everything that is paid for.
+  public var bill: Bill
   /// Energy in kWh, what the building adds included.
   public var energyKilowattHours: Double
   /// Kilograms of CO2 equivalent; `nil` when no intensity is given.
@@ -87,87 +53,131 @@ public struct RunForecast: Hashable, Sendable {
   /// Work that counts over wall time: 1 when nothing but steps happens.
   public var goodput: Double { wallTime.value > 0 ? trainingTime.value / wallTime.value : 1 }
 
+  /// How long one checkpoint takes to write; `nil` without checkpoints.
+  public var checkpointWrite: Seconds? { checkpoint?.write }
+
+  /// All money.
+  public var cost: Dollars { bill.total }
+
   /// Forecasts the run.
   ///
   /// - Parameters:
-  ///   - plan: the step and what it is repeated for.
+  ///   - plan: the phases with their steps.
   ///   - settings: checkpoints, failures, evaluations, prices.
   public init(_ plan: RunPlan, settings: RunSettings) {
-    let steps = max(1, (plan.tokens / plan.tokensPerStep).rounded(.up))
-    self.steps = Int(min(steps, 9e15))
-    tokens = steps * plan.tokensPerStep
+    let sum = { (value: (RunPhase) -> Double) in plan.phases.reduce(0) { $0 + value($1) } }
+    steps = Int(min(sum { $0.steps }, 9e15))
+    tokens = sum { $0.tokens }
     flops = Flops(6 * plan.activeParameters * tokens)
-    modelFlops = plan.modelFlopsPerStep * steps
-    trainingTime = plan.step * steps
-    startUpTime = settings.startUp
-    evaluationTime = .zero
-    if let evaluation = settings.evaluation {
-      evaluationTime = evaluation.duration * (steps / Double(evaluation.steps)).rounded(.down)
-    }
-    let useful = trainingTime + evaluationTime
-    let interruptions = Interruptions(
-      useful: useful, plan: plan, settings: settings)
-    checkpointTime = interruptions.checkpointTime
-    checkpointWrite = interruptions.checkpointWrite
-    wallTime = interruptions.wallTime + settings.startUp
+    modelFlops = Flops(sum { $0.modelFlops.count })
+    trainingTime = Seconds(sum { $0.trainingTime.value })
+    dataWaitTime = Seconds(sum { $0.dataWait.value })
+    jitterTime = Seconds(sum { $0.jitter.value })
+    let segments = RunSegment.segments(of: plan, settings: settings)
+    startUpTime = Seconds(segments.reduce(0) { $0 + $1.startUp })
+    evaluationTime = Seconds(segments.reduce(0) { $0 + $1.useful - $1.training })
+    let expected = segments.map(ExpectedSegment.init)
+    checkpointTime = Seconds(expected.reduce(0) { $0 + $1.checkpointTime })
+    stragglerTime = Seconds(expected.reduce(0) { $0 + $1.stragglerTime })
+    wallTime = Seconds(expected.reduce(0) { $0 + $1.wallTime })
+    failures = expected.reduce(0) { $0 + $1.failures }
+    stragglers = expected.reduce(0) { $0 + $1.stragglers }
     // A remainder below the rounding of the sum is none.
-    let remainder =
-      wallTime.value - useful.value - checkpointTime.value - settings.startUp.value
+    let counted = [trainingTime, evaluationTime, checkpointTime, startUpTime, stragglerTime]
+    let remainder = wallTime.value - counted.reduce(0) { $0 + $1.value }
     lostTime = Seconds(remainder > 1e-12 * wallTime.value ? remainder : 0)
-    failures = interruptions.failures
-    bestCheckpointInterval = interruptions.bestInterval
-    gpuHours = Double(plan.gpuCount) * wallTime.hours
-    cost = Dollars(gpuHours * (settings.gpuHourPrice ?? plan.gpuHourPrice).value)
-    let power = (settings.power.gpu ?? plan.gpuPower).value
-    energyKilowattHours = gpuHours * power / 1_000 * settings.power.usageEffectiveness
-    carbonKilograms = settings.power.carbonPerKilowattHour.map {
-      [energyKilowattHours] in $0 * energyKilowattHours
+    if let last = plan.phases.last, let settings = settings.checkpoint {
+      checkpoint = CheckpointCost(last, settings)
+      if let segment = segments.last, segment.rate > 0, settings.local == nil, segment.commit == 0 {
+        bestCheckpointInterval = Seconds(
+          ExpectedSegment.bestInterval(write: segment.stall, between: 1 / segment.rate))
+      }
     }
+    gpuHours = zip(segments, expected).reduce(0) {
+      $0 + Double($1.0.gpuCount) * $1.1.wallTime / 3_600
+    }
+    let energy = RunEnergy(
+      plan, settings.power, wallTime: wallTime, gpuHours: gpuHours)
+    energyKilowattHours = energy.kilowattHours
+    carbonKilograms = settings.power.carbonPerKilowattHour.map { $0 * energy.kilowattHours }
+    let stored = Double(plan.phases.map(\.checkpoint.total).max()?.count ?? 0)
+    bill = Bill(
+      settings.price, catalogue: plan.gpuHourPrice, gpuHours: gpuHours,
+      kilowattHours: energy.kilowattHours,
+      storedBytes: settings.checkpoint.map { stored * Double($0.kept) } ?? 0, wallTime: wallTime)
   }
 }
 
-/// What checkpoints and failures add to a run.
-struct Interruptions {
-  var checkpointWrite: Seconds?
-  var checkpointTime = Seconds.zero
-  var wallTime: Seconds
+/// The expected time of a segment.
+struct ExpectedSegment {
+  var wallTime: Double
+  var checkpointTime: Double
+  var stragglerTime = 0.0
   var failures = 0.0
-  var bestInterval: Seconds?
+  var stragglers = 0.0
 
-  /// The expected wall time of `useful` seconds of work.
+  /// The expected time of `segment`.
   ///
   /// Without failures it is the work and the writes. With a mean time M between failures of the
   /// job, an interval τ of work, a write δ and a restart R it is Daly's complete model
   /// (J. T. Daly, Future Generation Computer Systems 22 (2006) 303–312, eq. 20),
-  /// `T = M · e^(R/M) · (e^((τ+δ)/M) − 1) · useful/τ`, which for rare failures is the half
-  /// interval and the restart lost at each: `useful · (1 + δ/τ) · (1 + ((τ+δ)/2 + R)/M)`.
+  /// `T = M · e^(R/M) · (e^((τ+δ)/M) − 1) · work/τ`, which for rare failures is the half
+  /// interval and the restart lost at each: `work · (1 + δ/τ) · (1 + ((τ+δ)/2 + R)/M)`.
   /// Without checkpoints one failure loses everything: τ is the whole run. A checkpoint written beside
-  /// training has no δ; the work since it was taken is lost until it is written, so each failure
-  /// costs the write as if it were restart.
-  init(useful: Seconds, plan: RunPlan, settings: RunSettings) {
-    wallTime = useful
-    var interval = useful.value
-    var write = 0.0
-    var commit = 0.0
-    if let settings = settings.checkpoint {
-      let duration = plan.checkpoint / settings.writeRate
-      checkpointWrite = duration
-      if settings.isAsynchronous { commit = duration.value } else { write = duration.value }
-      interval = min(settings.interval.value, max(useful.value, 1e-9))
-      checkpointTime = Seconds(write * useful.value / interval)
-      wallTime = useful + checkpointTime
+  /// training has a short δ; the work since it was taken is lost until it is written, so each failure
+  /// costs the write as if it were restart. Two levels: ``between(_:cycle:)``. Slow ranks make work
+  /// longer by ``RunSegment/dilation``, and each is replaced once.
+  init(_ segment: RunSegment) {
+    let cycles = segment.useful / segment.interval
+    let work = segment.useful * segment.dilation
+    checkpointTime = segment.stall * cycles
+    wallTime = work + checkpointTime
+    if segment.rate > 0, segment.useful > 0 {
+      wallTime =
+        Self.between(segment, cycle: segment.interval * segment.dilation + segment.stall)
+        * cycles / segment.cyclesPerRemote
     }
-    guard let failing = settings.failures, useful.value > 0 else { return }
-    let rates = failing.rates(gpuCount: plan.gpuCount, gpusPerNode: plan.gpusPerNode)
-    let between = 1 / rates.reduce(0, +)
-    let restart = failing.detection.value + failing.restart.value + commit
-    wallTime = Seconds(
-      between * exp(restart / between) * expm1((interval + write) / between) * useful.value
-        / interval)
-    failures = wallTime.value / between
-    if checkpointWrite != nil, commit == 0 {
-      bestInterval = Seconds(Self.bestInterval(write: write, between: between))
+    if segment.slowRate > 0 {
+      let interrupted = work + checkpointTime
+      stragglers = segment.slowRate * wallTime
+      let replacing = stragglers * segment.replacement
+      wallTime += replacing
+      stragglerTime = interrupted - segment.useful - checkpointTime + replacing
     }
+    failures = segment.rate * wallTime
+    checkpointTime += segment.handover
+    wallTime += segment.startUp + segment.handover
+  }
+
+  /// The expected time from one checkpoint in storage to the next, failures included.
+  ///
+  /// In a cycle of length a, with failures at rate λ of which a part p leaves the nearer checkpoint of
+  /// use, let q = e^(−λa) be the chance to pass it, u = (1 − q)/λ the mean time in it, and
+  /// r(R) = (e^(λR) − 1)/λ the mean time of a restart R repeated until no failure strikes it. The time
+  /// E_j left after j of k cycles obeys
+  ///
+  ///     E_j = u + q·E_(j+1) + (1 − q)·(p·(r₁ + E_j) + (1 − p)·(r₂ + E_0)),  E_k = 0,
+  ///
+  /// a geometric sum. With k = 1 and p = 0 it is Daly's (e^(λa) − 1) · e^(λR)/λ.
+  static func between(_ segment: RunSegment, cycle: Double) -> Double {
+    let rate = segment.rate
+    let passed = exp(-rate * cycle)
+    let failed = -expm1(-rate * cycle)
+    let near = failed * segment.covered * (1 - segment.correlated)
+    let far = failed - near
+    let restart = { (part: Double, down: Double) in
+      part > 0 ? part * expm1(rate * down) / rate : 0
+    }
+    let step =
+      (failed / rate + restart(near, segment.localRestart)
+        + restart(far, segment.remoteRestart + segment.commit)) / (1 - near)
+    // Chance to go on to the next cycle, and to begin again from storage.
+    let onward = passed / (1 - near)
+    let again = far / (1 - near)
+    let count = segment.cyclesPerRemote
+    let sum = count == 1 ? 1 : (again > 0 ? (1 - pow(onward, count)) / again : count)
+    // 1 − again·sum, which is onward^count, without cancellation.
+    return step * sum / pow(onward, count)
   }
 
   /// The interval that loses least.

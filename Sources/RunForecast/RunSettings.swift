@@ -1,5 +1,4 @@
 public import Quantities
-public import StepSimulation
 
 /// What happens around the steps of a training run, and what it is charged at.
 public struct RunSettings: Hashable, Sendable {
@@ -9,8 +8,12 @@ public struct RunSettings: Hashable, Sendable {
   public var failures: FailureSettings?
   /// Evaluations; `nil` when there are none.
   public var evaluation: EvaluationSettings?
-  /// Price of one GPU for one hour; `nil` for the catalogue's.
-  public var gpuHourPrice: Dollars?
+  /// Ranks that slow down silently; `nil` when none do.
+  public var stragglers: StragglerSettings?
+  /// Where training data come from; `nil` when they are always there in time.
+  public var dataLoading: DataLoadingSettings?
+  /// What GPUs, energy and storage cost.
+  public var price = PriceSettings()
   /// Power, cooling and carbon.
   public var power: PowerSettings
   /// From the start of the job to its first step.
@@ -27,119 +30,120 @@ public struct RunSettings: Hashable, Sendable {
     self.checkpoint = checkpoint
     self.failures = failures
     self.evaluation = evaluation
-    self.gpuHourPrice = gpuHourPrice
+    price.gpuHour = gpuHourPrice
     self.power = power
-  }
-}
-
-/// How often the state is saved, and how fast.
-public struct CheckpointSettings: Hashable, Sendable {
-  /// Training time between two checkpoints.
-  public var interval: Seconds
-  /// Rate at which the whole job writes to storage, in bytes a second.
-  public var writeRate: ByteRate
-  /// Whether training goes on while one is written.
-  public var isAsynchronous: Bool
-
-  /// A checkpoint every `interval`, written at `writeRate`.
-  public init(interval: Seconds, writeRate: ByteRate, isAsynchronous: Bool = false) {
-    self.interval = interval
-    self.writeRate = writeRate
-    self.isAsynchronous = isAsynchronous
-  }
-}
-
-/// How often something breaks, and how long it takes to go on.
-public struct FailureSettings: Hashable, Sendable {
-  /// Mean time between failures of one GPU with its share of everything else; a job of N GPUs
-  /// fails N times as often.
-  public var gpuMeanTimeBetweenFailures: Seconds
-  /// Mean time between failures of one node as a whole; `nil` when counted with its GPUs.
-  public var nodeMeanTimeBetweenFailures: Seconds?
-  /// Mean time between failures of what all nodes share; `nil` for never.
-  public var fabricMeanTimeBetweenFailures: Seconds?
-  /// From a failure until it is noticed.
-  public var detection: Seconds
-  /// From then until training goes on from the last checkpoint.
-  public var restart: Seconds
-  /// Shape of the Weibull distribution of times between failures; 1 is a constant rate.
-  public var shape: Double
-  /// Nodes that stand by; `nil` for as many as it takes.
-  public var spares: Int?
-  /// How long a broken node is away.
-  public var repair: Seconds
-
-  /// Failures at that mean time, mended in `restart`.
-  public init(
-    gpuMeanTimeBetweenFailures: Seconds, restart: Seconds,
-    nodeMeanTimeBetweenFailures: Seconds? = nil, fabricMeanTimeBetweenFailures: Seconds? = nil,
-    detection: Seconds = .zero, shape: Double = 1, spares: Int? = nil, repair: Seconds = .zero
-  ) {
-    self.gpuMeanTimeBetweenFailures = gpuMeanTimeBetweenFailures
-    self.nodeMeanTimeBetweenFailures = nodeMeanTimeBetweenFailures
-    self.fabricMeanTimeBetweenFailures = fabricMeanTimeBetweenFailures
-    self.detection = detection
-    self.restart = restart
-    self.shape = shape
-    self.spares = spares
-    self.repair = repair
   }
 }
 
 /// Evaluations between training steps.
 public struct EvaluationSettings: Hashable, Sendable {
+  /// How long an evaluation takes.
+  public enum Length: Hashable, Sendable {
+    /// A time that is given.
+    case duration(Seconds)
+    /// Forward passes over so many sequences, simulated; `nil` sequences a microbatch for as many as
+    /// in training.
+    case sequences(Int, microBatch: Int?)
+  }
+
   /// Training steps between two evaluations.
   public var steps: Int
   /// How long one takes.
-  public var duration: Seconds
+  public var length: Length
+
+  /// An evaluation every `steps`.
+  public init(steps: Int, length: Length) {
+    self.steps = steps
+    self.length = length
+  }
 
   /// An evaluation of that duration every `steps`.
   public init(steps: Int, duration: Seconds) {
-    self.steps = steps
-    self.duration = duration
+    self.init(steps: steps, length: .duration(duration))
   }
 }
 
 /// What energy and carbon are computed from.
 public struct PowerSettings: Hashable, Sendable {
-  /// Mean draw of one GPU with its share of the node; `nil` for the GPU's board power limit.
+  /// Mean draw of one GPU with its share of the node, whatever it does; `nil` for what its activity
+  /// in the simulated step comes to.
   public var gpu: Watts?
+  /// Draw of a node beside its GPUs; `nil` for the usual share of their limit.
+  public var node: Watts?
   /// Power usage effectiveness: what the building draws over what the machines draw.
   public var usageEffectiveness: Double
   /// Kilograms of CO2 equivalent per kWh; `nil` when not asked for.
   public var carbonPerKilowattHour: Double?
 
-  /// Power at `gpu` watts, times `usageEffectiveness`.
+  /// Power by activity, or at `gpu` watts, times `usageEffectiveness`.
   public init(
-    gpu: Watts? = nil, usageEffectiveness: Double = 1, carbonPerKilowattHour: Double? = nil
+    gpu: Watts? = nil, node: Watts? = nil, usageEffectiveness: Double = 1,
+    carbonPerKilowattHour: Double? = nil
   ) {
     self.gpu = gpu
+    self.node = node
     self.usageEffectiveness = usageEffectiveness
     self.carbonPerKilowattHour = carbonPerKilowattHour
   }
 }
 
-/// How one step is simulated.
-public struct SimulationSettings: Hashable, Sendable {
-  /// Which ranks are simulated, and collectives how.
-  public var fidelity: Fidelity
-  /// Seed of every random stream.
-  public var seed: UInt64
-  /// Slow ranks and jitter; their seed is ``seed``.
-  public var speeds: RankSpeeds
+/// What a run is charged.
+public struct PriceSettings: Hashable, Sendable {
+  /// Rent of one GPU for one hour; `nil` for the catalogue's, or where GPUs are bought.
+  public var gpuHour: Dollars?
+  /// Price of one GPU with its share of node, network and building; `nil` where they are rented.
+  public var purchase: Dollars?
+  /// Time over which a purchase is written off, all of it in use.
+  public var life: Seconds
+  /// Price of one kWh; `nil` where the rent includes it.
+  public var kilowattHour: Dollars?
+  /// Price of one GB (10^9 bytes) of storage for a month of 30 days; `nil` for none.
+  public var storage: Dollars?
 
-  /// Simulation at `fidelity`.
-  public init(fidelity: Fidelity = .folded, seed: UInt64 = 0, speeds: RankSpeeds = .uniform) {
-    self.fidelity = fidelity
-    self.seed = seed
-    self.speeds = speeds
+  /// Write-off usual for servers: Meta, Microsoft and Alphabet state 4 to 6 years in their annual
+  /// reports; the shortest is taken.
+  public static let usualLife = Seconds(4 * 31_536_000)
+
+  /// Rent at the catalogue's price, nothing else charged, unless given.
+  public init(
+    gpuHour: Dollars? = nil, purchase: Dollars? = nil, life: Seconds = usualLife,
+    kilowattHour: Dollars? = nil, storage: Dollars? = nil
+  ) {
+    self.gpuHour = gpuHour
+    self.purchase = purchase
+    self.life = life
+    self.kilowattHour = kilowattHour
+    self.storage = storage
   }
 }
 
-/// Which ranks are simulated, and collectives how; both interpret the same program.
-public enum Fidelity: String, Hashable, Sendable, CaseIterable {
-  /// One rank per class of ranks that behave alike; closed form of each collective.
-  case folded
-  /// Every GPU; every chunk of every collective a message over links that can congest.
-  case full
+/// Where training data come from.
+public struct DataLoadingSettings: Hashable, Sendable {
+  /// Tokens a second that one node's processors read, mix and pack; `nil` for as many as it takes.
+  public var tokensPerSecondAndNode: Double?
+  /// Rate at which the whole job reads training data; `nil` for as fast as it takes.
+  public var readRate: ByteRate?
+  /// Stored bytes of a token: 2 or 4 for token numbers of 16 or 32 bits, more for text or images.
+  public var bytesPerToken: Double
+
+  /// Data at those rates.
+  public init(
+    tokensPerSecondAndNode: Double? = nil, readRate: ByteRate? = nil, bytesPerToken: Double = 4
+  ) {
+    self.tokensPerSecondAndNode = tokensPerSecondAndNode
+    self.readRate = readRate
+    self.bytesPerToken = bytesPerToken
+  }
+
+  /// Time the next step's tokens take to arrive while this one computes.
+  ///
+  /// - Parameters:
+  ///   - tokens: tokens of a step.
+  ///   - nodes: nodes that load them.
+  /// - Returns: the longer of preparing and reading.
+  public func time(tokens: Double, nodes: Double) -> Seconds {
+    let preparing = tokensPerSecondAndNode.map { tokens / ($0 * nodes) } ?? 0
+    let reading = readRate.map { tokens * bytesPerToken / $0.bytesPerSecond } ?? 0
+    return Seconds(max(preparing, reading))
+  }
 }

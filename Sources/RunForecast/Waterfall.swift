@@ -18,7 +18,13 @@ public struct Waterfall: Hashable, Sendable {
   public var optimizer: Seconds
   /// Everything else in a step: host, loss, skew.
   public var other: Seconds
-  /// From the start of the job to its first step.
+  /// Waiting for training data.
+  public var dataLoading: Seconds
+  /// Waiting for the slowest of ranks that are equal but for chance.
+  public var jitter: Seconds
+  /// What ranks that became slow add, and their replacement.
+  public var stragglers: Seconds
+  /// From the start of each job to its first step.
   public var startUp: Seconds
   /// Evaluations between steps.
   public var evaluation: Seconds
@@ -31,20 +37,25 @@ public struct Waterfall: Hashable, Sendable {
   ///
   /// - Parameters:
   ///   - run: the forecast to explain.
-  ///   - breakdown: where the critical rank's time went in one step of the run.
-  ///   - peak: operations a second of all GPUs together, by the data sheet.
-  public init(_ run: RunForecast, breakdown: StepBreakdown, peak: FlopRate) {
-    let steps = Double(run.steps)
-    ideal = Seconds(run.flops.count / peak.flopsPerSecond)
-    kernels = Seconds(breakdown.compute.value * steps - ideal.value)
-    let exposed = [
-      breakdown.tensorExposed, breakdown.contextExposed, breakdown.expertExposed,
-      breakdown.pipelineExposed, breakdown.dataExposed,
-    ]
-    exposedCommunication = Seconds(exposed.reduce(0) { $0 + $1.value } * steps)
-    bubble = Seconds(breakdown.bubble.value * steps)
-    optimizer = Seconds(breakdown.optimizer.value * steps)
-    other = Seconds(breakdown.other.value * steps)
+  ///   - plan: the plan it was made from.
+  public init(_ run: RunForecast, of plan: RunPlan) {
+    let phases = plan.phases
+    let sum = { (part: (StepBreakdown) -> Seconds) in
+      Seconds(phases.reduce(0) { $0 + part($1.breakdown).value })
+    }
+    ideal = Seconds(
+      phases.reduce(0) { $0 + $1.ideal(activeParameters: plan.activeParameters).value })
+    kernels = Seconds(sum { $0.compute }.value - ideal.value)
+    exposedCommunication = sum {
+      $0.tensorExposed + $0.contextExposed + $0.expertExposed + $0.pipelineExposed
+        + $0.dataExposed
+    }
+    bubble = sum { $0.bubble }
+    optimizer = sum { $0.optimizer }
+    other = sum { $0.other }
+    dataLoading = run.dataWaitTime
+    jitter = run.jitterTime
+    stragglers = run.stragglerTime
     startUp = run.startUpTime
     evaluation = run.evaluationTime
     checkpoints = run.checkpointTime
@@ -55,8 +66,10 @@ public struct Waterfall: Hashable, Sendable {
   public var parts: [(key: String, seconds: Seconds)] {
     [
       ("ideal", ideal), ("kernels", kernels), ("exposed_communication", exposedCommunication),
-      ("bubble", bubble), ("optimizer", optimizer), ("other", other), ("start_up", startUp),
-      ("evaluation", evaluation), ("checkpoints", checkpoints), ("failures", failures),
+      ("bubble", bubble), ("optimizer", optimizer), ("other", other),
+      ("data_loading", dataLoading), ("jitter", jitter), ("stragglers", stragglers),
+      ("start_up", startUp), ("evaluation", evaluation), ("checkpoints", checkpoints),
+      ("failures", failures),
     ]
   }
 }

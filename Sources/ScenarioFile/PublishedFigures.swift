@@ -20,6 +20,10 @@ public struct PublishedFigures: Hashable, Sendable {
     case days
     /// Time in steps over calendar time, 0 to 1.
     case goodput
+    /// Energy of the run, kWh.
+    case energyKilowattHours = "energy_kwh"
+    /// Operations of the run by the rule of thumb, PFLOP-days.
+    case petaflopDays = "pflop_days"
   }
 
   /// The figures given, in the order of ``Figure/allCases``.

@@ -14,17 +14,51 @@ extension Scenario {
       .init("model", model),
       .init("cluster", job.cluster.resolved),
       .init("parallelism", job.parallelism.resolved),
-      .init("training", trainingTree),
-      .init("run", run.resolved(for: job.cluster.gpu)),
+      .init("training", trainingTree(job, tokens: tokens, ramp: mainPhase.ramp)),
+    ]
+    let rest: [JSONValue.Member] = [
+      .init("run", run.resolved(for: job.cluster)),
       .init("simulation", simulation.resolved(gpusPerNode: job.cluster.gpusPerNode)),
     ]
-    return .object(tree + (published.map { [.init("published", $0.tree)] } ?? []))
+    return .object(
+      tree + phasesTree + rest + (published.map { [.init("published", $0.tree)] } ?? []))
   }
 
-  private var trainingTree: JSONValue {
+  /// The phases, each with the settings by which it differs from the scenario's own.
+  private var phasesTree: [JSONValue.Member] {
+    guard phases.count > 1 else { return [] }
+    let own = mainPhase
+    return [
+      .init(
+        "phases",
+        .array(
+          phases.map { phase in
+            var members: [JSONValue.Member] = [
+              .init("name", .string(phase.name)), .init("tokens", .number(phase.tokens)),
+            ]
+            let parts = [
+              ("cluster", own.job.cluster.resolved, phase.job.cluster.resolved),
+              ("parallelism", own.job.parallelism.resolved, phase.job.parallelism.resolved),
+              (
+                "training", trainingTree(own.job, ramp: nil),
+                trainingTree(phase.job, ramp: phase == own ? nil : phase.ramp)
+              ),
+            ]
+            for (key, usual, changed) in parts {
+              let differing = JSONValue.members(of: changed, differingFrom: usual)
+              if !differing.isEmpty { members.append(.init(key, .object(differing))) }
+            }
+            return .object(members)
+          }))
+    ]
+  }
+
+  private func trainingTree(_ job: TrainingJob, tokens: Double? = nil, ramp: BatchRamp?)
+    -> JSONValue
+  {
     let settings = job.training
-    var members: [JSONValue.Member] = [
-      .init("tokens", .number(tokens)),
+    var members: [JSONValue.Member] = tokens.map { [.init("tokens", .number($0))] } ?? []
+    members += [
       .init("sequence_length", .integer(settings.sequenceLength)),
       .init("global_batch", .integer(settings.globalBatch)),
       .init("micro_batch", .integer(settings.microBatch)),
@@ -40,6 +74,15 @@ extension Scenario {
     members.append(.init("blocking_launches", .bool(settings.blocksLaunches)))
     if settings.dispatch != ExpertDispatch() {
       members.append(.init("moe", settings.dispatch.resolved))
+    }
+    if let ramp {
+      members.append(
+        .init(
+          "batch_ramp",
+          [
+            "from": .integer(ramp.first), "by": .integer(ramp.increment),
+            "over": .number(ramp.tokens),
+          ]))
     }
     return .object(members)
   }
@@ -69,6 +112,16 @@ extension Recompute {
     case .modules(let modules): ["modules": .array(modules.names.map { .string($0) })]
     case .auto: "auto"
     }
+  }
+}
+
+extension JSONValue {
+  /// Members of one object that are not those of another; null for those it lacks.
+  fileprivate static func members(of changed: Self, differingFrom usual: Self) -> [Member] {
+    guard case .object(let new) = changed, case .object(let old) = usual else { return [] }
+    let lacking = old.filter { member in !new.contains { $0.key == member.key } }
+    return new.filter { member in !old.contains(member) }
+      + lacking.map { Member($0.key, .null) }
   }
 }
 
@@ -164,68 +217,6 @@ extension Parallelism {
     if offloadsOptimizer { members.append(.init("offload", ["optimizer": .bool(true)])) }
     members.append(.init("overlap", .string(overlaps ? "auto" : "none")))
     members.append(.init("order", .array(order.map { .string($0.rawValue) })))
-    return .object(members)
-  }
-}
-
-extension FailureSettings {
-  fileprivate var resolved: JSONValue {
-    var members: [JSONValue.Member] = [
-      .init("gpu_mtbf", .string(gpuMeanTimeBetweenFailures.unitText))
-    ]
-    if let node = nodeMeanTimeBetweenFailures {
-      members.append(.init("node_mtbf", .string(node.unitText)))
-    }
-    if let fabric = fabricMeanTimeBetweenFailures {
-      members.append(.init("fabric_mtbf", .string(fabric.unitText)))
-    }
-    members += [
-      .init("detection", .string(detection.unitText)),
-      .init("restart", .string(restart.unitText)), .init("shape", .number(shape)),
-    ]
-    if let spares { members.append(.init("spares", .integer(spares))) }
-    members.append(.init("repair", .string(repair.unitText)))
-    return .object(members)
-  }
-}
-
-extension RunSettings {
-  fileprivate func resolved(for gpu: GPU) -> JSONValue {
-    var members: [JSONValue.Member] = []
-    if let checkpoint {
-      members.append(
-        .init(
-          "checkpoint",
-          [
-            "every": .string(checkpoint.interval.unitText),
-            "write_rate": .string(checkpoint.writeRate.unitText),
-            "asynchronous": .bool(checkpoint.isAsynchronous),
-          ]))
-    }
-    if let failures {
-      members.append(.init("failures", failures.resolved))
-      if let draws { members.append(.init("draws", .integer(draws))) }
-    }
-    if let evaluation {
-      members.append(
-        .init(
-          "evaluation",
-          [
-            "every_steps": .integer(evaluation.steps),
-            "duration": .string(evaluation.duration.unitText),
-          ]))
-    }
-    members.append(.init("start_up", .string(startUp.unitText)))
-    let price = gpuHourPrice ?? gpu.hourlyPrice
-    members.append(.init("price", ["gpu_hour": .string(price.unitText)]))
-    var powerMembers: [JSONValue.Member] = [
-      .init("gpu", .string((power.gpu ?? gpu.power).unitText)),
-      .init("pue", .number(power.usageEffectiveness)),
-    ]
-    if let carbon = power.carbonPerKilowattHour {
-      powerMembers.append(.init("carbon_kg_per_kwh", .number(carbon)))
-    }
-    members.append(.init("power", .object(powerMembers)))
     return .object(members)
   }
 }

@@ -10,6 +10,10 @@ public struct Scenario: Hashable, Sendable {
   public var job: TrainingJob
   /// Tokens the run trains on; 20 per parameter where the file does not say (arXiv:2203.15556).
   public var tokens: Double
+  /// The phases of the run in order; one where the file names none.
+  public internal(set) var phases: [PhaseSettings] = []
+  /// Which of ``phases`` is the one that ``job`` describes.
+  public internal(set) var mainPhaseIndex = 0
   /// What happens around the steps.
   public var run: RunSettings
   /// How a step is simulated.
@@ -20,6 +24,9 @@ public struct Scenario: Hashable, Sendable {
   public var resolved: JSONValue
   /// Sentences about settings that are allowed and probably not meant.
   public var warnings: [String]
+
+  /// The phase that ``job`` describes.
+  public var mainPhase: PhaseSettings { phases[mainPhaseIndex] }
 
   /// A name for what was asked: sixteen hexadecimal digits that change with any resolved value.
   ///

@@ -1,5 +1,6 @@
 import Hardware
 import Layout
+import RunForecast
 import StepProgram
 import Transformer
 
@@ -8,6 +9,7 @@ struct ScenarioChecks {
   let job: TrainingJob
   let layout: Block
   let training: Block
+  let ramp: BatchRamp?
 
   /// Reports every combination that cannot run.
   ///
@@ -25,6 +27,7 @@ struct ScenarioChecks {
       }
     }
     schedule()
+    batchRamp()
     return warnings + placementWarnings
   }
 
@@ -32,6 +35,24 @@ struct ScenarioChecks {
     let keys = problem.keyPath.split(separator: ".").map(String.init)
     guard let key = keys.last else { return }
     (keys.first == "training" ? training : layout).report(key, problem.text)
+  }
+
+  /// Every batch of a ramp is one that the ranks can share, as the whole one is.
+  private func batchRamp() {
+    guard let ramp else { return }
+    for batch in [ramp.first, ramp.first + ramp.increment] where batch < job.training.globalBatch {
+      let request = LayoutRequest(
+        architecture: job.architecture, sequenceLength: job.training.sequenceLength,
+        globalBatch: batch, microBatch: job.training.microBatch)
+      // Interleaving in groups of the pipeline's ranks needs whole groups.
+      let problem = job.parallelism.problems(request).first {
+        $0.severity == .error
+          || job.parallelism.schedule == .interleaved && $0.text.contains("microbatches")
+      }
+      guard let problem else { continue }
+      training.report("batch_ramp", "a batch of \(batch): \(problem.text)")
+      return
+    }
   }
 
   private func schedule() {

@@ -1,13 +1,19 @@
 import Kernels
 import Layout
-import Quantities
 import RunForecast
 import StepProgram
 import Transformer
 
 extension ScenarioReader {
+  /// The `training` mapping as read.
+  struct TrainingDraft {
+    var settings: TrainingSettings
+    var tokens: Double?
+    var ramp: BatchRamp?
+  }
+
   /// Reads the `training` mapping.
-  func training(_ block: Block) -> (settings: TrainingSettings, tokens: Double?)? {
+  func training(_ block: Block) -> TrainingDraft? {
     let count: (String, String) -> Int? = { key, meaning in
       block.required(key, meaning).flatMap { block.integer($0, key, in: Limit.counts) }
     }
@@ -25,6 +31,7 @@ extension ScenarioReader {
     let framework = block.choice("framework", of: Framework.self) ?? .generic
     let dispatch = dispatch(block.block("moe"))
     let blocksLaunches = block.flag("blocking_launches")
+    let ramp = ramp(block, below: globalBatch)
     block.finish()
     guard let sequenceLength, let globalBatch, let microBatch else { return nil }
     let format: NumberFormat? =
@@ -34,7 +41,30 @@ extension ScenarioReader {
       precision: precision, optimizer: optimizer, recompute: recompute, gradientFormat: format,
       attention: attention, framework: framework, blocksLaunches: blocksLaunches ?? false,
       dispatch: dispatch)
-    return (settings, tokens)
+    return TrainingDraft(settings: settings, tokens: tokens, ramp: ramp)
+  }
+
+  /// Reads `batch_ramp`: from so many sequences, by so many more, over so many tokens.
+  private func ramp(_ block: Block, below globalBatch: Int?) -> BatchRamp? {
+    guard block.has("batch_ramp") else {
+      _ = block.node("batch_ramp")
+      return nil
+    }
+    let inner = block.block("batch_ramp")
+    let count = { (key: String, meaning: String) in
+      inner.required(key, meaning).flatMap { inner.integer($0, key, in: Limit.counts) }
+    }
+    let first = count("from", "sequences of the first batch")
+    let increment = count("by", "sequences added each time")
+    _ = inner.required("over", "tokens until the whole batch")
+    let tokens = inner.number("over", from: 0, excluding: true)
+    inner.finish()
+    guard let first, let increment, let tokens, let globalBatch else { return nil }
+    guard first < globalBatch else {
+      inner.report("from", "\(first) is not below global_batch, \(globalBatch)")
+      return nil
+    }
+    return BatchRamp(first: first, increment: increment, tokens: tokens)
   }
 
   /// Reads `moe`: how tokens get to their experts.
@@ -97,77 +127,6 @@ extension ScenarioReader {
       if let module = name.flatMap({ RecomputeModules(name: $0) }) { modules.insert(module) }
     }
     return modules
-  }
-
-  /// Reads the `run` mapping.
-  func run(_ block: Block) -> RunSettings {
-    var settings = RunSettings()
-    let seconds: (Block, String, ClosedRange<Double>) -> Seconds? = { block, key, range in
-      block.quantity(key, of: Seconds.self, in: range)
-    }
-    let year = 31_536_000.0
-    if block.has("checkpoint") {
-      let inner = block.block("checkpoint")
-      _ = inner.required("every", "training time between two checkpoints")
-      _ = inner.required("write_rate", "rate at which the job writes a checkpoint")
-      let every = seconds(inner, "every", 1...year)
-      let rate = inner.quantity("write_rate", of: ByteRate.self, in: 1...1e18)
-      let isAsynchronous = inner.flag("asynchronous")
-      inner.finish()
-      if let every, let rate {
-        settings.checkpoint = CheckpointSettings(
-          interval: every, writeRate: rate, isAsynchronous: isAsynchronous ?? false)
-      }
-    } else {
-      _ = block.node("checkpoint")
-    }
-    if block.has("failures") {
-      let inner = block.block("failures")
-      _ = inner.required("gpu_mtbf", "mean time between failures of one GPU")
-      let between = seconds(inner, "gpu_mtbf", 1...1e6 * year)
-      let restart = seconds(inner, "restart", 0...year)
-      let node = seconds(inner, "node_mtbf", 1...1e6 * year)
-      let fabric = seconds(inner, "fabric_mtbf", 1...1e6 * year)
-      let detection = seconds(inner, "detection", 0...year)
-      let shape = inner.number("shape", from: 0.1, to: 10)
-      let spares = inner.integer("spares", in: 0...Limit.gpus.upperBound)
-      let repair = seconds(inner, "repair", 0...year)
-      inner.finish()
-      if let between {
-        settings.failures = FailureSettings(
-          gpuMeanTimeBetweenFailures: between, restart: restart ?? .zero,
-          nodeMeanTimeBetweenFailures: node, fabricMeanTimeBetweenFailures: fabric,
-          detection: detection ?? .zero, shape: shape ?? 1, spares: spares,
-          repair: repair ?? .zero)
-      }
-    } else {
-      _ = block.node("failures")
-    }
-    if block.has("evaluation") {
-      let inner = block.block("evaluation")
-      _ = inner.required("every_steps", "training steps between two evaluations")
-      _ = inner.required("duration", "how long an evaluation takes")
-      let steps = inner.integer("every_steps", in: Limit.counts)
-      let duration = seconds(inner, "duration", 0...year)
-      inner.finish()
-      if let steps, let duration {
-        settings.evaluation = EvaluationSettings(steps: steps, duration: duration)
-      }
-    } else {
-      _ = block.node("evaluation")
-    }
-    settings.startUp = seconds(block, "start_up", 0...year) ?? .zero
-    settings.draws = block.integer("draws", in: 1...1_000_000)
-    let price = block.block("price")
-    settings.gpuHourPrice = price.quantity("gpu_hour", of: Dollars.self, in: 0...1e6)
-    price.finish()
-    let power = block.block("power")
-    settings.power.gpu = power.quantity("gpu", of: Watts.self, in: 0...1e6)
-    settings.power.usageEffectiveness = power.number("pue", from: 1, to: 10) ?? 1
-    settings.power.carbonPerKilowattHour = power.number("carbon_kg_per_kwh", from: 0, to: 10)
-    power.finish()
-    block.finish()
-    return settings
   }
 }
 

@@ -42,6 +42,7 @@ struct ScenarioReader {
     let run = run(top.block("run"))
     let simulation = simulation(top.block("simulation"), cluster)
     let published = published(top)
+    _ = top.node("phases")
     top.finish()
     guard let cluster else { return nil }
     let data = dataDegree(layout, cluster: cluster, in: layoutBlock, cluster: clusterBlock)
@@ -51,7 +52,8 @@ struct ScenarioReader {
     let job = TrainingJob(
       architecture: settled.architecture, cluster: cluster, parallelism: parallelism,
       training: training.settings)
-    let checks = ScenarioChecks(job: job, layout: layoutBlock, training: trainingBlock)
+    let checks = ScenarioChecks(
+      job: job, layout: layoutBlock, training: trainingBlock, ramp: training.ramp)
     var warnings = settled.assumptions + checks.run()
     if cluster.sharesLinks, simulation.fidelity == .folded {
       warnings.append(
@@ -60,9 +62,18 @@ struct ScenarioReader {
     }
     let parameters = Double(job.architecture.parameterCount)
     let tokens = training.tokens ?? Self.tokensPerParameter * parameters
+    var phases = PhasesDraft(
+      phases: [PhaseSettings(name: "", job: job, tokens: tokens, ramp: training.ramp)], main: 0)
+    // Phases are read as scenarios of their own: what is wrong with this one is told once.
+    if log.diagnostics.isEmpty {
+      guard let read = self.phases(top, of: root, own: phases.phases[0]) else { return nil }
+      phases = read
+    }
     var scenario = Scenario(
       name: name ?? defaultName, job: job, tokens: tokens, run: run, simulation: simulation,
       published: published, resolved: .null, warnings: warnings)
+    scenario.phases = phases.phases
+    scenario.mainPhaseIndex = phases.main
     scenario.resolved = scenario.resolvedTree(model: settled.resolved)
     return scenario
   }

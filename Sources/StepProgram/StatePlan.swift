@@ -137,6 +137,12 @@ struct StatePlan {
       )
   }
 
+  /// Bytes of moments of what a rank of the stage trains, shared with nobody; `nil` where every
+  /// parameter has the same.
+  func momentBytes(ofStage stage: Int) -> (dense: Int64, expert: Int64)? {
+    moments[stage].map { ($0.dense, $0.expert) }
+  }
+
   /// Multiplies of the stage's optimizer step.
   func optimizerMultiplies(ofStage stage: Int) -> [Kernel] {
     moments[stage]?.newtonSchulz(over: shardDegree, expertDegree: expertShardDegree) ?? []

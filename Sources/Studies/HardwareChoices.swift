@@ -67,7 +67,7 @@ public enum HardwareChoices {
     var moved = scenario
     moved.job.cluster = kind.node
     moved.job.cluster.gpuCount = gpus
-    moved.run.gpuHourPrice = kind.gpuHourPrice
+    moved.run.price.gpuHour = kind.gpuHourPrice
     return moved
   }
 }

@@ -1,5 +1,6 @@
 import Hardware
 public import Quantities
+import RunForecast
 public import ScenarioFile
 import StepProgram
 public import StepSimulation
@@ -10,6 +11,11 @@ public struct Prediction: Sendable {
   public var run: MeasuredRun
   /// Predicted wall time of the step in seconds.
   public var stepSeconds: Double
+  /// Predicted wall time of the whole run in seconds; `nil` when none was measured.
+  ///
+  /// As many steps as were measured, or as the scenario's tokens take, with what the scenario says
+  /// happens around them.
+  public var runSeconds: Double?
   /// Predicted peak of the rank and counter that were read, in bytes.
   public var peakMemory: Bytes
   /// Predicted bytes held between steps by the rank that was read.
@@ -27,6 +33,13 @@ public struct Prediction: Sendable {
     self.run = run
     self.result = result
     stepSeconds = result.duration.seconds
+    if run.runSeconds != nil {
+      var scenario = run.scenario
+      if let steps = run.steps { scenario.tokens = steps * Double(scenario.job.tokensPerStep) }
+      let step = StepSummary(
+        result, program: program, record: SimulationRecord(fidelity: .folded))
+      runSeconds = RunForecast(try scenario.plan(step), settings: scenario.run).wallTime.value
+    }
     let read: RankResult? =
       switch run.memoryRank {
       case .first: result.ranks.first
@@ -51,6 +64,12 @@ public struct Prediction: Sendable {
   public var stepError: Double? {
     guard let measured = run.stepSeconds, measured > 0 else { return nil }
     return stepSeconds / measured - 1
+  }
+
+  /// Predicted over measured time of the whole run less one; `nil` when none was measured.
+  public var runError: Double? {
+    guard let measured = run.runSeconds, let runSeconds, measured > 0 else { return nil }
+    return runSeconds / measured - 1
   }
 
   /// Predicted over measured peak memory less one; `nil` when none was measured.

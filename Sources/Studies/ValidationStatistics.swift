@@ -39,6 +39,8 @@ public struct ValidationStatistics: Sendable {
   public var rows: Int
   /// Errors of the step time.
   public var stepSeconds: Errors
+  /// Errors of the time of whole runs.
+  public var runSeconds: Errors
   /// Errors of the peak memory.
   public var memory: Errors
   /// Errors of the memory held before the first step.
@@ -56,6 +58,7 @@ public struct ValidationStatistics: Sendable {
   public init(_ predictions: [Prediction]) {
     rows = predictions.count
     stepSeconds = Errors(predictions.compactMap(\.stepError))
+    runSeconds = Errors(predictions.compactMap(\.runError))
     memory = Errors(predictions.compactMap(\.memoryError))
     staticMemory = Errors(predictions.compactMap(\.staticMemoryError))
     for prediction in predictions {

@@ -59,7 +59,7 @@ struct Compare: SessionCommand {
       }
     }
     let scenario = try session.scenario(at: path, settings: settings)
-    let report = SimulationReport(
+    let report = try SimulationReport(
       scenario: scenario,
       step: try Simulator.step(of: scenario, communicator: session.communicator),
       uncertainty: MeasuredErrors.shipped.expected(for: scenario.job)

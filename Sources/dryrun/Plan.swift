@@ -116,7 +116,7 @@ struct Plan: SessionCommand {
     if let winner = LayoutSearch.ranked(outcomes, by: .time).first {
       var scenario = moved
       scenario.job = winner.job
-      best = SimulationReport(
+      best = try SimulationReport(
         scenario: scenario,
         step: try Simulator.step(of: scenario, communicator: session.communicator),
         uncertainty: MeasuredErrors.shipped.expected(for: winner.job)
@@ -168,7 +168,7 @@ struct Plan: SessionCommand {
     var kinds = [
       HardwareChoices.Kind(
         name: own, node: node,
-        gpuHourPrice: prices[own].map { Dollars($0) } ?? scenario.run.gpuHourPrice)
+        gpuHourPrice: prices[own].map { Dollars($0) } ?? scenario.run.price.gpuHour)
     ]
     for name in candidates.split(separator: ",").map(String.init) where name != own {
       guard let design = ClusterDesign.named(name) else {

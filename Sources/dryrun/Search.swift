@@ -63,7 +63,7 @@ struct Search: SessionCommand {
     let best = try ranking.prefix(max(top, 0)).map {
       var winner = scenario
       winner.job = $0.job
-      return SimulationReport(
+      return try SimulationReport(
         scenario: winner,
         step: try Simulator.step(of: winner, communicator: session.communicator))
     }

@@ -92,12 +92,14 @@ struct Simulate: SessionCommand {
     let step = try Simulator.step(
       of: scenario, communicator: session.communicator,
       log: arguments.quiet ? nil : { session.log($0) })
-    var report = SimulationReport(
+    var report = try SimulationReport(
       scenario: scenario, step: step,
       uncertainty: MeasuredErrors.shipped.expected(for: scenario.job)
         .map(SimulationReport.Uncertainty.init))
     report.distribution = try Simulator.distribution(
       of: report, communicator: session.communicator)
+    report.checkpointSearch = CheckpointSearch(
+      report.plan, settings: scenario.run, seed: scenario.simulation.seed)
     let json = report.json.text + "\n"
     let folder = output ?? "Results/" + arguments.folderName
     let page = session.isRoot ? report.html(picture: try Self.picture(of: report)) : ""
@@ -191,7 +193,7 @@ struct Memory: SessionCommand {
     let scenario = try session.scenario(
       at: arguments.scenario, settings: arguments.settings, fidelity: Fidelity.folded.rawValue)
     let step = try Simulator.step(of: scenario, communicator: session.communicator)
-    let report = SimulationReport(scenario: scenario, step: step)
+    let report = try SimulationReport(scenario: scenario, step: step)
     if timeline != nil || snapshot != nil { try writeMemory(of: scenario, step, in: session) }
     if arguments.json {
       session.output(report.memoryJSON.text)

@@ -21,7 +21,7 @@ enum Simulator {
   ) throws -> RunDistribution? {
     let scenario = report.scenario
     guard report.run.wallTime.value.isFinite,
-      let simulation = RunSimulation(scenario.plan(report.step), settings: scenario.run)
+      let simulation = RunSimulation(report.plan, settings: scenario.run)
     else { return nil }
     let draws = scenario.run.draws ?? RunDistribution.usualDraws(report.run)
     let width = RunOutcome.wordCount

@@ -60,7 +60,7 @@ struct Sweep: SessionCommand {
         at: arguments.scenario, settings: arguments.settings + settings,
         fidelity: Fidelity.folded.rawValue)
       let step = try Simulator.step(of: scenario, communicator: session.communicator)
-      return .figures(.init(SimulationReport(scenario: scenario, step: step)))
+      return .figures(.init(try SimulationReport(scenario: scenario, step: step)))
     } catch let failure as Failure where failure.code == ExitStatus.scenarioWrong {
       return .refused(failure.lines.first ?? "wrong scenario")
     }

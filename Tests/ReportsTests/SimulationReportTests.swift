@@ -26,7 +26,7 @@ import Testing
           optimizer: .gibibytes(10), activations: .gibibytes(peak - 41), runtime: .gibibytes(1),
           peak: .gibibytes(peak))
       ], statistics: SimulationRecord(fidelity: .folded, simulatedRanks: 1, events: 10))
-    return SimulationReport(scenario: scenario, step: step)
+    return try SimulationReport(scenario: scenario, step: step)
   }
 
   @Test("the JSON follows the contract, in its order") func json() throws {
@@ -110,16 +110,16 @@ import Testing
           rank: stage, count: 2, pipelineStage: stage, activations: .gibibytes(peak),
           peak: .gibibytes(peak))
       }
-      let text = SimulationReport(scenario: base.scenario, step: step).memoryText(remedies: nil)
+      let text = try SimulationReport(scenario: base.scenario, step: step).memoryText(remedies: nil)
       return text.split(separator: "\n").filter { $0.hasPrefix("rank ") || $0.hasPrefix("and ") }
         .map(String.init)
     }
     // Stages 1 and 2 are alike: four GPUs in one row.
-    let merged = rows([30, 20, 20, 10])
+    let merged = try rows([30, 20, 20, 10])
     #expect(merged.count == 3)
     #expect(merged[1].split(separator: " ").prefix(4) == ["rank", "1", "4", "1–2"])
     // Ten kinds: the first and the last, the six fullest of the others, and two that are not shown.
-    let many = rows([1, 2, 3, 4, 5, 6, 7, 8, 9, 0.5])
+    let many = try rows([1, 2, 3, 4, 5, 6, 7, 8, 9, 0.5])
     #expect(
       many.dropLast().map { $0.split(separator: " ")[1] } == [
         "0", "3", "4", "5", "6", "7", "8", "9",

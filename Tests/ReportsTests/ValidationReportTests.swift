@@ -48,6 +48,29 @@ import Testing
     #expect(missing.count == 2)
   }
 
+  @Test("a whole run is predicted from its steps and what the scenario says around them")
+  func wholeRun() throws {
+    let plain = Self.row("run", tensor: 2, data: 4, seconds: 5)
+    let timed = plain.replacing(
+      "\"step_seconds\": 5.0", with: "\"step_seconds\": 5, \"steps\": 100, \"run_seconds\": 1000")
+    let evaluated = timed.replacing(
+      "\"megatron-core\"}",
+      with: "\"megatron-core\"}, \"run\": {\"start_up\": \"30 s\", \"evaluation\": "
+        + "{\"every_steps\": 25, \"duration\": \"10 s\"}}")
+    let report = report(plain + "\n" + timed + "\n" + evaluated)
+    let predictions = report.validation.predictions
+    try #require(predictions.count == 3, "\(report.validation.failures)")
+    #expect(predictions[0].runSeconds == nil && predictions[0].runError == nil)
+    let steps = 100 * predictions[1].stepSeconds
+    let plainRun = try #require(predictions[1].runSeconds)
+    let evaluatedRun = try #require(predictions[2].runSeconds)
+    #expect(abs(plainRun - steps) < 1e-6)
+    // Evaluations after steps 25, 50, 75 and 100, and the start.
+    #expect(abs(evaluatedRun - steps - 70) < 1e-6)
+    #expect(report.json["overall"]?["run_seconds"]?["rows"] == .integer(2))
+    #expect(report.text.contains("Whole run"))
+  }
+
   @Test("statistics are those of the definition") func statistics() {
     let errors = ValidationStatistics.Errors([-0.4, 0.1, 0.2, -0.1, 0.0])
     // In order −0.4 −0.1 0 0.1 0.2: the middle is 0. Absolute 0 0.1 0.1 0.2 0.4: the middle 0.1, the
@@ -149,5 +172,13 @@ import Testing
 
   @Test("the table that comes with the program is there") func shipped() {
     #expect(MeasuredErrors.shipped.rows.count > 2_000)
+  }
+}
+
+extension String {
+  /// The text with the first `old` replaced.
+  fileprivate func replacing(_ old: String, with new: String) -> String {
+    guard let range = firstRange(of: old) else { return self }
+    return String(self[..<range.lowerBound]) + new + String(self[range.upperBound...])
   }
 }

@@ -3,15 +3,15 @@ import RunForecast
 import Testing
 
 @Suite struct RunForecastTests {
-  private var plan: RunPlan {
+  private func plan(tokens: Double = 10.5e6, gpus: Int = 8) -> RunPlan {
     RunPlan(
-      step: Seconds(2), tokensPerStep: 1e6, tokens: 10.5e6, gpuCount: 8, activeParameters: 1e9,
+      step: Seconds(2), tokensPerStep: 1e6, tokens: tokens, gpuCount: gpus, activeParameters: 1e9,
       modelFlopsPerStep: Flops(7e15), checkpoint: Bytes(6_000_000_000 as Int64),
       gpuPower: Watts(700), gpuHourPrice: Dollars(2))
   }
 
   @Test("nothing but steps: whole steps, 6PD, GPU-hours, money, energy") func plain() {
-    let run = RunForecast(plan, settings: RunSettings())
+    let run = RunForecast(plan(), settings: RunSettings())
     // 10.5 million tokens take 11 steps of a million, 22 s.
     #expect(run.steps == 11)
     #expect(run.tokens == 11e6)
@@ -28,8 +28,7 @@ import Testing
   }
 
   @Test("checkpoints and evaluations stop training") func overheads() {
-    var plan = self.plan
-    plan.tokens = 3_000e6
+    let plan = plan(tokens: 3_000e6)
     let run = RunForecast(
       plan,
       settings: RunSettings(
@@ -46,9 +45,7 @@ import Testing
   }
 
   @Test("failures follow Daly's complete model, near its first order") func failures() {
-    var plan = self.plan
-    plan.tokens = 3_000e6
-    plan.gpuCount = 1_000
+    let plan = plan(tokens: 3_000e6, gpus: 1_000)
     let settings = RunSettings(
       checkpoint: CheckpointSettings(
         interval: Seconds(600), writeRate: ByteRate(bytesPerSecond: 1e8)),
@@ -72,8 +69,7 @@ import Testing
         failures: FailureSettings(
           gpuMeanTimeBetweenFailures: Seconds(8 * 86_400), restart: Seconds(600)))
     }
-    var plan = self.plan
-    plan.tokens = 1e12
+    let plan = plan(tokens: 1e12)
     // δ = 60 s, M = 8 · 86400 / 8 GPUs: √(2 · 60 · 86400) = 3219.9; · (1 + 0.00621 + 0.00004) − 60.
     let best = RunForecast(plan, settings: settings(600))
     let interval = try #require(best.bestCheckpointInterval).value
@@ -85,7 +81,7 @@ import Testing
 
   @Test("energy counts the building, carbon the energy") func energy() {
     let power = PowerSettings(gpu: Watts(500), usageEffectiveness: 1.2, carbonPerKilowattHour: 0.5)
-    let run = RunForecast(plan, settings: RunSettings(power: power))
+    let run = RunForecast(plan(), settings: RunSettings(power: power))
     // 176 GPU-s · 0.5 kW · 1.2 / 3600 = 0.02933 kWh.
     #expect(abs(run.energyKilowattHours - 0.029_333_333) < 1e-8)
     #expect(abs((run.carbonKilograms ?? 0) - 0.014_666_667) < 1e-8)
@@ -93,8 +89,7 @@ import Testing
 
   @Test("failures without checkpoints lose everything, and stay a number or endless") func endless()
   {
-    var plan = self.plan
-    plan.tokens = 1e15
+    let plan = plan(tokens: 1e15)
     let run = RunForecast(
       plan,
       settings: RunSettings(

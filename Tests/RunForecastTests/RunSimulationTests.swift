@@ -6,10 +6,14 @@ import Testing
 /// Runs drawn at random against what can be said in closed form.
 @Suite struct RunSimulationTests {
   /// 20 days of work on 1,000 GPUs that fail once in 1,000 hours each: one failure an hour.
-  private static let plan = RunPlan(
-    step: Seconds(10), tokensPerStep: 1e6, tokens: 172_800e6, gpuCount: 1_000,
-    activeParameters: 1e9, modelFlopsPerStep: Flops(7e15),
-    checkpoint: Bytes(6_000_000_000 as Int64), gpuPower: Watts(700), gpuHourPrice: Dollars(2))
+  private static let plan = plan(gpus: 1_000)
+
+  private static func plan(gpus: Int) -> RunPlan {
+    RunPlan(
+      step: Seconds(10), tokensPerStep: 1e6, tokens: 172_800e6, gpuCount: gpus,
+      activeParameters: 1e9, modelFlopsPerStep: Flops(7e15),
+      checkpoint: Bytes(6_000_000_000 as Int64), gpuPower: Watts(700), gpuHourPrice: Dollars(2))
+  }
 
   private static func settings(
     restart: Double = 120, asynchronous: Bool = false, spares: Int? = nil, repair: Double = 0,
@@ -105,9 +109,8 @@ import Testing
   func neverEnds() throws {
     var settings = Self.settings(restart: 36_000)
     settings.checkpoint = nil
-    var plan = Self.plan
-    plan.gpuCount = 1_000_000
-    let simulation = try #require(RunSimulation(plan, settings: settings))
+    let simulation = try #require(
+      RunSimulation(Self.plan(gpus: 1_000_000), settings: settings))
     #expect(!simulation.run(0, seed: 0).wallTime.value.isFinite)
   }
 }
