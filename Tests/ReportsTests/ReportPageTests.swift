@@ -32,7 +32,7 @@ import Testing
       modelFlops: Flops(3.2e15), hardwareFlops: Flops(4e15),
       memory: [RankMemory(rank: 0, count: 8, activations: .gibibytes(90), peak: .gibibytes(90))],
       statistics: SimulationRecord(fidelity: .folded, simulatedRanks: 1, events: 10))
-    return SimulationReport(scenario: try scenario(), step: step)
+    return try SimulationReport(scenario: try scenario(), step: step)
   }
 
   @Test("figures, bars to scale, and nothing fetched from elsewhere")
