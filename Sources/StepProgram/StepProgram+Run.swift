@@ -27,7 +27,7 @@ extension StepProgram {
   /// ranks hold it; and the largest part one rank writes when the ranks that hold the same states
   /// share the writing (PyTorch's distributed checkpoints, Megatron-Core's fully parallel saving).
   public var checkpointBytes: (total: Int64, largestPart: Int64) {
-    let plan = StatePlan(job: job, profile: job.training.framework.profile)
+    let plan = StatePlan(job: job, profile: job.training.profile)
     let layout = job.parallelism
     var total: Int64 = 0
     var largest: Int64 = 0
