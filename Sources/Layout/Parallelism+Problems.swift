@@ -124,8 +124,22 @@ extension Parallelism {
     }
     let perRank = schedule == .dualPipe && pipeline > 1 ? 2 : virtualStages
     let stages = pipeline * perRank
+    if let stageLayers {
+      if stageLayers.count != stages || stageLayers.reduce(0, +) != layers {
+        problems.append(
+          error(
+            "stage_layers", stageLayers.count,
+            .needs("\(stages) counts that add up to the \(layers) layers"), []))
+      }
+      if stageLayers.dropFirst().dropLast().contains(where: { $0 < 1 }) {
+        problems.append(
+          error("stage_layers", 0, .needs("a layer on every stage between the ends"), []))
+      }
+    }
     // The embedding and the head may each count as a layer, as in `StageAssignment`.
-    if stages > layers + 2 {
+    if stageLayers != nil {
+      // As given.
+    } else if stages > layers + 2 {
       problems.append(
         error(
           perRank > 1 && pipeline <= layers ? "virtual_stages" : "pipeline",
@@ -225,6 +239,18 @@ extension Parallelism {
         error(
           "shard_group", shardGroup, .doesNotDivide(shardGroup, gradient, "data × context ranks"),
           divisors(of: gradient)))
+    }
+    let shard = shardGroup ?? gradient
+    if let secondary = sharding.secondaryGroup {
+      if zero < 3 {
+        problems.append(error("secondary_group", secondary, .needs("zero: 3"), []))
+      } else if !shard.isMultiple(of: secondary) {
+        problems.append(
+          error(
+            "secondary_group", secondary,
+            .doesNotDivide(secondary, shard, "ranks that share the parameters"),
+            divisors(of: shard)))
+      }
     }
     let perStep = request.microBatch * data
     if !request.globalBatch.isMultiple(of: perStep) {

@@ -33,6 +33,10 @@ public struct Parallelism: Hashable, Sendable {
   public var offloadsOptimizer = false
   /// Whether communication the framework can overlap is overlapped.
   public var overlaps: Bool
+  /// Layers of each pipeline stage, in model order; `nil` for as even as they divide.
+  public var stageLayers: [Int]?
+  /// How sharded states travel, where it is not the framework's way.
+  public var sharding = ShardingOptions()
   /// The axes in the order ranks are numbered along them, fastest first, each once.
   public var order: [Axis]
 

@@ -57,6 +57,8 @@ public enum GroupKind: String, Hashable, Sendable, CaseIterable {
   case expertShard
   /// Of the expert-data group, those that hold the same shard of them.
   case expertReplica
+  /// Of the gradient group, those that share a second copy of the parameters (ZeRO++).
+  case secondary
   /// All ranks.
   case world
 }
@@ -254,6 +256,10 @@ public struct RankGrid: Hashable, Sendable {
     case .world: return StridedGroup.merged(order.map { level($0) })
     case .shard: return halves(gradientLevels, after: shardGroup, "shard group").inner
     case .replica: return halves(gradientLevels, after: shardGroup, "shard group").outer
+    case .secondary:
+      return halves(
+        gradientLevels, after: parallelism.sharding.secondaryGroup ?? 1, "secondary group"
+      ).inner
     case .expertTensor:
       return halves(stageLevels, after: parallelism.expertTensor, "expert tensor degree").inner
     case .expert:

@@ -45,7 +45,7 @@ public struct StageAssignment: Hashable, Sendable {
   /// and `account_for_loss_in_pipeline_split`; Llama 3.1 405B trains its 126 layers on 16 × 8
   /// stages so, arXiv:2407.21783, section 3.3.2). Otherwise the remainder goes to the first
   /// stages, one layer each. Next-token prediction modules come behind the last layer. The counts
-  /// in `layersPerStage`, one per stage in model order, override the rule.
+  /// in `layersPerStage`, else the layout's own, one per stage in model order, override the rule.
   public init(
     _ architecture: Architecture, _ parallelism: Parallelism, layersPerStage: [Int]? = nil
   ) {
@@ -54,7 +54,8 @@ public struct StageAssignment: Hashable, Sendable {
     let perRank = placement == .vShape ? 2 : parallelism.virtualStages
     let stages = pipeline * perRank
     let counts =
-      layersPerStage ?? Self.layerCounts(layers: architecture.layerCount, stages: stages)
+      layersPerStage ?? parallelism.stageLayers
+      ?? Self.layerCounts(layers: architecture.layerCount, stages: stages)
     precondition(counts.count == stages, "\(counts.count) layer counts for \(stages) stages")
     var chunks: [ModelChunk] = []
     var next = 0
@@ -87,6 +88,19 @@ public struct StageAssignment: Hashable, Sendable {
   /// Layers that `pipelineRank` holds.
   public func layerCount(of pipelineRank: Int) -> Int {
     chunks.reduce(0) { $0 + ($1.pipelineRank == pipelineRank ? $1.layers.count : 0) }
+  }
+
+  /// Layers of each stage in model order where those of each pipeline rank are given: split evenly over
+  /// its chunks, earlier ones first.
+  public static func layersPerStage(_ perRank: [Int], _ parallelism: Parallelism) -> [Int] {
+    let ranks = parallelism.pipeline
+    guard placement(parallelism) == .rounds else {
+      return perRank.map { ($0 + 1) / 2 } + perRank.reversed().map { $0 / 2 }
+    }
+    let chunks = parallelism.virtualStages
+    return (0..<chunks).flatMap { chunk in
+      perRank.prefix(ranks).map { $0 / chunks + (chunk < $0 % chunks ? 1 : 0) }
+    }
   }
 
   /// Stages are dealt in a V under DualPipe, and under zero-bubble with two chunks a rank.

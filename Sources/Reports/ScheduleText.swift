@@ -68,11 +68,14 @@ public enum GroupText {
       leftColumns: 2)
     for kind in [
       GroupKind.tensor, .context, .pipeline, .data, .gradient, .shard, .replica, .expertTensor,
-      .expert, .expertData, .world,
+      .expert, .expertData, .expertShard, .expertReplica, .secondary, .world,
     ] {
       let size = grid.size(kind)
-      let isForExperts = [.expertTensor, .expert, .expertData].contains(kind)
+      let isForExperts = [
+        .expertTensor, .expert, .expertData, .expertShard, .expertReplica,
+      ].contains(kind)
       guard size > 1, !isForExperts || job.architecture.experts != nil else { continue }
+      if kind == .expertShard, job.parallelism.shardGroup == nil { continue }
       let spread = grid.spread(kind, gpusPerNode: job.cluster.gpusPerNode)
       table.add([
         kind.rawValue, members(grid.group(kind, containing: 0)), Format.grouped(size),

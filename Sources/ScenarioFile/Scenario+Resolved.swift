@@ -215,8 +215,32 @@ extension Parallelism {
     if let shardGroup { members.append(.init("shard_group", .integer(shardGroup))) }
     members.append(.init("zero", .integer(zero)))
     if offloadsOptimizer { members.append(.init("offload", ["optimizer": .bool(true)])) }
+    if let stageLayers {
+      members.append(.init("stage_layers", .array(stageLayers.map { .integer($0) })))
+    }
+    members += sharding.members
     members.append(.init("overlap", .string(overlaps ? "auto" : "none")))
     members.append(.init("order", .array(order.map { .string($0.rawValue) })))
     return .object(members)
+  }
+}
+
+extension ShardingOptions {
+  /// What is not the framework's way.
+  fileprivate var members: [JSONValue.Member] {
+    var members: [JSONValue.Member] = []
+    if let reshardsAfterForward {
+      members.append(.init("reshard_after_forward", .bool(reshardsAfterForward)))
+    }
+    if let reducesEachMicrobatch {
+      members.append(.init("reduce_each_microbatch", .bool(reducesEachMicrobatch)))
+    }
+    if let bucketParameters {
+      members.append(.init("bucket_parameters", .integer(bucketParameters)))
+    }
+    if quantizesWeights { members.append(.init("quantized_weights", true)) }
+    if quantizesGradients { members.append(.init("quantized_gradients", true)) }
+    if let secondaryGroup { members.append(.init("secondary_group", .integer(secondaryGroup))) }
+    return members
   }
 }

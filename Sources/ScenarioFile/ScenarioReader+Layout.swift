@@ -10,6 +10,11 @@ struct LayoutDraft {
   var data: Int?
   /// The tensor degree inside experts where it is given.
   var expertTensor: Int?
+  /// Layers of each pipeline rank or stage, where they are given.
+  var stageLayers: [Int]?
+  /// Layers of the first and the last pipeline rank, where they are given.
+  var firstLayers: Int?
+  var lastLayers: Int?
 
   /// The layout with `data` replicas.
   ///
@@ -58,6 +63,11 @@ extension ScenarioReader {
     let offload = block.block("offload")
     let offloadsOptimizer = offload.flag("optimizer")
     offload.finish()
+    let stageLayers = counts(block, "stage_layers")
+    let layerRange = 0...Limit.counts.upperBound
+    let firstLayers = block.integer("first_stage_layers", in: layerRange)
+    let lastLayers = block.integer("last_stage_layers", in: layerRange)
+    let sharding = sharding(block)
     block.finish()
     var value = Parallelism(
       tensor: tensor, sequence: sequence ?? (tensor > 1 && framework.splitsSequenceByDefault),
@@ -68,7 +78,56 @@ extension ScenarioReader {
       zero: zero, overlaps: overlap != OverlapChoice.none,
       order: order ?? Parallelism.usualOrder)
     value.offloadsOptimizer = offloadsOptimizer ?? false
-    return LayoutDraft(value: value, data: data, expertTensor: expertTensor)
+    value.sharding = sharding
+    return LayoutDraft(
+      value: value, data: data, expertTensor: expertTensor, stageLayers: stageLayers,
+      firstLayers: firstLayers,
+      lastLayers: lastLayers)
+  }
+
+  /// Reads how sharded states travel.
+  private func sharding(_ block: Block) -> ShardingOptions {
+    var options = ShardingOptions()
+    options.reshardsAfterForward = block.flag("reshard_after_forward")
+    options.reducesEachMicrobatch = block.flag("reduce_each_microbatch")
+    options.bucketParameters = block.integer("bucket_parameters", in: Limit.counts)
+    options.quantizesWeights = block.flag("quantized_weights") ?? false
+    options.quantizesGradients = block.flag("quantized_gradients") ?? false
+    options.secondaryGroup = block.integer("secondary_group", in: Limit.gpus)
+    return options
+  }
+
+  /// Reads a list of whole numbers.
+  private func counts(_ block: Block, _ key: String) -> [Int]? {
+    guard let node = block.node(key) else { return nil }
+    guard case .sequence(let items) = node.content else {
+      block.report(key, "\(node.described) is not a list of whole numbers")
+      return nil
+    }
+    return items.compactMap { block.integer($0, key, in: 0...Limit.counts.upperBound) }
+  }
+
+  /// Layers of each stage, where the layout says any; what is wrong goes to the log.
+  func stageLayers(_ draft: LayoutDraft, layers: Int, in block: Block) -> [Int]? {
+    let ranks = draft.value.pipeline
+    if let given = draft.stageLayers {
+      return given.count == ranks
+        ? StageAssignment.layersPerStage(given, draft.value) : given
+    }
+    guard draft.firstLayers != nil || draft.lastLayers != nil, ranks > 1 else { return nil }
+    let ends = (draft.firstLayers ?? 0) + (draft.lastLayers ?? 0)
+    let between = ranks - (draft.firstLayers == nil ? 0 : 1) - (draft.lastLayers == nil ? 0 : 1)
+    guard ends <= layers, between > 0 ? (layers - ends).isMultiple(of: between) : ends == layers
+    else {
+      let key = draft.firstLayers == nil ? "last_stage_layers" : "first_stage_layers"
+      block.report(
+        key, "\(ends) leave \(layers - ends) layers, which \(between) ranks cannot share evenly")
+      return nil
+    }
+    var perRank = Array(repeating: between > 0 ? (layers - ends) / between : 0, count: ranks)
+    if let first = draft.firstLayers { perRank[0] = first }
+    if let last = draft.lastLayers { perRank[ranks - 1] = last }
+    return StageAssignment.layersPerStage(perRank, draft.value)
   }
 
   /// Reads `order`: the axes, fastest first, as a list, or as Megatron-LM writes it, `tp-cp-dp-pp`.

@@ -47,7 +47,9 @@ struct ScenarioReader {
     guard let cluster else { return nil }
     let data = dataDegree(layout, cluster: cluster, in: layoutBlock, cluster: clusterBlock)
     guard let training, let model, let data, layoutBlock.isSound else { return nil }
-    let parallelism = layout.settled(data: data, framework: training.settings.framework)
+    var parallelism = layout.settled(data: data, framework: training.settings.framework)
+    parallelism.stageLayers = stageLayers(
+      layout, layers: model.architecture.layerCount, in: layoutBlock)
     let settled = model.settled(for: training.settings.framework)
     let job = TrainingJob(
       architecture: settled.architecture, cluster: cluster, parallelism: parallelism,

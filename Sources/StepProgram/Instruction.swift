@@ -45,6 +45,12 @@ public enum CommunicationAxis: Int, Hashable, Sendable, CaseIterable {
   case embedding
   /// All ranks of one model copy: tensor × pipeline.
   case model
+  /// Ranks that shard one copy of the experts' states.
+  case expertShard
+  /// Ranks that hold the same shard of different copies of them.
+  case expertReplica
+  /// Ranks that share a second copy of the parameters (ZeRO++).
+  case secondary
 }
 
 /// A collective a program calls; one entry serves every call alike.

@@ -73,6 +73,9 @@ extension CommunicationAxis {
     case .shard: .shard
     case .replica: .replica
     case .expertData: .expertData
+    case .expertShard: .expertShard
+    case .expertReplica: .expertReplica
+    case .secondary: .secondary
     case .embedding, .model: nil
     }
   }

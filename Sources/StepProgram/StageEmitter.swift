@@ -17,6 +17,8 @@ struct StageEmitter {
   let virtualStages: Int
   var instructions: [Instruction] = []
   private var reductionSlots: [Int] = []
+  /// Blocks of single kernels run beside the passes.
+  private var extraBlocks: [Kernel: Int] = [:]
   /// What is sent to each rank that something is sent to: the same bytes every time.
   private var transfers: [Int: (bytes: Int64, duration: SimDuration)] = [:]
 
@@ -98,7 +100,7 @@ struct StageEmitter {
     let isLast = turn.microbatch == microbatches - 1
     if compiler.states.gathersParameters {
       emitGatheredBackward(chunk, turn)
-    } else if compiler.bucketsOverlap, isLast || job.parallelism.zero == 2,
+    } else if compiler.bucketsOverlap, isLast || compiler.states.reducesEachMicrobatch,
       !job.parallelism.schedule.splitsBackward
     {
       emitBucketedBackward(chunk, turn)
@@ -181,10 +183,17 @@ struct StageEmitter {
     return (Int64(unit.parameters.dense) * value, Int64(unit.parameters.expert) * value)
   }
 
-  private mutating func launchGather(_ unit: UnitBlocks, slot: Int) {
+  /// Starts to gather a unit's parameters; for a backward pass from the second copy, where there is one.
+  private mutating func launchGather(_ unit: UnitBlocks, slot: Int, backward: Bool = false) {
+    let sharding = job.parallelism.sharding
     let bytes = gatheredBytes(unit)
-    for (axis, size) in [(CommunicationAxis.shard, bytes.dense), (.expertData, bytes.expert)] {
-      if let call = compiler.pricing.call(.allGather, on: axis, bytes: size, category: .data) {
+    let dense: CommunicationAxis =
+      backward && sharding.secondaryGroup != nil ? .secondary : .shard
+    for (axis, size) in [(dense, bytes.dense), (.expertShard, bytes.expert)] {
+      let wire =
+        sharding.quantizesWeights
+        ? size / Int64(job.training.precision.activationFormat.bytesPerValue) : size
+      if let call = compiler.pricing.call(.allGather, on: axis, bytes: wire, category: .data) {
         instructions.append(
           .launch(
             call: compiler.builder.index(of: call), afterCompute: !job.parallelism.overlaps,
@@ -195,16 +204,41 @@ struct StageEmitter {
     instructions.append(.memory(.parameters, bytes.dense + bytes.expert))
   }
 
+  /// Waits for a unit's parameters, and makes bf16 of int8 where they came so.
+  private mutating func awaitGather(_ unit: UnitBlocks, slot: Int) {
+    instructions.append(.wait(slot: slot, .data))
+    guard job.parallelism.sharding.quantizesWeights else { return }
+    let values = Int64(unit.parameters.total)
+    let value = Int64(job.training.precision.activationFormat.bytesPerValue)
+    run(
+      .stream(StreamingKernel(.pointwise, read: values, written: values * value)),
+      named: "dequantize")
+  }
+
+  /// Runs one kernel on the compute stream.
+  private mutating func run(_ kernel: Kernel, named name: String) {
+    let block: Int
+    if let known = extraBlocks[kernel] {
+      block = known
+    } else {
+      var assembly = BlockAssembly(interference: compiler.builder.interference)
+      assembly.append(compiler.builder.work([kernel]))
+      block = compiler.builder.add(assembly.block(named: name))
+      extraBlocks[kernel] = block
+    }
+    instructions.append(.run(block))
+  }
+
   private mutating func emitGatheredForward(_ chunk: ChunkBlocks, _ turn: Turn) {
     let units = chunk.units
-    let keeps = keepsGathered
-    guard !keeps || turn.microbatch == 0 else {
+    guard !compiler.states.keepsGathered || turn.microbatch == 0 else {
       for unit in units {
         enter(unit, turn)
         emitPass(unit.forward, peak: unit.forwardPeak, net: unit.saved)
       }
       return
     }
+    let keeps = compiler.states.keepsToBackward
     enter(units[0], turn)
     launchGather(units[0], slot: slot(units, 0))
     for index in units.indices {
@@ -214,7 +248,7 @@ struct StageEmitter {
         if index >= 1, !keeps { instructions.append(.holdData(slot: slot(units, index - 1) + 1)) }
         launchGather(units[index + 1], slot: slot(units, index + 1))
       }
-      instructions.append(.wait(slot: slot(units, index), .data))
+      awaitGather(units[index], slot: slot(units, index))
       emitPass(units[index].forward, peak: units[index].forwardPeak, net: units[index].saved)
       instructions.append(.mark(slot: slot(units, index) + 1))
       if !keeps, index < units.count - 1 { release(units[index]) }
@@ -223,42 +257,38 @@ struct StageEmitter {
 
   private mutating func emitGatheredBackward(_ chunk: ChunkBlocks, _ turn: Turn) {
     let units = chunk.units
-    let keeps = keepsGathered
+    let keepsToBackward = compiler.states.keepsToBackward
     let isLast = turn.microbatch == microbatches - 1
+    let releases = !compiler.states.keepsGathered || isLast
+    let reducesEach = compiler.states.reducesEachMicrobatch
     for index in units.indices.reversed() {
       let unit = units[index]
       enter(unit, turn)
-      if !keeps, index > 0 {
+      if !keepsToBackward, index > 0 {
         if index + 2 < units.count {
           instructions.append(.holdData(slot: slot(units, index + 2) + 1))
         }
-        launchGather(units[index - 1], slot: slot(units, index - 1))
+        launchGather(units[index - 1], slot: slot(units, index - 1), backward: true)
       }
-      if !keeps, index < units.count - 1 {
-        instructions.append(.wait(slot: slot(units, index), .data))
+      if !keepsToBackward, index < units.count - 1 {
+        awaitGather(unit, slot: slot(units, index))
       }
       // Gradients that are not reduced after every microbatch stay whole until the last, added up in
       // the format they are reduced in (`unsharded_accumulated_grad` of FSDP2's `_fsdp_param.py`).
       let value =
-        keeps
+        !reducesEach
         ? compiler.states.reduceBytes
         : Int64(job.training.precision.activationFormat.bytesPerValue)
       let gradient = Int64(unit.parameters.total) * value
-      if !keeps || turn.microbatch == 0 { instructions.append(.memory(.gradients, gradient)) }
+      if reducesEach || turn.microbatch == 0 { instructions.append(.memory(.gradients, gradient)) }
       emitPass(unit.backward, peak: unit.backwardPeak, net: -unit.saved)
       instructions.append(.mark(slot: slot(units, index) + 1))
-      if !keeps || isLast { release(unit) }
-      if !keeps || isLast {
+      if releases { release(unit) }
+      if reducesEach || isLast {
         reduce(unit.parameters, operation: .reduceScatter)
         instructions.append(.memory(.gradients, -gradient))
       }
     }
-  }
-
-  /// Whether gathered parameters stay for the whole step: with a pipeline each chunk is used many
-  /// times, so frameworks do not reshard between microbatches.
-  private var keepsGathered: Bool {
-    job.parallelism.pipeline > 1 || !profile.reshardsAfterForward
   }
 
   private mutating func release(_ unit: UnitBlocks) {
@@ -296,7 +326,7 @@ struct StageEmitter {
         let slot = 2 * (unit.layer + 1)
         for (axis, size) in [
           (CommunicationAxis.shard, Int64(pending.dense) * value),
-          (.expertData, Int64(pending.expert) * value),
+          (.expertShard, Int64(pending.expert) * value),
         ] {
           if let call = compiler.pricing.call(.allGather, on: axis, bytes: size, category: .data) {
             instructions.append(
@@ -332,19 +362,33 @@ struct StageEmitter {
 
   private mutating func reduce(_ count: ParameterCount, operation: CollectiveOperation) {
     let isSharded = job.parallelism.zero >= 1
+    if isSharded, job.parallelism.sharding.quantizesGradients {
+      let values = Int64(count.total)
+      run(
+        .stream(
+          StreamingKernel(
+            .pointwise, read: values * compiler.states.reduceBytes, written: (values + 1) / 2)),
+        named: "quantize")
+    }
     launchReduction(operation, on: isSharded ? .shard : .data, elements: count.dense)
-    launchReduction(operation, on: .expertData, elements: count.expert)
+    launchReduction(operation, on: isSharded ? .expertShard : .expertData, elements: count.expert)
     if isSharded, job.parallelism.shardGroup != nil {
       // Hybrid: the shards of different copies are summed.
       launchReduction(
         .allReduce, on: .replica, elements: count.dense / compiler.states.shardDegree)
+      launchReduction(
+        .allReduce, on: .expertReplica, elements: count.expert / compiler.states.expertShardDegree)
     }
   }
 
   private mutating func launchReduction(
     _ operation: CollectiveOperation, on axis: CommunicationAxis, elements: Int
   ) {
-    let bytes = Int64(elements) * compiler.states.reduceBytes
+    // ZeRO++ reduces by all-to-alls of int4, inside nodes and between them: the volume of a
+    // reduce-scatter at half a byte a value (arXiv:2306.10209, section 4.3).
+    let isQuantized = operation == .reduceScatter && job.parallelism.sharding.quantizesGradients
+    let bytes =
+      isQuantized ? (Int64(elements) + 1) / 2 : Int64(elements) * compiler.states.reduceBytes
     guard let call = compiler.pricing.call(operation, on: axis, bytes: bytes, category: .data)
     else {
       return
@@ -398,7 +442,7 @@ struct StageEmitter {
       ? profile.gatheredTensorsPerLayer * compiler.states.layerCount(ofStage: stage) : 0
     // More launches than the driver queues (about a thousand): the host cannot run ahead.
     if copies > 0 { instructions.append(.synchronizeHost) }
-    for (axis, elements) in [(CommunicationAxis.shard, local.dense), (.expertData, local.expert)] {
+    for (axis, elements) in [(CommunicationAxis.shard, local.dense), (.expertShard, local.expert)] {
       if let call = compiler.pricing.call(
         .allGather, on: axis, bytes: Int64(elements) * value, category: .data)
       {

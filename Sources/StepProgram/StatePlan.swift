@@ -23,9 +23,10 @@ struct StatePlan {
       && job.parallelism.virtualStages == 1
     let stages = StageAssignment(
       job.architecture, job.parallelism,
-      layersPerStage: byCost
-        ? job.layersPerStageByCost
-        : profile.dealsEndsAsLayers ? job.layersPerStageWithEnds : job.layersPerStageInV)
+      layersPerStage: job.parallelism.stageLayers
+        ?? (byCost
+          ? job.layersPerStageByCost
+          : profile.dealsEndsAsLayers ? job.layersPerStageWithEnds : job.layersPerStageInV))
     parameters = ShardedParameters(
       job.architecture, job.parallelism, stages: stages,
       vocabularyPadding: profile.vocabularyMultiple > 1 ? profile.vocabularyMultiple : nil)
@@ -70,6 +71,25 @@ struct StatePlan {
   /// Ranks that share one copy of the sharded expert states.
   var expertShardDegree: Int {
     job.parallelism.zero > 0 ? RankGrid(job.parallelism).expertShardGroup : 1
+  }
+
+  /// Whether gradients are summed over data ranks after every microbatch: where their owners keep
+  /// nothing but their share, or parameters are gathered anew.
+  var reducesEachMicrobatch: Bool {
+    if let stated = job.parallelism.sharding.reducesEachMicrobatch { return stated }
+    return gathersParameters ? !keepsGathered : job.parallelism.zero == 2
+  }
+
+  /// Whether gathered parameters stay for the whole step: with a pipeline each chunk is used many
+  /// times, so frameworks do not reshard between microbatches.
+  var keepsGathered: Bool {
+    guard job.parallelism.sharding.reshardsAfterForward == nil else { return false }
+    return job.parallelism.pipeline > 1 || !profile.reshardsAfterForward
+  }
+
+  /// Whether parameters gathered for a forward pass stay until its backward pass.
+  var keepsToBackward: Bool {
+    keepsGathered || job.parallelism.sharding.reshardsAfterForward == false
   }
 
   /// Bytes of a parameter's working copy.
@@ -158,7 +178,9 @@ struct StatePlan {
     let owned =
       owned(local.dense, over: shardDegree) + owned(local.expert, over: expertShardDegree)
     let weights = zero >= 3 ? owned : local.total
-    let gradients = zero >= 2 ? owned : local.total
+    // Gradients yet to be reduced are whole.
+    let areWhole = zero == 2 && job.parallelism.sharding.reducesEachMicrobatch == false
+    let gradients = zero >= 2 && !areWhole ? owned : local.total
     var items = [
       MemoryItem(
         name: "weights", category: .parameters, bytes: Int64(weights) * parameterBytes),
@@ -186,6 +208,13 @@ struct StatePlan {
           name: "workspaces of grouped multiplies", category: .buffers,
           bytes: FrameworkProfile.groupedMultiplyStreams
             * FrameworkProfile.multiplyWorkspace(onHopper: isHopper).count))
+    }
+    if zero >= 3, let group = job.parallelism.sharding.secondaryGroup {
+      let value = Int64(job.training.precision.activationFormat.bytesPerValue)
+      items.append(
+        MemoryItem(
+          name: "second copy of the parameters", category: .parameters,
+          bytes: Int64(self.owned(local.dense, over: group)) * value))
     }
     items.removeAll { $0.bytes == 0 }
     return items

@@ -94,6 +94,7 @@ public struct StepCompiler {
     {
       profile.dataCollectiveCost = cost
     }
+    if let bucket = job.parallelism.sharding.bucketParameters { profile.bucketParameters = bucket }
     self.profile = profile
     attention =
       profile.usesLibraryAttention && job.training.attention == .flash2

@@ -2,6 +2,34 @@ import Layout
 import Testing
 import Transformer
 
+@Suite("Layers given by rank or stage") struct GivenLayersTests {
+  @Test("layers of a rank are split over its chunks") func perRank() {
+    // Two chunks a rank in rounds: 5 + 4 layers of 9, then the ranks' second chunks.
+    let rounds = Parallelism(pipeline: 3, virtualStages: 2, schedule: .interleaved)
+    #expect(StageAssignment.layersPerStage([9, 10, 8], rounds) == [5, 5, 4, 4, 5, 4])
+    // In a V the second chunks come back up.
+    let back = Parallelism(pipeline: 3, virtualStages: 2, schedule: .dualPipe)
+    #expect(StageAssignment.layersPerStage([9, 10, 8], back) == [5, 5, 4, 4, 5, 4])
+    #expect(StageAssignment.layersPerStage([3, 4, 2], back) == [2, 2, 1, 1, 2, 1])
+  }
+
+  @Test("counts that do not add up are refused") func sums() throws {
+    var layout = Parallelism(pipeline: 2, data: 1)
+    let request = LayoutRequest(
+      architecture: try #require(Architecture.named("llama-3.1-8b")), sequenceLength: 8_192,
+      globalBatch: 4, microBatch: 1)
+    layout.stageLayers = [15, 17]
+    #expect(layout.problems(request).isEmpty)
+    let stages = StageAssignment(request.architecture, layout)
+    #expect(stages.chunks.map(\.layers) == [0..<15, 15..<32])
+    layout.stageLayers = [15, 16]
+    #expect(
+      layout.problems(request).map(\.description) == [
+        "parallelism.stage_layers: 2 needs 2 counts that add up to the 32 layers"
+      ])
+  }
+}
+
 @Suite struct StageAssignmentTests {
   /// A Llama of `layers` layers.
   static func llama(_ layers: Int, nextToken: Int = 0) -> Architecture {

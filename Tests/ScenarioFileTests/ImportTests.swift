@@ -98,12 +98,34 @@ import Hardware
   @Test(
     "stages of a pipeline layout",
     arguments: [
-      ("Et*2|(tt|)*22t|(tt|)*7mL", 32), ("Et|(tt|)*30L", 32), ("Et*11|t*11|t*11|t*10mL", 4),
-      ("EttL", 1),
+      // 2, then 22 of two, one with the 2 that follow it … 32 stages in all.
+      (
+        "Et*2|(tt|)*22t|(tt|)*7mL",
+        [2] + Array(repeating: 2, count: 22) + [1] + Array(repeating: 2, count: 7) + [0]
+      ),
+      ("Et|(tt|)*30L", [1] + Array(repeating: 2, count: 30) + [0]),
+      ("Et*11|t*11|t*11|t*10mL", [11, 11, 11, 10]), ("EttL", [2]),
     ])
-  func layoutStages(layout: String, stages: Int) {
-    // First: 1 + 22 inside + 1 after 22t + 7 + the last one = 32.
-    #expect(ImportedScenario.stageCount(ofLayout: layout) == stages)
+  func layoutStages(layout: String, layers: [Int]) {
+    #expect(ImportedScenario.stageLayers(ofLayout: layout) == layers)
+  }
+
+  @Test("Megatron's uneven stages, experts and context become keys") func megatronLayout() throws {
+    let text = """
+      torchrun --nproc_per_node 8 --nnodes 2 pretrain_gpt.py --num-layers 6 --hidden-size 512 \\
+        --num-attention-heads 8 --seq-length 1024 --micro-batch-size 1 --global-batch-size 16 --bf16 \\
+        --tensor-model-parallel-size 1 --pipeline-model-parallel-size 4 --context-parallel-size 2 \\
+        --pipeline-model-parallel-layout Et|tt|tt|tL --cp-comm-type a2a --num-experts 8 \\
+        --moe-token-dispatcher-type allgather --expert-model-parallel-size 2 \\
+        --use-distributed-optimizer --num-distributed-optimizer-instances 2 --ddp-bucket-size 1000
+      """
+    let (job, _, _) = try Self.scenario(text, .megatron, .init(gpu: "h100-sxm-80gb"))
+    #expect(job.parallelism.stageLayers == [1, 2, 2, 1])
+    #expect(job.parallelism.contextStyle == .ulysses)
+    #expect(job.training.dispatch.dispatcher == .allGather)
+    // 16 / 4 = 4 data × context ranks in 2 instances.
+    #expect(job.parallelism.shardGroup == 2)
+    #expect(job.parallelism.sharding.bucketParameters == 1_000)
   }
 
   @Test("ds_config.json: GPUs from the batch sizes, numbers as 5e8, offload")
@@ -112,6 +134,7 @@ import Hardware
       {"train_batch_size": 512, "train_micro_batch_size_per_gpu": 2,
        "gradient_accumulation_steps": 4, "bf16": {"enabled": true},
        "zero_optimization": {"stage": 3, "reduce_bucket_size": 5e8,
+                             "zero_quantized_weights": true, "zero_hpz_partition_size": 8,
                              "offload_optimizer": {"device": "cpu"},
                              "offload_param": {"device": "cpu"}}, "odd": 1}
       """
@@ -123,6 +146,10 @@ import Hardware
     #expect(job.parallelism.zero == 3)
     #expect(job.training.microBatch == 2)
     #expect(job.microbatchCount == 4)
+    #expect(job.parallelism.sharding.quantizesWeights)
+    #expect(!job.parallelism.sharding.quantizesGradients)
+    #expect(job.parallelism.sharding.secondaryGroup == 8)
+    #expect(job.parallelism.sharding.bucketParameters == 500_000_000)
     #expect(job.parallelism.offloadsOptimizer)
     #expect(notes.contains { $0.contains("offload_param") })
     #expect(notes.contains { $0.contains("odd") })

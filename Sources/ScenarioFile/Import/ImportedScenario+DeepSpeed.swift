@@ -63,13 +63,17 @@ extension ImportedScenario {
       notes.append("offload_param to \(device) is left out: parameters stay on the GPU.")
     }
     if let group = zero?["zero_hpz_partition_size"]?.wholeNumber, group > 1 {
-      notes.append("zero_hpz_partition_size \(group) (ZeRO++) is left out.")
+      set("parallelism.secondary_group", .integer(group))
     }
     if let group = zero?["mics_shard_size"]?.wholeNumber, group > 0 {
       set("parallelism.shard_group", .integer(group))
     }
-    for key in ["zero_quantized_weights", "zero_quantized_gradients"]
-    where zero?[key]?.flag == true { notes.append("\(key) (ZeRO++) is left out.") }
+    for key in ["quantized_weights", "quantized_gradients"]
+    where zero?["zero_" + key]?.flag == true { set("parallelism.\(key)", true) }
+    // DeepSpeed counts elements.
+    if let bucket = zero?["reduce_bucket_size"]?.wholeNumber, bucket > 0 {
+      set("parallelism.bucket_parameters", .integer(bucket))
+    }
     let isBfloat = (root["bf16"] ?? root["bfloat16"])?["enabled"]?.flag == true
     let isHalf = root["fp16"]?["enabled"]?.flag == true
     set("training.precision", isBfloat ? "bf16-mixed" : isHalf ? "fp16-mixed" : "fp32")

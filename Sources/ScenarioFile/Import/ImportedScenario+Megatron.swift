@@ -141,17 +141,26 @@ extension ImportedScenario {
       chunks = layers / max(1, pipeline) / each
     }
     if let layout = flags.text("pipeline_model_parallel_layout") {
-      let stages = Self.stageCount(ofLayout: layout)
-      if pipeline > 0, stages > pipeline { chunks = stages / pipeline }
-      notes.append(
-        "--pipeline-model-parallel-layout '\(layout)' has \(stages) stages; their uneven layers are "
-          + "not read: layers are spread evenly.")
+      let stages = Self.stageLayers(ofLayout: layout)
+      if pipeline > 0, stages.count > pipeline { chunks = stages.count / pipeline }
+      set("parallelism.stage_layers", .array(stages.map { .integer($0) }))
+      if layout.contains("m") {
+        notes.append("Next-token modules are taken to be on the last stage.")
+      }
     }
+    readEnds(&flags, stages: pipeline * max(1, chunks ?? 1))
     if let chunks, chunks > 1 {
       set("parallelism.virtual_stages", .integer(chunks))
       set("parallelism.schedule", "interleaved")
     }
     set("parallelism.context", .integer(flags.integer("context_parallel_size") ?? 1))
+    let styles = [
+      "p2p": "ring", "a2a": "ulysses", "allgather": "all-gather", "all_gather": "all-gather",
+    ]
+    if let kind = flags.text("cp_comm_type") {
+      set("parallelism.context_style", styles[kind].map { .string($0) })
+      if styles[kind] == nil { notes.append("--cp-comm-type \(kind) is taken as p2p.") }
+    }
     let expert = flags.integer("expert_model_parallel_size") ?? 1
     set("parallelism.expert", .integer(expert))
     if let expertTensor = flags.integer("expert_tensor_parallel_size") {
@@ -162,34 +171,79 @@ extension ImportedScenario {
     let isFSDP = flags.has("use_megatron_fsdp") || flags.has("use_custom_fsdp")
     let isSharded = flags.has("use_distributed_optimizer")
     set("parallelism.zero", .integer(isFSDP ? strategy ?? 3 : isSharded ? 1 : 0))
+    set("parallelism.bucket_parameters", flags.integer("ddp_bucket_size").map { .integer($0) })
+    if let instances = flags.integer("num_distributed_optimizer_instances"), instances > 1,
+      let data = dataDegree
+    {
+      let ranks = data * (flags.integer("context_parallel_size") ?? 1)
+      set("parallelism.shard_group", .integer(max(1, ranks / instances)))
+    }
+    readDispatch(&flags)
     let overlaps = flags.has("overlap_grad_reduce")
     let gathers = flags.has("overlap_param_gather")
     if !overlaps, !gathers, !isFSDP { set("parallelism.overlap", "none") }
   }
 
-  /// Stages of a layout as `Et*2|(tt|)*22t|(tt|)*7mL`: `|` ends one, `*n` repeats.
-  static func stageCount(ofLayout layout: String) -> Int {
-    var count = 1
-    var inGroup: Int?
+  private mutating func readDispatch(_ flags: inout MegatronFlags) {
+    let names = ["alltoall": "all-to-all", "allgather": "all-gather", "flex": "fused"]
+    set(
+      "training.moe.dispatcher",
+      flags.text("moe_token_dispatcher_type").flatMap { names[$0] }.map { .string($0) })
+    set(
+      "training.moe.capacity_factor",
+      flags.number("moe_expert_capacity_factor").map { .number($0) })
+    if flags.has("moe_shared_expert_overlap") { set("training.moe.overlap_shared", true) }
+    if flags.has("overlap_moe_expert_parallel_comm") { set("training.moe.overlap", true) }
+  }
+
+  /// Layers of the ends where they have fewer: as said, or with the embedding or the loss counted as
+  /// a layer of its stage.
+  private mutating func readEnds(_ flags: inout MegatronFlags, stages: Int) {
+    set(
+      "parallelism.first_stage_layers",
+      flags.integer("decoder_first_pipeline_num_layers").map { .integer($0) })
+    set(
+      "parallelism.last_stage_layers",
+      flags.integer("decoder_last_pipeline_num_layers").map { .integer($0) })
+    let embedding = flags.has("account_for_embedding_in_pipeline_split") ? 1 : 0
+    let loss = flags.has("account_for_loss_in_pipeline_split") ? 1 : 0
+    guard embedding + loss > 0, stages > 1, let layers = flags.integer("num_layers"),
+      (layers + embedding + loss).isMultiple(of: stages)
+    else { return }
+    var counts = Array(repeating: (layers + embedding + loss) / stages, count: stages)
+    counts[0] -= embedding
+    counts[stages - 1] -= loss
+    set("parallelism.stage_layers", .array(counts.map { .integer($0) }))
+  }
+
+  /// Layers of each stage of a layout as `Et*2|(tt|)*22t|(tt|)*7mL`: `t` is a layer, `|` ends a stage,
+  /// `*n` repeats the letter or the group before it.
+  static func stageLayers(ofLayout layout: String) -> [Int] {
+    var flat: [Character] = []
+    var unit: [Character] = []
+    var group: [Character]?
     var rest = layout[...]
     while let character = rest.popFirst() {
       switch character {
-      case "(": inGroup = 0
+      case "(": group = []
       case ")":
-        var times = 1
-        if rest.first == "*" {
-          let digits = rest.dropFirst().prefix { $0.isNumber }
-          times = Int(digits) ?? 1
-          rest = rest.dropFirst(1 + digits.count)
-        }
-        count += (inGroup ?? 0) * times
-        inGroup = nil
-      case "|":
-        if let inside = inGroup { inGroup = inside + 1 } else { count += 1 }
-      default: break
+        unit = group ?? []
+        group = nil
+        flat += unit
+      case "*":
+        let digits = rest.prefix { $0.isNumber }
+        rest = rest.dropFirst(digits.count)
+        let more = Array(repeatElement(unit, count: max(0, (Int(digits) ?? 1) - 1)).joined())
+        if group == nil { flat += more } else { group? += more }
+      case ",", " ": break
+      default:
+        unit = [character]
+        if group == nil { flat.append(character) } else { group?.append(character) }
       }
     }
-    return count
+    return flat.split(separator: "|", omittingEmptySubsequences: false).map { stage in
+      stage.count { $0 == "t" }
+    }
   }
 
   private mutating func readTraining(
