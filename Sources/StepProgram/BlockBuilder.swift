@@ -222,7 +222,8 @@ extension BlockBuilder {
   ) -> BlockAssembly {
     var assembly = self.assembly
     for operation in operations {
-      assembly.append(.hostOnly(profile.hostPerOperation))
+      let preparation = profile.hostPerOperation + profile.hostPerExpert * operation.experts
+      assembly.append(.hostOnly(preparation))
       let kernels = work(operation.forward)
       assembly.count(operation.forward)
       if let before = operation.beforeForward.flatMap(call) {
@@ -262,7 +263,9 @@ extension BlockBuilder {
   ) -> BlockAssembly {
     var assembly = self.assembly
     for operation in operations.reversed() {
-      assembly.append(.hostOnly(profile.hostPerOperationBackward))
+      let multiplies = (gradients == .both ? 2 : 1) * operation.experts
+      assembly.append(
+        .hostOnly(profile.hostPerOperationBackward + profile.hostPerExpert * multiplies))
       let weights = gradients == .input ? [] : operation.weightGradient
       if gradients == .weight {
         assembly.count(weights)

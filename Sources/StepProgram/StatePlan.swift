@@ -26,7 +26,8 @@ struct StatePlan {
       layersPerStage: job.parallelism.stageLayers
         ?? (byCost
           ? job.layersPerStageByCost
-          : profile.dealsEndsAsLayers ? job.layersPerStageWithEnds : job.layersPerStageInV))
+          : profile.dealsEndsAsLayers
+            ? job.layersPerStageWithEnds : job.layersPerStageWhereUneven))
     parameters = ShardedParameters(
       job.architecture, job.parallelism, stages: stages,
       vocabularyPadding: profile.vocabularyMultiple > 1 ? profile.vocabularyMultiple : nil)
@@ -259,42 +260,50 @@ extension TrainingJob {
     return counts.allSatisfy { $0 >= 0 } ? counts : nil
   }
 
-  /// Layers of each stage where the stages go down and up again in a V, two a rank, and the layers
-  /// do not divide: the rank with both ends of the model gets fewer, for the output projections and
-  /// next-token modules it computes; `nil` anywhere else.
+  /// Layers of each stage where they do not divide: the stage with the output projection and the
+  /// next-token modules gets fewer; `nil` where they divide, or do with the ends counted as layers.
   ///
-  /// DeepSeek-V3 does so: its shallowest and deepest layers share a rank (arXiv:2412.19437, section
-  /// 3.2.3). One layer after the other goes to the rank with the least work so far, in multiplies of a
-  /// token, the projection's weighed by how much slower its format is than the layers'.
-  var layersPerStageInV: [Int]? {
-    let ranks = parallelism.pipeline
-    guard
+  /// Megatron-Bridge lays DeepSeek-V3's 61 layers out so on 4 to 32 stages (`recipes/deepseek`), and so
+  /// did DeepSeek, its shallowest and deepest layers on one rank (arXiv:2412.19437, section 3.2.3). One
+  /// layer after the other goes to the stage with the least work so far, in multiplies of a token.
+  /// Where stages go down and up again in a V, two a rank, that is done for ranks, the projection's
+  /// multiplies weighed by how much slower their format is than the layers'.
+  var layersPerStageWhereUneven: [Int]? {
+    let isV =
       parallelism.schedule == .dualPipe
-        || parallelism.schedule == .zeroBubble && parallelism.virtualStages == 2, ranks > 1,
-      !architecture.layerCount.isMultiple(of: 2 * ranks), architecture.layerCount >= ranks
+      || parallelism.schedule == .zeroBubble && parallelism.virtualStages == 2
+    let ranks = parallelism.pipeline
+    let dealt = isV ? ranks : ranks * parallelism.virtualStages
+    let layers = architecture.layerCount
+    let remainder = layers % (isV ? 2 * ranks : dealt)
+    guard ranks > 1, remainder > 0, layers >= dealt,
+      isV || remainder < dealt - 2
     else { return nil }
     let flops = architecture.forwardFlops(
       sequenceLength: training.sequenceLength, causal: true)
-    let layers = Double(architecture.layerCount + architecture.nextTokenLayers)
-    let layer = (flops.total.count - flops.head - flops.nextTokenProjections) / layers
+    let layer =
+      (flops.total.count - flops.head - flops.nextTokenProjections)
+      / Double(layers + architecture.nextTokenLayers)
     let gpu = cluster.gpu
     let slower =
-      gpu.peak(of: training.precision.matmulFormat).flopsPerSecond
-      / gpu.peak(of: training.precision.activationFormat).flopsPerSecond
-    var work = [Double](repeating: 0, count: ranks)
-    work[0] =
+      isV
+      ? gpu.peak(of: training.precision.matmulFormat).flopsPerSecond
+        / gpu.peak(of: training.precision.activationFormat).flopsPerSecond : 1
+    // Every stage has a layer at least, next-token modules counted.
+    var counts = [Int](repeating: 1, count: dealt)
+    var work = [Double](repeating: 1, count: dealt)
+    let end = isV ? 0 : dealt - 1
+    work[end] =
       (flops.head * slower + flops.nextTokenProjections) / layer
       + Double(architecture.nextTokenLayers)
-    // Every rank has a layer at least.
-    var counts = [Int](repeating: 1, count: ranks)
-    for rank in work.indices { work[rank] += 1 }
-    for _ in 0..<max(0, architecture.layerCount - ranks) {
+    if isV || architecture.nextTokenLayers == 0 { work[end] += 1 } else { counts[end] = 0 }
+    for _ in 0..<max(0, layers - counts.reduce(0, +)) {
       let next = work.indices.min { work[$0] < work[$1] } ?? 0
       counts[next] += 1
       work[next] += 1
     }
     // On the way down the larger half; the way up mirrors it.
-    return counts.map { ($0 + 1) / 2 } + counts.reversed().map { $0 / 2 }
+    return isV ? counts.map { ($0 + 1) / 2 } + counts.reversed().map { $0 / 2 } : counts
   }
 
   /// Model FLOPs of a step over all ranks: forward and backward, no recomputation, attention

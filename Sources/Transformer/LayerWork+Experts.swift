@@ -17,6 +17,7 @@ extension Architecture {
       "expert_up_proj", tokens: rows, input: hiddenSize, output: isGated ? 2 * width : width,
       batch: localExperts, shard: shard, fusion: fusion)
     up.saved = shard.bytes(traffic.expertRows, hiddenSize)
+    up.experts = localExperts
     var middle = activation(
       "expert_activation", rows: traffic.expertRows, width: width, shard: shard, fusion: fusion)
     if fusion.weighsExpertsInside {
@@ -27,6 +28,7 @@ extension Architecture {
       "expert_down_proj", tokens: rows, input: width, output: hiddenSize, batch: localExperts,
       shard: shard, fusion: fusion)
     down.saved = shard.bytes(traffic.expertRows, width)
+    down.experts = localExperts
     if shard.expertTensor > 1 {
       let whole = traffic.betweenTensorRanks
       up.beforeForward = Exchange(.allGather, on: .expertTensor, bytes: whole)

@@ -196,6 +196,8 @@ public struct Operation: Hashable, Sendable {
   /// Of the bytes kept, those that cost only a pass over memory to make again: a norm's and an
   /// activation's output.
   public var savedCheaply: Int64 = 0
+  /// Experts it multiplies with; software without a grouped multiply launches each one's by itself.
+  public var experts = 0
 
   /// An operation that does nothing yet.
   public init(_ name: String) { self.name = name }

@@ -29,20 +29,28 @@ struct MixtureLayoutTests {
 
   @Test("the rank with both ends of the model gets one layer, all others four")
   func stages() throws {
-    let counts = try #require(try Self.job().layersPerStageInV)
+    let counts = try #require(try Self.job().layersPerStageWhereUneven)
     #expect(counts.count == 32)
     #expect(counts.reduce(0, +) == 61)
     // Stages s and 31 − s share a rank.
     let ranks = (0..<16).map { counts[$0] + counts[31 - $0] }
     // 1 + 15 × 4 = 61.
     #expect(ranks == [1] + Array(repeating: 4, count: 15))
-    // Layers that divide are split evenly, and so are other schedules.
+    // Layers that divide are split evenly.
     var even = try Self.job()
     even.architecture.layerCount = 64
-    #expect(even.layersPerStageInV == nil)
+    #expect(even.layersPerStageWhereUneven == nil)
     var other = try Self.job()
     other.parallelism.schedule = .oneForwardOneBackward
-    #expect(other.layersPerStageInV == nil)
+    other.parallelism.virtualStages = 1
+    // Megatron-Bridge: "Et*4|(t*4|)*14tmL", and with 32 stages "Et|(tt|)*30mL".
+    #expect(other.layersPerStageWhereUneven == Array(repeating: 4, count: 15) + [1])
+    other.parallelism.pipeline = 8
+    other.parallelism.virtualStages = 4
+    other.parallelism.schedule = .interleaved
+    let counts32 = try #require(other.layersPerStageWhereUneven)
+    #expect(counts32.reduce(0, +) == 61)
+    #expect(counts32.dropLast().allSatisfy { (1...2).contains($0) } && counts32.last == 0)
   }
 
   @Test("a token goes once to each of its four groups, in fp8, and comes back in bf16")
