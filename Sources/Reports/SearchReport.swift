@@ -89,6 +89,9 @@ public struct SearchReport {
     ]
     members.append(
       .init("order", .string(layout.order.map(\.shortName).joined(separator: "-"))))
+    if let layers = layout.stageLayers {
+      members.append(.init("stage_layers", .array(layers.map { .integer($0) })))
+    }
     if let group = layout.shardGroup { members.append(.init("shard_group", .integer(group))) }
     return [
       "parallelism": .object(members),

@@ -58,7 +58,8 @@ public struct Bill: Hashable, Sendable {
     if let purchase = price.purchase {
       gpus = Dollars(gpuHours * purchase.value / price.life.hours)
     } else {
-      gpus = Dollars(gpuHours * (price.gpuHour ?? catalogue).value)
+      let hourly = (price.gpuHour ?? catalogue).value
+      gpus = Dollars(hourly == 0 ? 0 : gpuHours * hourly)
     }
     energy = Dollars(price.kilowattHour.map { $0.value * kilowattHours } ?? 0)
     let months = wallTime.value / (30 * 86_400)

@@ -165,15 +165,18 @@ struct ExpectedSegment {
     let failed = -expm1(-rate * cycle)
     let near = failed * segment.covered * (1 - segment.correlated)
     let far = failed - near
+    // 1 − near; without a way out the run never ends.
+    let rest = passed + far
+    guard rest > 0 else { return .infinity }
     let restart = { (part: Double, down: Double) in
       part > 0 ? part * expm1(rate * down) / rate : 0
     }
     let step =
       (failed / rate + restart(near, segment.localRestart)
-        + restart(far, segment.remoteRestart + segment.commit)) / (1 - near)
+        + restart(far, segment.remoteRestart + segment.commit)) / rest
     // Chance to go on to the next cycle, and to begin again from storage.
-    let onward = passed / (1 - near)
-    let again = far / (1 - near)
+    let onward = passed / rest
+    let again = far / rest
     let count = segment.cyclesPerRemote
     let sum = count == 1 ? 1 : (again > 0 ? (1 - pow(onward, count)) / again : count)
     // 1 − again·sum, which is onward^count, without cancellation.

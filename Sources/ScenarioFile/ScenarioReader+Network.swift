@@ -44,7 +44,7 @@ extension ScenarioReader {
     }
     if let failed = pairs(block, "failed_uplinks", in: 0...1_000_000) {
       network.failedUplinks = failed.compactMap { leaf, text in
-        guard let count = Int(text), count >= 1 else {
+        guard let count = Int(text), (1...1_000_000).contains(count) else {
           block.report(
             "failed_uplinks", "\(text) is not how many links of leaf switch \(leaf) are dead")
           return nil
@@ -74,7 +74,10 @@ extension ScenarioReader {
     wants("link_bandwidth", .torus, .dragonfly)
     wants("failed_uplinks", .railFatTree, .fatTree, .dragonfly)
     if cluster.topology == .torus, !network.dimensions.isEmpty {
-      let nodes = network.dimensions.reduce(1, *)
+      let nodes = network.dimensions.reduce(1) { product, size in
+        let (value, overflows) = product.multipliedReportingOverflow(by: size)
+        return overflows ? Int.max : value
+      }
       if nodes != cluster.nodeCount {
         block.report(
           "dimensions",
@@ -114,7 +117,11 @@ extension ScenarioReader {
       }
       return (number, text)
     }
-    return read.sorted { $0.0 < $1.0 }
+    let sorted = read.sorted { $0.0 < $1.0 }
+    for (one, next) in zip(sorted, sorted.dropFirst()) where one.0 == next.0 {
+      block.report(key, "\(one.0) is there twice")
+    }
+    return sorted
   }
 }
 

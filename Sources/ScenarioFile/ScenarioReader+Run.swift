@@ -130,8 +130,8 @@ extension ScenarioReader {
     _ = block.required("every_steps", "training steps between two evaluations")
     let steps = block.integer("every_steps", in: Limit.counts)
     let duration = seconds(block, "duration", 0)
-    let sequences = block.integer("sequences", in: Limit.counts)
-    let microBatch = block.integer("micro_batch", in: Limit.counts)
+    let sequences = block.integer("sequences", in: 1...10_000_000)
+    let microBatch = block.integer("micro_batch", in: Limit.microBatch)
     if block.has("duration") == block.has("sequences") {
       block.report(
         "duration", "give duration, how long an evaluation takes, or sequences, how many it passes")

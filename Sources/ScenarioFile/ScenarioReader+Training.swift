@@ -14,13 +14,14 @@ extension ScenarioReader {
 
   /// Reads the `training` mapping.
   func training(_ block: Block) -> TrainingDraft? {
-    let count: (String, String) -> Int? = { key, meaning in
-      block.required(key, meaning).flatMap { block.integer($0, key, in: Limit.counts) }
+    let count: (String, String, ClosedRange<Int>) -> Int? = { key, meaning, range in
+      block.required(key, meaning).flatMap { block.integer($0, key, in: range) }
     }
     let tokens = block.number("tokens", from: 0, excluding: true)
-    let sequenceLength = count("sequence_length", "tokens in a sequence")
-    let globalBatch = count("global_batch", "sequences in a step")
-    let microBatch = count("micro_batch", "sequences per rank and microbatch")
+    let sequenceLength = count("sequence_length", "tokens in a sequence", Limit.sequence)
+    let globalBatch = count("global_batch", "sequences in a step", Limit.counts)
+    let microBatch = count(
+      "micro_batch", "sequences per rank and microbatch", Limit.microBatch)
     let precision = block.choice("precision", of: Precision.self) ?? .bf16Mixed
     let optimizer = block.choice("optimizer", of: Optimizer.self) ?? .adamw
     let recompute = recompute(block) ?? .none

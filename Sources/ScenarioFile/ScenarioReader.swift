@@ -25,6 +25,10 @@ struct ScenarioReader {
     static let gpus = 1...16_777_216
     /// Sequences in a batch, tokens in a sequence, layers, sizes.
     static let counts = 1...1_000_000_000
+    /// Tokens in a sequence: beyond what any model was trained on (10 million, Llama 4 Scout).
+    static let sequence = 1...16_777_216
+    /// Sequences per rank and microbatch.
+    static let microBatch = 1...100_000
   }
 
   /// The scenario under `root`, or `nil` when too little of it could be read; the log says why.

@@ -137,6 +137,19 @@ extension FullSimulationModel {
   private static let restBit: UInt64 = 1 << 20
   private static let wordBit: UInt64 = 1 << 21
   private static let ageShift: UInt64 = 22
+  /// Set in the code of an age that does not fit exactly.
+  private static let coarseBit: UInt64 = 1 << 41
+
+  /// An age in 42 bits: exact up to 2.2 s, in steps of 4.2 µs beyond, where a network is so slow that
+  /// nothing is decided by less.
+  static func code(ofAge age: Int64) -> UInt64 {
+    age < 1 << 41 ? UInt64(age) : coarseBit | UInt64(min(age >> 22, 1 << 41 - 1))
+  }
+
+  /// The age that ``code(ofAge:)`` put into a code.
+  static func age(ofCode code: UInt64) -> Int64 {
+    code & coarseBit == 0 ? Int64(code) : Int64(code & ~coarseBit) << 22
+  }
 
   /// The logical process of the network.
   var networkProcess: LogicalProcess { LogicalProcess(grid.rankCount) }
@@ -164,13 +177,13 @@ extension FullSimulationModel {
     }
     let asked = max(earliest, next.free)
     let age = asked - latest
-    if age < 0 || age >= 1 << 42 || step >= 1 << 20 || call >= Int(Self.sendMark) {
+    if age < 0 || step >= 1 << 20 || call >= Int(Self.sendMark) {
       note("a request of rank \(rank(of: local)) to the network does not fit an event")
     }
     context.schedule(
       Self.asks | UInt32(lane) << 4 | (inboxes[box].ended & 255) << 7 | UInt32(call) << 15,
       payload: UInt64(step) | (isRest ? Self.restBit : 0) | (wantsWord ? Self.wordBit : 0)
-        | UInt64(max(0, age)) << Self.ageShift,
+        | Self.code(ofAge: max(0, age)) << Self.ageShift,
       to: networkProcess, at: SimTime(picoseconds: asked + fabric.requestDelay))
   }
 
@@ -236,7 +249,7 @@ extension FullSimulationModel {
     let isSend = event.kind >> 15 == Self.sendMark
     let call = isSend ? -1 : Int32(event.kind >> 15)
     let lane = Int(event.kind >> 4 & 7)
-    let age = Int64(event.payload >> Self.ageShift)
+    let age = Self.age(ofCode: event.payload >> Self.ageShift)
     var queue = Int(event.source) * net.queuesPerRank
     if isSend {
       queue += net.queuesPerRank - 1

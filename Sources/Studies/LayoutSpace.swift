@@ -186,11 +186,19 @@ public struct LayoutSpace: Sendable {
       }
       return values(.virtualStages, own: base.virtualStages, chunks, withOwn: false)
         .filter { schedule == .interleaved ? $0 > 1 : chunks.contains($0) }
-        .filter { isEven(layout.pipeline * $0) }
+        .filter {
+          isEven(layout.pipeline * $0)
+            || layout.pipeline == base.pipeline && $0 == base.virtualStages
+        }
         .map { count in
           var result = layout
           result.schedule = layout.pipeline == 1 ? .oneForwardOneBackward : schedule
           result.virtualStages = count
+          // Layers dealt out by hand belong to these stages and no others.
+          let isOwn =
+            result.pipeline == base.pipeline && count == base.virtualStages
+            && result.schedule == base.schedule
+          if !isOwn { result.stageLayers = nil }
           return result
         }
     }

@@ -70,6 +70,19 @@ import Testing
     #expect(abs(found / expected - 1) < 1e-9)
   }
 
+  @Test("failures far more often than a cycle cost what they cost, not nothing")
+  func hopeless() throws {
+    let segments = RunSegment.segments(of: plan(), settings: twoLevels(covers: 1))
+    let segment = try #require(segments.first)
+    // λa = 50: each of 12 cycles is passed with q = e^(−50) ≈ 1.9e−22, which 1 − (1 − q) loses; every
+    // attempt takes 3,600 s on average and restarts from the node: 12 · (3,600 s + r(120 s)) / q.
+    let restart = 3_600 * (exp(120 / 3_600.0) - 1)
+    let expected = 12 * (3_600 + restart) / exp(-50)
+    #expect(abs(ExpectedSegment.between(segment, cycle: 50 * 3_600) / expected - 1) < 1e-9)
+    // e^(−1000) is nothing at all: the run never ends.
+    #expect(ExpectedSegment.between(segment, cycle: 1_000 * 3_600) == .infinity)
+  }
+
   @Test("runs drawn with two levels take what the closed form says", arguments: [0.2, 0.8, 1])
   func twoLevelsDrawn(covers: Double) throws {
     let settings = twoLevels(covers: covers)

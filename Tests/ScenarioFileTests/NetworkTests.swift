@@ -61,6 +61,12 @@ import Testing
       ("slow_nics: {3: 2}", "not the part of its rate"),
       ("slow_nics: {64: 0.5}", "64 is not a whole number from 0 to 63"),
       ("failed_uplinks: {0: none}", "is not how many links"),
+      ("failed_uplinks: {0: 99999999999}", "is not how many links"),
+      ("failed_uplinks: {0: 1, 00: 2}", "0 is there twice"),
+      (
+        "topology: torus, dimensions: [1000000, 1000000, 1000000, 1000000]",
+        "but there are 8 nodes"
+      ),
       ("levels: 4", "4 is more than 3"),
       ("routing: ecpm", "did you mean 'ecmp'?"),
     ])

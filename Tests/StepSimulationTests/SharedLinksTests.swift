@@ -217,4 +217,15 @@ struct SharedLinksTests {
     program.job.cluster.network.sharing = .separate
     #expect(try SmallJobs.full(program).duration.picoseconds == one)
   }
+
+  @Test("how long a request lags is told exactly up to 2.2 s, and to 4.2 µs beyond")
+  func ages() {
+    for age: Int64 in [0, 1, 999_999_999_999, 1 << 41 - 1] {
+      #expect(FullSimulationModel.age(ofCode: FullSimulationModel.code(ofAge: age)) == age)
+    }
+    // An hour, 3.6e15 ps: 2^22 ps are 4.2 µs.
+    let hour: Int64 = 3_600_000_000_000_000
+    let told = FullSimulationModel.age(ofCode: FullSimulationModel.code(ofAge: hour))
+    #expect(told <= hour && hour - told < 1 << 22)
+  }
 }

@@ -30,10 +30,10 @@ extension ImportedScenario {
     let micro = root["train_micro_batch_size_per_gpu"]?.wholeNumber
     let accumulation = root["gradient_accumulation_steps"]?.wholeNumber
     var gpus = supplement.gpus
-    if gpus == nil, let total, let micro, let accumulation, micro * accumulation > 0,
-      total.isMultiple(of: micro * accumulation)
+    if gpus == nil, let total, let micro, let accumulation, micro > 0, accumulation > 0,
+      total.isMultiple(of: micro), (total / micro).isMultiple(of: accumulation)
     {
-      gpus = total / (micro * accumulation)
+      gpus = total / micro / accumulation
       notes.append("The GPUs follow from the three batch sizes.")
     }
     guard let gpus, gpus > 0 else { throw Self.missing("how many GPUs; give --gpus", in: path) }

@@ -233,7 +233,9 @@ extension ImportedScenario {
       case "*":
         let digits = rest.prefix { $0.isNumber }
         rest = rest.dropFirst(digits.count)
-        let more = Array(repeatElement(unit, count: max(0, (Int(digits) ?? 1) - 1)).joined())
+        // No model has more layers, and no layout more stages.
+        let times = min(Int(digits) ?? 1, 10_000 / max(1, unit.count))
+        let more = Array(repeatElement(unit, count: max(0, times - 1)).joined())
         if group == nil { flat += more } else { group? += more }
       case ",", " ": break
       default:
