@@ -56,16 +56,16 @@ public struct CollectiveValidationReport {
       `Sources/Studies/Measured/collectives.csv`, each with its source. Errors are predicted / measured \
       time − 1; median and p90 of the absolute value, and the signed median. The constants of the \
       fabric were fitted on the tables of one node (a100-sxm-80gb, h100-sxm-80gb, b200-sxm and l40s), \
-      so those rows say how well the model's form fits; on the rows of several nodes nothing was \
-      fitted.
+      so those rows say how well the model's form fits; on the rows of several nodes two latencies were \
+      fitted, named below.
 
       \(table.joined(separator: "\n"))
 
-      Several nodes: `aws-p6-b200` is an Ethernet cloud whose small messages take milliseconds; the \
-      network's latency (4 us, InfiniBand) is far too small for it. `gcp-a3-mega`'s latency, 55 us, was \
-      fitted on these very rows. `dryrun collective --against LOG --save-cluster FILE` fits a cluster of \
-      your own. The rows under `dgx-h100` are a cluster shared with other jobs, whose medians fall to a \
-      fifth of the links' rate at 16 nodes; the prediction is for an idle fabric.
+      Several nodes: the latencies of `gcp-a3-mega` (55 us) and of the EFA clusters `aws-p5` and `aws-p6-b200` \
+      (65 us) were read off these very rows. Of a busy cluster (`aws-p5`) the 95th percentile of bandwidth \
+      stands for the idle fabric that is predicted; which rows were left out, and why, is in \
+      `Sources/Studies/Measured/README.md`. `dryrun collective --against LOG --save-cluster FILE` fits a \
+      cluster of your own.
 
       """
   }

@@ -65,6 +65,7 @@ enum QueueComparison {
         ScenarioOverride(key: "cluster.gpus", value: "512"),
         ScenarioOverride(key: "parallelism.data", value: "null"),
         ScenarioOverride(key: "training.global_batch", value: "64"),
+        ScenarioOverride(key: "phases", value: "null"),
       ])
     let stream = try EventStream(StepProgram.compile(deciding: scenario.job))
     print("| queue | hold, 10^3 | 10^5 | 10^6 | step of 405B on 512 GPUs |")
