@@ -31,6 +31,11 @@ public enum Axis: String, Hashable, Sendable, CaseIterable {
   }
 }
 
+extension Parallelism {
+  /// The order of the axes as Megatron-LM writes it: `tp-cp-dp-pp`.
+  public var orderText: String { order.map(\.shortName).joined(separator: "-") }
+}
+
 /// Ranks that communicate with one another for one purpose.
 public enum GroupKind: String, Hashable, Sendable, CaseIterable {
   /// Share each weight matrix.

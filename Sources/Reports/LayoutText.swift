@@ -18,7 +18,7 @@ struct LayoutText {
     let whole = layout.tensor > 1 && !layout.sequence ? " no-sp" : ""
     let order =
       layout.order == Parallelism.usualOrder
-      ? "" : " " + layout.order.map(\.shortName).joined(separator: "-")
+      ? "" : " " + layout.orderText
     let schedule = layout.pipeline > 1 ? " \(layout.schedule.rawValue)" : ""
     return "\(text.isEmpty ? "one GPU" : text)\(whole)"
       + " zero\(layout.zero)\(group)\(schedule)\(order)"

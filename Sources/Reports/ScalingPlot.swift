@@ -43,7 +43,7 @@ struct ScalingPlot {
         + "\(text(Self.left + Self.width + 240)) \(text(Self.top + Self.height + 70))\" "
         + "font-family=\"sans-serif\" font-size=\"12\">",
       "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>",
-      "<text x=\"\(text(Self.left))\" y=\"24\" font-size=\"15\">\(ScatterPlot.escaped(title))</text>",
+      "<text x=\"\(text(Self.left))\" y=\"24\" font-size=\"15\">\(SVG.escaped(title))</text>",
     ]
     for tick in Set(points.map(\.x)).sorted() {
       lines.append(
@@ -74,12 +74,12 @@ struct ScalingPlot {
         "<path d=\"M\(text(Self.left + Self.width + 16)) \(text(place))h18\" "
           + "stroke=\"\(colour)\" stroke-width=\"2\"/><text "
           + "x=\"\(text(Self.left + Self.width + 40))\" y=\"\(text(place + 4))\">"
-          + "\(ScatterPlot.escaped(series.name))</text>")
+          + "\(SVG.escaped(series.name))</text>")
     }
     let middle = text(Self.top + Self.height / 2)
     lines += [
       "<text x=\"\(text(Self.left + Self.width / 2))\" y=\"\(text(Self.top + Self.height + 44))\" "
-        + "text-anchor=\"middle\">\(ScatterPlot.escaped(xName))</text>",
+        + "text-anchor=\"middle\">\(SVG.escaped(xName))</text>",
       "<text x=\"18\" y=\"\(middle)\" transform=\"rotate(-90 18 \(middle))\" "
         + "text-anchor=\"middle\">tokens/s\(hasIdeal ? " (dashed: perfect scaling)" : "")</text>",
       "</svg>",
@@ -102,8 +102,5 @@ struct ScalingPlot {
     return result
   }
 
-  private func text(_ coordinate: Double) -> String {
-    let tenths = (coordinate * 10).rounded() / 10
-    return tenths == tenths.rounded() ? "\(Int(tenths))" : "\(tenths)"
-  }
+  private func text(_ coordinate: Double) -> String { SVG.coordinate(coordinate) }
 }

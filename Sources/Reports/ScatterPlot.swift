@@ -54,7 +54,7 @@ struct ScatterPlot {
     for (index, name) in names.enumerated() {
       let y = Self.top + 10 + 18 * Double(index)
       lines.append("<circle cx=\"\(text(x))\" cy=\"\(text(y))\" r=\"4\" fill=\"\(colour(name))\"/>")
-      lines.append("<text x=\"\(text(x + 10))\" y=\"\(text(y + 4))\">\(Self.escaped(name))</text>")
+      lines.append("<text x=\"\(text(x + 10))\" y=\"\(text(y + 4))\">\(SVG.escaped(name))</text>")
     }
     return (lines + ["</svg>"]).joined(separator: "\n") + "\n"
   }
@@ -74,7 +74,7 @@ struct ScatterPlot {
     let y = { (value: Double) in text(Self.top + Self.side - place(value)) }
     var lines = [
       "<text x=\"\(text(Self.left + Self.side / 2))\" y=\"24\" text-anchor=\"middle\" "
-        + "font-size=\"15\">\(Self.escaped(panel.title))</text>"
+        + "font-size=\"15\">\(SVG.escaped(panel.title))</text>"
     ]
     var tick = low
     for _ in 0...decades {
@@ -113,26 +113,7 @@ struct ScatterPlot {
     return lines
   }
 
-  /// A coordinate with one decimal.
-  private func text(_ coordinate: Double) -> String {
-    let tenths = Int((coordinate * 10).rounded())
-    return tenths.isMultiple(of: 10)
-      ? "\(tenths / 10)" : "\(tenths < 0 ? "-" : "")\(abs(tenths) / 10).\(abs(tenths) % 10)"
-  }
-
-  /// Text that XML takes as text.
-  static func escaped(_ text: String) -> String {
-    var result = ""
-    for character in text {
-      switch character {
-      case "&": result += "&amp;"
-      case "<": result += "&lt;"
-      case ">": result += "&gt;"
-      default: result.append(character)
-      }
-    }
-    return result
-  }
+  private func text(_ coordinate: Double) -> String { SVG.coordinate(coordinate) }
 
   /// The largest power of ten not above `value`, which is positive.
   private static func floorPowerOfTen(_ value: Double) -> Double {

@@ -47,7 +47,7 @@ public struct SearchReport {
     outcomes.count { $0.verdict == verdict }
   }
 
-  private var simulated: Int { count(.fits) + count(.doesNotFit) }
+  private var simulated: Int { outcomes.count { $0.isSimulated } }
 
   private var rate: Double {
     effort.wallSeconds > 0 ? Double(outcomes.count) / effort.wallSeconds : 0
@@ -87,8 +87,7 @@ public struct SearchReport {
       .init("expert_tensor", .integer(layout.expertTensor)),
       .init("data", .integer(layout.data)), .init("zero", .integer(layout.zero)),
     ]
-    members.append(
-      .init("order", .string(layout.order.map(\.shortName).joined(separator: "-"))))
+    members.append(.init("order", .string(layout.orderText)))
     if let layers = layout.stageLayers {
       members.append(.init("stage_layers", .array(layers.map { .integer($0) })))
     }
@@ -125,7 +124,7 @@ public struct SearchReport {
         "\(layout.virtualStages)", layout.schedule.rawValue, "\(layout.expert)",
         "\(layout.expertTensor)", "\(layout.data)", "\(layout.zero)",
         layout.shardGroup.map { "\($0)" } ?? "",
-        layout.order.map(\.shortName).joined(separator: "-"),
+        layout.orderText,
         "\(outcome.job.training.microBatch)", LayoutText(job: outcome.job).recompute,
         Self.word(outcome.verdict), "\(outcome.stepSeconds)", "\(outcome.peakBytes)",
       ])

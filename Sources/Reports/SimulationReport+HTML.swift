@@ -205,5 +205,5 @@ extension SimulationReport {
     Format.fixed(value, decimals: 1).split(separator: ",").joined()
   }
 
-  private static func escaped(_ text: String) -> String { ScatterPlot.escaped(text) }
+  private static func escaped(_ text: String) -> String { SVG.escaped(text) }
 }

@@ -149,10 +149,7 @@ public struct StepPicture: Sendable {
       + "\(text(height))\" font-family=\"sans-serif\" font-size=\"11\">"
   }
 
-  private static func text(_ value: Double) -> String {
-    let tenths = (value * 10).rounded() / 10
-    return tenths == tenths.rounded() ? "\(Int(tenths))" : "\(tenths)"
-  }
+  private static func text(_ value: Double) -> String { SVG.coordinate(value) }
 
   private func text(_ value: Double) -> String { Self.text(value) }
 }
