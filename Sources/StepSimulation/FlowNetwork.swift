@@ -4,14 +4,13 @@ import Hardware
 ///
 /// No message exceeds its demand (what it takes alone), no link its capacity, and no message could
 /// have more without taking from one that has no more than it. Rates change only when a message
-/// begins or ends, and only for messages connected to it through links that are asked for more than
-/// they carry; all changes of an instant are worked out together.
+/// begins or ends; all changes of an instant are worked out together, and only as far as they reach
+/// (``settle(at:sooner:)``).
 ///
 /// Work is counted in picoseconds at full demand, so that a message that never meets another ends
 /// exactly that many picoseconds after it began.
 ///
-/// - Complexity: a message whose links have room costs O(its links); else O(e log l) for the e
-///   crossings and l links of its connected overloaded part.
+/// - Complexity: a message whose links have room costs O(its links).
 struct FlowNetwork {
   /// A message on its way.
   struct Flow {
@@ -30,50 +29,78 @@ struct FlowNetwork {
     /// Its crossings, one after the other.
     var first: Int32 = 0
     var count: Int32 = 0
-    /// Solver: its mark, and the share found, negative until it is.
-    var mark: UInt32 = 0
-    var next = 0.0
+    /// Whether its rate may have changed at this instant.
+    var isTouched = false
+  }
+
+  /// What holds a message: its demand or the lowest level of its links.
+  struct Bound {
+    /// The rate it has, in cards.
+    var least = 0.0
+    /// What it would have if the crossing that holds it did not.
+    var second = 0.0
+    /// The crossing that holds it; negative for its demand.
+    var tightest: Int32 = -1
+
+    /// What it could have at a crossing for all that its other links and its demand allow.
+    func elsewhere(_ position: Int32) -> Double { tightest == position ? second : least }
   }
 
   /// One message on one link, in the link's list.
-  private struct Crossing {
+  struct Crossing {
     var link: Int32 = -1
     var flow: Int32 = -1
     var next: Int32 = -1
     var previous: Int32 = -1
     var weight = 0.0
+    /// The link's level.
+    var level = Double.infinity
   }
 
-  private struct LinkState {
+  /// What is known of a link's level while rates are worked out.
+  enum Standing: UInt8 {
+    /// It stands; it must be found anew; it was found and not yet told to the messages.
+    case settled, asked, found
+  }
+
+  /// A link: the messages that nothing else holds have the same rate on it, its level.
+  struct LinkState {
+    /// Infinite where there is room for all that cross it.
+    var level = Double.infinity
+    /// The level found, and from which level on it changes anything.
+    var found = Double.infinity
+    var key = 0.0
+    /// Its first crossing.
     var head: Int32 = -1
     /// Messages on it.
     var count: Int32 = 0
-    var mark: UInt32 = 0
+    /// How often its level has changed in which settling.
+    var turns: Int32 = 0
+    var epoch: UInt32 = 0
+    var standing = Standing.settled
     var isDirty = false
-    /// Solver: capacity left, and weight of messages not yet frozen.
-    var left = 0.0
-    var open = 0.0
-    var openCount: Int32 = 0
+    /// Whether more is asked of it than it carries.
+    var isCrowded = false
   }
 
-  private let capacities: [Double]
+  let capacities: [Double]
   /// What is asked of each link: the demands on it.
   private(set) var loads: [Double]
-  private var links: [LinkState]
-  private(set) var flows: [Flow] = []
+  var links: [LinkState]
+  var flows: [Flow] = []
+  var bounds: [Bound] = []
+  var crossings: [Crossing] = []
   private var freeFlows: [Int32] = []
-  private var crossings: [Crossing] = []
   /// Free runs of crossings, by length.
   private var freeRuns: [[Int32]] = []
-  private var dirty: [Int32] = []
-  private var epoch: UInt32 = 0
-  private var heap: [(level: Double, link: Int32)] = []
-  private var partFlows: [Int32] = []
-  private var partLinks: [Int32] = []
-  /// Messages that are on their way, the most there ever were, and rates worked out anew.
-  private(set) var flowCount = 0
-  private(set) var mostFlows = 0
-  private(set) var rateChanges = 0
+  /// Links whose messages came or went, and messages whose rate may have changed.
+  var dirty: [Int32] = []
+  var touched: [Int32] = []
+  var heap: [(key: Double, link: Int32)] = []
+  /// What the messages of one link could have elsewhere, and their weights.
+  var offers: [(rate: Double, weight: Double)] = []
+  /// Which settling this is.
+  var epoch: UInt32 = 0
 
   /// Rounding of sums of demands must not look like overload.
   private static let slack = 1 + 1e-9
@@ -92,7 +119,7 @@ struct FlowNetwork {
   /// - Parameters:
   ///   - work: picoseconds it takes alone.
   ///   - demand: what it takes of each hop then, in cards.
-  ///   - hops: the links it crosses.
+  ///   - hops: the links it crosses, each once.
   ///   - now: the present.
   /// - Returns: its number; its end holds unless ``needsSettling``.
   mutating func begin(
@@ -104,32 +131,38 @@ struct FlowNetwork {
     } else {
       index = flows.count
       flows.append(Flow())
+      bounds.append(Bound())
     }
-    let generation = flows[index].generation &+ 1
     let first = run(of: hops.count)
     var fits = true
-    for (offset, hop) in hops.enumerated() {
+    for offset in hops.indices {
+      let hop = hops[offset]
       let link = Int(hop.link)
+      let position = Int32(Int(first) + offset)
       loads[link] += demand * hop.weight
-      let isOverloaded = loads[link] > capacities[link] * Self.slack
-      if isOverloaded {
+      if loads[link] > capacities[link] * Self.slack {
+        links[link].isCrowded = true
         fits = false
         soil(link)
       }
-      let position = Int32(Int(first) + offset)
       let head = links[link].head
       crossings[Int(position)] = Crossing(
-        link: hop.link, flow: Int32(index), next: head, previous: -1, weight: hop.weight)
+        link: hop.link, flow: Int32(index), next: head, weight: hop.weight,
+        level: links[link].level)
       if head >= 0 { crossings[Int(head)].previous = position }
       links[link].head = position
       links[link].count += 1
     }
+    let old = flows[index]
     flows[index] = Flow(
       remaining: Double(work), share: fits ? 1 : 0, demand: demand, updated: now,
-      end: fits ? now + work : .max, scheduled: .max, generation: generation, first: first,
-      count: Int32(hops.count))
-    flowCount += 1
-    mostFlows = max(mostFlows, flowCount)
+      end: fits ? now + work : .max, scheduled: .max, generation: old.generation &+ 1,
+      first: first, count: Int32(hops.count), isTouched: old.isTouched)
+    bounds[index] = Bound(least: demand, second: demand)
+    if !fits {
+      bounds[index] = bound(of: flows[index])
+      touch(index)
+    }
     return index
   }
 
@@ -139,7 +172,6 @@ struct FlowNetwork {
     for position in Int(flow.first)..<Int(flow.first + flow.count) {
       let crossing = crossings[position]
       let link = Int(crossing.link)
-      if loads[link] > capacities[link] * Self.slack { soil(link) }
       if crossing.previous >= 0 {
         crossings[Int(crossing.previous)].next = crossing.next
       } else {
@@ -150,10 +182,14 @@ struct FlowNetwork {
       // An empty link's load is none, not what rounding left.
       loads[link] =
         links[link].count == 0 ? 0 : loads[link] - flow.demand * crossing.weight
+      // Where there was room for all, there is still.
+      guard links[link].isCrowded else { continue }
+      links[link].isCrowded = loads[link] > capacities[link] * Self.slack
+      if links[link].level < .infinity { soil(link) }
     }
     release(first: flow.first, count: Int(flow.count))
+    flows[index].count = 0
     freeFlows.append(Int32(index))
-    flowCount -= 1
   }
 
   /// Notes when a message's pending event comes.
@@ -165,194 +201,36 @@ struct FlowNetwork {
     dirty.append(Int32(link))
   }
 
+  /// Notes that a message's rate may change.
+  mutating func touch(_ flow: Int) {
+    guard !flows[flow].isTouched else { return }
+    flows[flow].isTouched = true
+    touched.append(Int32(flow))
+  }
+
+  /// What holds a message at the present levels of its links.
+  func bound(of flow: Flow) -> Bound {
+    var bound = Bound(least: flow.demand, second: flow.demand)
+    for position in flow.first..<flow.first + flow.count {
+      let level = crossings[Int(position)].level
+      if level < bound.least {
+        bound = Bound(least: level, second: bound.least, tightest: position)
+      } else if level < bound.second {
+        bound.second = level
+      }
+    }
+    return bound
+  }
+
   private mutating func run(of count: Int) -> Int32 {
     if count < freeRuns.count, let first = freeRuns[count].popLast() { return first }
     let first = Int32(crossings.count)
-    crossings += Array(repeating: Crossing(), count: count)
+    for _ in 0..<count { crossings.append(Crossing()) }
     return first
   }
 
   private mutating func release(first: Int32, count: Int) {
     while freeRuns.count <= count { freeRuns.append([]) }
     freeRuns[count].append(first)
-  }
-}
-
-/// Working out the rates.
-extension FlowNetwork {
-  /// Works out the rates that changed.
-  ///
-  /// - Parameters:
-  ///   - now: the present.
-  ///   - sooner: where messages are appended that end before their pending event comes; each has a
-  ///     new generation.
-  mutating func settle(at now: Int64, sooner: inout [Int32]) {
-    collect()
-    fill()
-    rateChanges += partFlows.count
-    for index in partFlows {
-      let flow = Int(index)
-      let share = max(flows[flow].next, Self.leastShare)
-      guard share != flows[flow].share || flows[flow].end == .max else { continue }
-      flows[flow].remaining = max(
-        0, flows[flow].remaining - Double(now - flows[flow].updated) * flows[flow].share)
-      flows[flow].updated = now
-      flows[flow].share = share
-      let end = now + Int64((flows[flow].remaining / share).rounded(.up))
-      flows[flow].end = end
-      guard end < flows[flow].scheduled else { continue }
-      flows[flow].generation &+= 1
-      sooner.append(index)
-    }
-  }
-
-  /// A message that gets less than this would outlast any step.
-  private static let leastShare = 1e-6
-
-  /// The messages and overloaded links that hang together with what changed.
-  private mutating func collect() {
-    epoch &+= 1
-    partFlows.removeAll(keepingCapacity: true)
-    partLinks.removeAll(keepingCapacity: true)
-    for link in dirty {
-      links[Int(link)].isDirty = false
-      links[Int(link)].mark = epoch
-      partLinks.append(link)
-    }
-    dirty.removeAll(keepingCapacity: true)
-    var next = 0
-    while next < partLinks.count {
-      var position = links[Int(partLinks[next])].head
-      next += 1
-      while position >= 0 {
-        let flow = Int(crossings[Int(position)].flow)
-        position = crossings[Int(position)].next
-        guard flows[flow].mark != epoch else { continue }
-        flows[flow].mark = epoch
-        flows[flow].next = -1
-        partFlows.append(Int32(flow))
-        let first = Int(flows[flow].first)
-        for crossing in first..<first + Int(flows[flow].count) {
-          let link = Int(crossings[crossing].link)
-          guard links[link].mark != epoch, loads[link] > capacities[link] * Self.slack else {
-            continue
-          }
-          links[link].mark = epoch
-          partLinks.append(Int32(link))
-        }
-      }
-    }
-  }
-
-  /// Progressive filling: the rates of all rise together until a link is full or a message has its
-  /// demand; those are settled, and the others go on.
-  private mutating func fill() {
-    heap.removeAll(keepingCapacity: true)
-    for index in partLinks {
-      let link = Int(index)
-      links[link].left = capacities[link]
-      links[link].open = 0
-      links[link].openCount = links[link].count
-      var position = links[link].head
-      while position >= 0 {
-        links[link].open += crossings[Int(position)].weight
-        position = crossings[Int(position)].next
-      }
-      if loads[link] > capacities[link] * Self.slack { pushHeap(level(of: link), index) }
-    }
-    var order = partFlows
-    let first = order.first.map { flows[Int($0)].demand } ?? 0
-    if !order.allSatisfy({ flows[Int($0)].demand == first }) {
-      order.sort {
-        let (one, other) = (flows[Int($0)].demand, flows[Int($1)].demand)
-        return one == other ? $0 < $1 : one < other
-      }
-    }
-    var next = 0
-    while true {
-      while next < order.count, flows[Int(order[next])].next >= 0 { next += 1 }
-      guard next < order.count else { return }
-      let demand = flows[Int(order[next])].demand
-      if let link = tightest(below: demand) {
-        let level = level(of: link)
-        var position = links[link].head
-        while position >= 0 {
-          let flow = Int(crossings[Int(position)].flow)
-          position = crossings[Int(position)].next
-          if flows[flow].next < 0 { freeze(flow, at: level, share: level / flows[flow].demand) }
-        }
-      } else {
-        freeze(Int(order[next]), at: demand, share: 1)
-      }
-    }
-  }
-
-  private func level(of link: Int) -> Double {
-    max(0, links[link].left) / max(links[link].open, 1e-12)
-  }
-
-  /// The link that is full first, when that is before messages have `demand`.
-  private mutating func tightest(below demand: Double) -> Int? {
-    while let top = heap.first {
-      let link = Int(top.link)
-      guard links[link].openCount > 0 else {
-        popHeap()
-        continue
-      }
-      // Levels only rise while others settle below them, so a stale entry is too low, never too high.
-      let level = level(of: link)
-      if level > top.level {
-        popHeap()
-        pushHeap(level, top.link)
-        continue
-      }
-      return level < demand ? link : nil
-    }
-    return nil
-  }
-
-  private mutating func freeze(_ flow: Int, at rate: Double, share: Double) {
-    flows[flow].next = share
-    let first = Int(flows[flow].first)
-    for position in first..<first + Int(flows[flow].count) {
-      let link = Int(crossings[position].link)
-      guard links[link].mark == epoch else { continue }
-      let weight = crossings[position].weight
-      links[link].left -= rate * weight
-      links[link].open -= weight
-      links[link].openCount -= 1
-    }
-  }
-
-  // MARK: A binary heap of (level, link)
-
-  private func isBefore(_ one: (level: Double, link: Int32), _ other: (level: Double, link: Int32))
-    -> Bool
-  {
-    one.level == other.level ? one.link < other.link : one.level < other.level
-  }
-
-  private mutating func pushHeap(_ level: Double, _ link: Int32) {
-    var place = heap.count
-    heap.append((level, link))
-    while place > 0, isBefore(heap[place], heap[(place - 1) / 2]) {
-      heap.swapAt(place, (place - 1) / 2)
-      place = (place - 1) / 2
-    }
-  }
-
-  private mutating func popHeap() {
-    let last = heap.removeLast()
-    guard !heap.isEmpty else { return }
-    var place = 0
-    heap[0] = last
-    while true {
-      var child = 2 * place + 1
-      guard child < heap.count else { return }
-      if child + 1 < heap.count, isBefore(heap[child + 1], heap[child]) { child += 1 }
-      guard isBefore(heap[child], heap[place]) else { return }
-      heap.swapAt(place, child)
-      place = child
-    }
   }
 }

@@ -74,46 +74,79 @@ struct FlowNetworkTests {
     #expect(ends == [1_000, 2_200, 2_200])
   }
 
-  @Test(
-    "no link carries more than it can, and every message is held by something full",
-    arguments: UInt64(0)..<50)
-  func maxMin(seed: UInt64) {
-    var random = SeededGenerator(state: seed)
-    let capacities = (0..<12).map { _ in Double(Int.random(in: 1...4, using: &random)) / 2 }
-    var network = FlowNetwork(capacities: capacities)
-    var flows: [(index: Int, demand: Double, links: [Int])] = []
-    for _ in 0..<40 {
-      let links = Array(Set((0..<3).map { _ in Int.random(in: 0..<12, using: &random) })).sorted()
-      let demand = Double(Int.random(in: 1...4, using: &random)) / 4
-      let index = network.begin(
-        work: 1_000_000, demand: demand,
-        hops: links.map { LinkGraph.Hop(link: Int32($0), weight: 1) }, at: 0)
-      flows.append((index, demand, links))
-      // In the middle of it some end.
-      if flows.count == 30 {
-        for _ in 0..<10 {
-          network.finish(flows.remove(at: Int.random(in: 0..<flows.count, using: &random)).index)
+  /// The max-min fair rates of messages, the plain way: all rates rise together, message by message
+  /// they are stopped by their demand or by a link that is full.
+  static func fairRates(
+    _ capacities: [Double], _ flows: [(demand: Double, hops: [LinkGraph.Hop])]
+  ) -> [Double] {
+    var rates = Array(repeating: -1.0, count: flows.count)
+    while rates.contains(-1) {
+      var left = capacities
+      var open = Array(repeating: 0.0, count: capacities.count)
+      for (flow, rate) in zip(flows, rates) {
+        for hop in flow.hops {
+          if rate >= 0 {
+            left[Int(hop.link)] -= rate * hop.weight
+          } else {
+            open[Int(hop.link)] += hop.weight
+          }
         }
       }
-      var sooner: [Int32] = []
-      if network.needsSettling { network.settle(at: 0, sooner: &sooner) }
-    }
-    var used = Array(repeating: 0.0, count: 12)
-    var largest = used
-    for flow in flows {
-      let rate = network.flows[flow.index].share * flow.demand
-      for link in flow.links {
-        used[link] += rate
-        largest[link] = max(largest[link], rate)
+      var level = Double.infinity
+      for link in left.indices where open[link] > 0 {
+        level = min(level, max(0, left[link]) / open[link])
+      }
+      for (flow, rate) in zip(flows, rates) where rate < 0 { level = min(level, flow.demand) }
+      for index in flows.indices where rates[index] < 0 {
+        let isStopped = flows[index].hops.contains {
+          left[Int($0.link)] / open[Int($0.link)] <= level * (1 + 1e-12)
+        }
+        if isStopped || flows[index].demand <= level { rates[index] = level }
       }
     }
-    for link in 0..<12 { #expect(used[link] <= capacities[link] + 1e-9) }
-    for flow in flows {
-      let rate = network.flows[flow.index].share * flow.demand
-      let isHeld = flow.links.contains {
-        used[$0] > capacities[$0] - 1e-9 && rate > largest[$0] - 1e-9
+    return rates
+  }
+
+  @Test(
+    "after any change, of one message or several, rates are the max-min fair ones",
+    arguments: UInt64(0)..<60)
+  func maxMin(seed: UInt64) {
+    var random = SeededGenerator(state: seed)
+    // Few links or many, few messages or many, links alike or not: 60 networks, 60 settlings of each.
+    let linkCount = [3, 12, 40][Int(seed % 3)]
+    let mostFlows = [8, 40, 120][Int(seed / 3 % 3)]
+    let isEven = seed % 2 == 0
+    let capacities = (0..<linkCount).map { _ in
+      isEven ? 1 : Double(Int.random(in: 1...9, using: &random)) / 3
+    }
+    var network = FlowNetwork(capacities: capacities)
+    var flows: [(index: Int, demand: Double, hops: [LinkGraph.Hop])] = []
+    var sooner: [Int32] = []
+    for change in 0..<60 {
+      let isBatch = Int.random(in: 0..<4, using: &random) == 0
+      for _ in 0..<(isBatch ? Int.random(in: 2...20, using: &random) : 1) {
+        if flows.count > Int.random(in: 0..<mostFlows, using: &random) {
+          let gone = flows.remove(at: Int.random(in: 0..<flows.count, using: &random))
+          network.finish(gone.index)
+        } else {
+          let count = Int.random(in: 1...min(5, linkCount), using: &random)
+          let links = Array((0..<linkCount).shuffled(using: &random).prefix(count))
+          let hops = links.map {
+            LinkGraph.Hop(
+              link: Int32($0), weight: isEven ? 1 : Double(Int.random(in: 1...3, using: &random)))
+          }
+          let demand = isEven ? 1 : Double(Int.random(in: 1...8, using: &random)) / 5
+          let index = network.begin(
+            work: 1_000_000, demand: demand, hops: hops, at: Int64(change))
+          flows.append((index, demand, hops))
+        }
       }
-      #expect(rate > flow.demand - 1e-9 || isHeld)
+      if network.needsSettling { network.settle(at: Int64(change), sooner: &sooner) }
+      let fair = Self.fairRates(capacities, flows.map { ($0.demand, $0.hops) })
+      for (flow, rate) in zip(flows, fair) {
+        let ours = network.flows[flow.index].share * flow.demand
+        #expect(abs(ours - rate) <= 1e-9 * rate)
+      }
     }
   }
 }
