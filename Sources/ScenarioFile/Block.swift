@@ -66,7 +66,7 @@ final class Block {
 
   /// The value of `key`, marked as used; `nil` when it is absent or null.
   func node(_ key: String) -> SourceNode? {
-    known.append(key)
+    if !known.contains(key) { known.append(key) }
     guard let index = entries.firstIndex(where: { $0.key == key }) else { return nil }
     isUsed[index] = true
     let value = entries[index].value
