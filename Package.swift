@@ -109,8 +109,8 @@ let package = Package(
     .executableTarget(
       name: "dryrun-bench",
       dependencies: [
-        "Quantities", "MessagePassing", "EventKernel", "Hardware", "StepProgram", "StepSimulation",
-        "ScenarioFile",
+        "Quantities", "MessagePassing", "EventKernel", "Hardware", "Collectives", "StepProgram",
+        "StepSimulation", "ScenarioFile",
       ],
       swiftSettings: strict, linkerSettings: maths),
 

@@ -1,7 +1,7 @@
 public import Collectives
 public import Hardware
 import Layout
-import Quantities
+public import Quantities
 import Transformer
 
 extension StepProgram {
@@ -40,5 +40,42 @@ extension StepProgram {
     return StepProgram(
       job: job, stages: [stage], calls: [call], blocks: [], laneCount: 0, slotCount: 1,
       interference: 0, modelFlops: Flops(0))
+  }
+
+  /// A step of collectives one after the other, each behind kernels of its own.
+  ///
+  /// - Parameters:
+  ///   - plans: the collectives of one group, among the same ranks.
+  ///   - work: kernel time before each.
+  ///   - groups: groups that run them at the same time, as for one collective.
+  ///   - cluster: where they run.
+  /// - Returns: the program, or `nil` without a plan.
+  public static func collectives(
+    _ plans: [CollectivePlan], behind work: SimDuration, groups: Int = 1, on cluster: Cluster
+  ) -> StepProgram? {
+    guard let first = plans.first,
+      var program = collective(first, groups: groups, on: cluster)
+    else { return nil }
+    let kernels = WorkSummary(issue: 0, busy: work.picoseconds, lag: work.picoseconds)
+    program.blocks = [
+      Block(
+        name: "kernels", leaves: [.work(kernels)], summary: kernels,
+        busyByCategory: TimeCategory.allCases.map { $0 == .compute ? work.picoseconds : 0 },
+        flops: 0)
+    ]
+    program.calls = plans.map { plan in
+      var call = program.calls[0]
+      call.operation = plan.operation
+      call.bytes = plan.bytes
+      call.duration = plan.duration
+      call.algorithm = plan.algorithm
+      return call
+    }
+    program.stages[0].instructions = plans.indices.flatMap { call -> [Instruction] in
+      [
+        .run(0), .launch(call: call, afterCompute: true, slot: 0), .wait(slot: 0, .data),
+      ]
+    }
+    return program
   }
 }

@@ -24,6 +24,11 @@ struct Setting {
     if CommandLine.arguments.count == 3, CommandLine.arguments[1] == "--oracle" {
       return try FlowBenchmark.writeCases(to: CommandLine.arguments[2])
     }
+    // `dryrun-bench --collectives` times collectives message by message.
+    if CommandLine.arguments.dropFirst() == ["--collectives"] {
+      try CollectiveBenchmark.shared()
+      return try CollectiveBenchmark.staggered()
+    }
     // `dryrun-bench --queues` compares queues of pending events.
     if CommandLine.arguments.dropFirst().first == "--queues" { return try QueueComparison.run() }
     try World.run { world in
