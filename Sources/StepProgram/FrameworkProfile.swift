@@ -151,6 +151,10 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// gradient, until the next one comes: Megatron-Core's `TransformerBlock.set_input_tensor` and the
   /// `retain_grad` of its schedules.
   public var keepsStageInput = false
+  /// Whether the last stage holds on to a microbatch's logits until the one after the next writes over
+  /// them: it has two buffers of outputs at least, and its backward pass takes the loss only
+  /// (`required_buffer_count` and `_execute_backward_pass` of Aleph Alpha's `scaling`).
+  public var keepsLastLogits = false
   /// Whether, where a multiply adds a weight's gradient straight to the accumulated one, autograd is
   /// handed a stand-in instead, kept for each shape of weight from the first backward on
   /// (`get_dummy_wgrad` in Transformer Engine's `pytorch/module/base.py`).
@@ -273,6 +277,7 @@ extension Framework {
       profile.vocabularyMultiple = 1
       profile.balancesStagesByCost = true
       profile.fusion.gathersInputOnce = true
+      profile.fusion.keepsGatherBuffers = true
       profile.keepsWorkingGradients = true
       profile.recordsStreams = true
       profile.fusion.splitsGatheredRows = true
@@ -296,11 +301,15 @@ extension Framework {
       profile.dataOverlap = .none
       profile.fusion.rotary = false
       profile.fusesNormOnlyWithoutRecompute = true
+      // The norm gathers (`core/nn/norm/rms_norm.py` of its `scaling`).
+      profile.fusion.keepsGatheredInputs = true
+      profile.keepsLastLogits = true
       profile.splitsLoss = false
       profile.fusion.crossEntropy = false
       profile.gradientFormat = .bf16
-      // Fitted on the out-of-memory labels of its layout sweep; eager kernels free in odd orders.
-      profile.fragmentation = 0.30
+      // Fitted on the out-of-memory labels of its layout sweep, so that as many wrong verdicts are fits as
+      // are not; eager kernels free in odd orders.
+      profile.fragmentation = 0.45
       // `allreduce_no_retain`: flattened (2 + 2 bytes), divided (2 + 2), cast (2 + 4), all-reduced in
       // fp32, cast back (4 + 2), copied out (2 + 2), sharded optimizer or not.
       profile.reduceFormat = .fp32

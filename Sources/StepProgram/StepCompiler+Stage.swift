@@ -16,8 +16,9 @@ struct ChunkBlocks {
   var saved: Int64
   var forwardPeak: Int64
   var backwardPeak: Int64
-  /// Bytes reduced and scattered over tensor-parallel ranks in the forward pass.
-  var scattered: Int64
+  /// What each part's passes queue for the device, in model order.
+  var forwardQueue: [QueuedWork]
+  var backwardQueue: [QueuedWork]
   /// Bytes the weight gradients still need when those of the inputs are done.
   var heldForWeights: Int64
   /// Bytes of one tensor for each shape of weight in a layer.
@@ -152,7 +153,8 @@ extension StepCompiler {
       inputGradient: builder.add(inputGradient.block(named: name + " input gradient")),
       weightGradient: builder.add(weightGradient.block(named: name + " weight gradient")),
       saved: saved, forwardPeak: forwardPeak, backwardPeak: backwardPeak,
-      scattered: parts.reduce(0) { $0 + $1.blocks.scattered },
+      forwardQueue: parts.map(\.blocks.forwardQueue),
+      backwardQueue: parts.map(\.blocks.backwardQueue),
       heldForWeights: parts.reduce(0) { $0 + $1.blocks.heldForWeights },
       standIns: parts.filter { plan.layers.contains($0.layer) }.map(\.blocks.standIns)
         .max() ?? 0,
@@ -172,32 +174,15 @@ extension StepCompiler {
     return Bytes(2 * Int64(fed) * shard.bytes(shard.tokensOutside, job.architecture.hiddenSize))
   }
 
-  /// What the stage's chunks have given back to the allocator while a collective's stream may still
-  /// read it, where the framework leaves that to `Tensor.record_stream` (PyTorch's process groups do
-  /// by default): such a block is free only when the device has come past its last use.
-  ///
-  /// They are the inputs of reduce-scatters, in number of microbatches as nanotron's sweep shows
-  /// them. A single stage has those of a whole forward, of half of it when no other
-  /// microbatch follows.
-  /// A pipeline's first stage runs ahead by all microbatches it warms up with but the last two. Where
-  /// a send is too large for NCCL's buffers (seen from 32 MiB on, not with 16; not where tensor
-  /// groups span nodes) it waits for its receiver and, with one hardware queue, everything behind
-  /// it: then two on two stages, one more on longer pipelines.
-  private func pending(in chunks: [ChunkBlocks], stage: Int) -> Bytes {
-    guard profile.recordsStreams else { return .zero }
-    let stages = job.parallelism.pipeline
-    let follow = job.microbatchCount > stages
-    let sent = shard.bytes(shard.tokensOutside, job.architecture.hiddenSize)
-    var microbatches = 0.0
-    if stages == 1 {
-      microbatches = follow ? 1 : 0.5
-    } else {
-      microbatches = Double(max(0, min(stages - stage, job.microbatchCount) - 2))
-      if pricing.placements.placement(of: .tensor).nodes == 1, sent >= Bytes.mebibytes(32).count {
-        microbatches += stages == 2 ? (follow ? 2 : 1) : (follow ? 1 : 0)
-      }
-    }
-    return Bytes(Int64(microbatches * Double(chunks.reduce(0) { $0 + $1.scattered })))
+  /// The logits of the microbatch before, where the framework keeps them.
+  private func lastLogits(in chunks: [ChunkBlocks]) -> MemoryItem? {
+    guard profile.keepsLastLogits, job.microbatchCount > 1,
+      chunks.contains(where: \.plan.hasHead)
+    else { return nil }
+    let width = shard.vocabulary / (profile.splitsLoss ? shard.tensor : 1)
+    return MemoryItem(
+      name: "logits of the microbatch before", category: .buffers,
+      bytes: shard.bytes(shard.tokens, width))
   }
 
   /// The program of the ranks of `stage`, which run `turns` through `chunks`.
@@ -207,7 +192,9 @@ extension StepCompiler {
       virtualStages: states.parameters.stages.stageCount)
     emitter.emitStep(turns)
     builder = emitter.compiler.builder
-    let items = states.resident(ofStage: stage)
+    var items = states.resident(ofStage: stage)
+    if let buffers = gatherBuffers { items.append(buffers) }
+    if let logits = lastLogits(in: chunks) { items.append(logits) }
     var resident = [Int64](repeating: 0, count: MemoryCategory.allCases.count)
     for item in items { resident[item.category.rawValue] += item.bytes }
     return StageProgram(

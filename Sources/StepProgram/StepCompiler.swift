@@ -41,8 +41,9 @@ public struct StepCompiler {
     var saved: Int64
     var forwardPeak: Int64
     var backwardPeak: Int64
-    /// Bytes reduced and scattered over tensor-parallel ranks in the forward pass.
-    var scattered: Int64 = 0
+    /// What the passes queue for the device.
+    var forwardQueue = QueuedWork()
+    var backwardQueue = QueuedWork()
     /// Bytes the weight gradients still need when those of the inputs are done.
     var heldForWeights: Int64 = 0
     /// Bytes of one tensor for each shape of weight, of an expert one for all.
@@ -69,6 +70,12 @@ public struct StepCompiler {
       profile.fusion.accumulatesEagerly = true
       profile.reduceFormat = .fp32
       profile.allReducesShards = true
+      if job.parallelism.zero == 1, job.training.precision.activationFormat == .bf16 {
+        // Held whole, beside the parameters' own, which live until the next backward pass
+        // (`fp32_groups_gradients_flat`, `clear_lp_grads` in `bf16_optimizer.py`).
+        profile.gradientFormat = .fp32
+        profile.keepsWorkingGradients = true
+      }
     }
     if job.training.framework == .torchtitan, job.training.precision.matmulFormat.bytesPerValue < 2
     {
@@ -236,9 +243,18 @@ public struct StepCompiler {
         made.standIns += Int64(gradient.m) * Int64(gradient.n) * shard.valueBytes
       }
     }
-    for exchange in operations.compactMap(\.afterForward)
-    where exchange.operation == .reduceScatter && exchange.axis == .tensor && shard.tensor > 1 {
-      made.scattered += exchange.bytes
+    for operation in operations {
+      made.forwardQueue.add(
+        operation.forward,
+        [operation.beforeForward, operation.afterForward].compactMap { $0 }.filter {
+          price($0) != nil
+        })
+      made.backwardQueue.add(
+        operation.inputGradient + operation.weightGradient,
+        [operation.beforeBackward, operation.regather, operation.afterInputGradient].compactMap {
+          $0
+        }
+        .filter { price($0) != nil })
     }
     if recompute == .full {
       made.saved = flowing

@@ -230,7 +230,10 @@ extension Architecture {
     // Softmax output, dropout mask and dropout output: 2 + 1 + 2 bytes a score (2205.05198).
     operation.saved = kept + bytes + (hasDropout ? scores + bytes : 0)
     if !fused { operation.saved += 2 * bytes }
-    operation.forwardScratch = bytes
-    operation.backwardScratch = 2 * bytes
+    // In place on the scores when fused. Else the scores in fp32 beside the softmax of them; backward the
+    // gradient in fp32 beside that of the softmax's input (`forward_torch_softmax` of Megatron-LM's
+    // `fused_softmax.py`).
+    operation.forwardScratch = fused ? bytes : 2 * bytes
+    operation.backwardScratch = fused ? 2 * bytes : 4 * bytes
   }
 }

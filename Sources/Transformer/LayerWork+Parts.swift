@@ -23,8 +23,8 @@ extension Architecture {
           .rowReduction, read: 4 * factor * bytes, written: factor * bytes, launches: launches + 1)
       )
     ]
-    operation.saved = bytes
-    if !fusion.norm { operation.saved += 3 * bytes }
+    // Eager: what is normalised, before the weight, stays as well.
+    operation.saved = fusion.norm ? bytes : 2 * bytes
     // Its input stays for the residual sum before it; the multiply after it keeps as much.
     operation.savedCheaply = operation.saved
     return operation
@@ -43,15 +43,21 @@ extension Architecture {
     let whole = shard.bytes(shard.tokens, input)
     operation.saved = shard.bytes(shard.tokensOutside, input)
     if shard.tensor > 1 {
-      if shard.sequenceParallel {
+      if shard.sequenceParallel, fusion.keepsGatheredInputs {
+        operation.saved = whole
+        operation.beforeForward = Exchange(.allGather, on: .tensor, bytes: whole)
+        operation.afterInputGradient = Exchange(.reduceScatter, on: .tensor, bytes: whole)
+        operation.backwardScratch = whole
+      } else if shard.sequenceParallel {
         operation.beforeForward = Exchange(.allGather, on: .tensor, bytes: whole)
         if fusion.splitsGatheredRows { operation.forward = rows(of: operation.forward, shard) }
         if !fusion.gathersInputOnce {
           operation.regather = Exchange(.allGather, on: .tensor, bytes: whole)
         }
         operation.afterInputGradient = Exchange(.reduceScatter, on: .tensor, bytes: whole)
-        operation.forwardScratch = whole
-        operation.backwardScratch = 2 * whole
+        let gathered = fusion.keepsGatherBuffers ? 0 : whole
+        operation.forwardScratch = gathered
+        operation.backwardScratch = gathered + whole
       } else {
         operation.afterInputGradient = Exchange(.allReduce, on: .tensor, bytes: whole)
         operation.backwardScratch = whole
@@ -78,7 +84,7 @@ extension Architecture {
           operation.inputGradient = rows(of: operation.inputGradient, shard)
         }
         operation.forwardScratch = whole
-        operation.backwardScratch += whole
+        operation.backwardScratch += fusion.keepsGatherBuffers ? 0 : whole
       } else {
         operation.afterForward = Exchange(.allReduce, on: .tensor, bytes: whole)
       }

@@ -103,6 +103,13 @@ public struct Fusion: Hashable, Sendable {
   /// step times of its sweep do not show the second gather (median error 7.0 % without it, 10.1 %
   /// with it).
   public var gathersInputOnce = false
+  /// Under sequence parallelism what is gathered lands in two buffers that are never given back, one
+  /// for inputs and one for gradients of outputs (`MemoryBuffer` in nanotron's
+  /// `tensor_parallel/functional.py`).
+  public var keepsGatherBuffers = false
+  /// Under sequence parallelism column-parallel layers keep their input as gathered, and need no second
+  /// gather: the gather is an operation of its own before them.
+  public var keepsGatheredInputs = false
   /// Experts' outputs are weighed by the router's probabilities inside the experts, between the
   /// activation and the down projection, not when they are combined.
   ///

@@ -22,6 +22,54 @@ struct FrameworkMemoryTests {
     #expect(other.stages.allSatisfy { $0.leftBehind == .zero })
   }
 
+  @Test("DeepSpeed's BF16_Optimizer holds fp32 gradients whole beside the parameters' own")
+  func bf16Optimizer() throws {
+    func items(zero: Int) throws -> [String: Int64] {
+      let job = try SmallJobs.job(Parallelism(data: 4, zero: zero), framework: .megatronDeepSpeed)
+      let items = StepCompiler.compile(job).stages[0].items
+      return Dictionary(uniqueKeysWithValues: items.map { ($0.name, $0.bytes) })
+    }
+    // The vocabulary of 32,000 is a multiple of 128: nothing is padded.
+    let parameters = Int64(SmallJobs.model().parameterCount)
+    let sharded = try items(zero: 1)
+    #expect(sharded["gradients"] == 4 * parameters)
+    #expect(sharded["gradients in the parameters' format"] == 2 * parameters)
+    #expect(sharded["optimizer states"] == 12 * parameters / 4)
+    #expect(try items(zero: 0)["gradients"] == 2 * parameters)
+  }
+
+  @Test("Aleph Alpha's library: gathered inputs stay, the last logits too")
+  func alephAlpha() throws {
+    var fusion = Fusion()
+    let shard = LayerShard(
+      microBatch: 1, sequenceLength: 2_048, tensor: 4, sequenceParallel: true, vocabulary: 32_000)
+    func up() throws -> Transformer.Operation {
+      try #require(
+        SmallJobs.model().feedForwardOperations(layer: 0, shard: shard, fusion: fusion).first {
+          $0.name == "up_proj"
+        })
+    }
+    // A quarter of 2,048 tokens of 1,024 values of 2 bytes; whole, and not gathered a second time.
+    let whole: Int64 = 2_048 * 1_024 * 2
+    #expect(try up().saved == whole / 4)
+    #expect(try up().regather != nil)
+    fusion.keepsGatheredInputs = true
+    #expect(try up().saved == whole)
+    #expect(try up().regather == nil)
+
+    func logits(microbatches: Int) throws -> [Int64] {
+      let job = try SmallJobs.job(
+        Parallelism(tensor: 2, pipeline: 2, data: 1), microbatches: microbatches,
+        framework: .alephAlphaScaling)
+      return StepCompiler.compile(job).stages.map { stage in
+        stage.items.filter { $0.name.hasPrefix("logits") }.reduce(0) { $0 + $1.bytes }
+      }
+    }
+    // Of the last stage, the whole vocabulary on each tensor rank; not before there is a second.
+    #expect(try logits(microbatches: 4) == [0, 2_048 * 32_000 * 2])
+    #expect(try logits(microbatches: 1) == [0, 0])
+  }
+
   @Test("grouped multiplies of experts have four workspaces")
   func groupedWorkspaces() throws {
     func buffers(_ experts: Int, _ framework: Framework) throws -> Int64 {
@@ -105,15 +153,43 @@ struct PendingMemoryTests {
     return StepCompiler.compile(job).stages.map(\.pending.count)
   }
 
-  @Test("inputs of reduce-scatters wait for the device")
+  @Test("without a pipeline the host runs ahead by the depth of the device's queue")
   func reduceScatters() throws {
     // A layer scatters two sums of 2,048 tokens × 1,024 values of 2 bytes; so does the embedding one.
+    // The forward of 8 layers is shorter than the queue: all of them, where no microbatch came before.
     let sum: Int64 = 2_048 * 1_024 * 2
-    // One stage of 8 layers: those of a whole forward; half without another microbatch behind it.
-    #expect(try pending(stages: 1, microbatches: 4) == [17 * sum])
-    #expect(try pending(stages: 1, microbatches: 1) == [17 * sum / 2])
+    #expect(try pending(stages: 1, microbatches: 1) == [17 * sum])
     // Nothing is scattered without tensor parallelism.
     #expect(try pending(stages: 1, microbatches: 4, tensor: 1) == [0])
+    // Behind a backward, whose layers scatter two sums each as well, more of them; all 17 more at most.
+    let follows = try pending(stages: 1, microbatches: 4)[0]
+    #expect(follows > 17 * sum && follows <= 34 * sum)
+  }
+
+  @Test("the queue holds the last 1,024 entries, a collective five of them")
+  func queueDepth() {
+    var part = QueuedWork()
+    let pass = Kernel.stream(StreamingKernel(.pointwise, read: 1, written: 1, launches: 3))
+    part.add(
+      [pass, .matmul(Matmul(m: 1, n: 1, k: 1, format: .bf16))],
+      [
+        Exchange(.allGather, on: .tensor, bytes: 7),
+        Exchange(.reduceScatter, on: .tensor, bytes: 64),
+      ])
+    // 3 launches, 1 multiply, 2 × 5.
+    #expect(part.entries == 14)
+    #expect(part.scattered == 64)
+    // 73 × 14 = 1,022 entries, and 2 of 14 of the one before: 73 × 64 + 64 × 2 / 14 = 4,681.
+    #expect(QueuedWork.pending(in: Array(repeating: part, count: 80)) == 4_681)
+  }
+
+  @Test("where messages between stages stall, the device runs dry")
+  func stalls() throws {
+    // Tensor groups over 4 nodes.
+    let job = try SmallJobs.job(
+      Parallelism(tensor: 32, sequence: true, pipeline: 4, data: 1),
+      model: SmallJobs.model(hidden: 2_048), microbatches: 8, framework: .nanotron)
+    #expect(StepCompiler.compile(job).stages.allSatisfy { $0.pending == .zero })
   }
 
   @Test("the first stages of a pipeline run ahead; large sends hold the device back")
