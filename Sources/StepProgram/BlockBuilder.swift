@@ -49,15 +49,22 @@ struct BlockBuilder {
     return blocks.count - 1
   }
 
-  /// The host and device time of kernels.
-  func work(_ kernels: [Kernel]) -> WorkSummary {
+  /// The host and device time of kernels; multiplies of `experts` are launched one by one where the
+  /// framework does so.
+  func work(_ kernels: [Kernel], experts: Int = 0) -> WorkSummary {
     var summary = WorkSummary.empty
     for kernel in kernels {
       let device = SimDuration(seconds: cost.seconds(for: kernel))
-      let launches: Int
-      if case .stream(let pass) = kernel { launches = max(1, pass.launches) } else { launches = 1 }
-      let kernels = WorkSummary.kernels(
-        launches, host: profile.hostPerLaunch, device: device)
+      var launches = 1
+      var host = profile.hostPerLaunch
+      switch kernel {
+      case .stream(let pass): launches = max(1, pass.launches)
+      case .matmul where experts > 0 && profile.hostPerExpert > .zero:
+        launches = experts
+        host = profile.hostPerExpert
+      case .matmul, .attention: break
+      }
+      let kernels = WorkSummary.kernels(launches, host: host, device: device)
       summary = summary.then(blocksLaunches ? kernels.blocking : kernels)
     }
     return summary
@@ -105,6 +112,13 @@ struct BlockAssembly {
           passes * attention.flops.count / attention.computedFraction * attention.countedFraction
       }
     }
+  }
+
+  /// The host waits for all before it.
+  mutating func readBack() {
+    flush()
+    leaves.append(.work(.readback))
+    flushed = flushed.then(.readback)
   }
 
   mutating func exchange(_ index: Int, call: CollectiveCall, host: SimDuration) {
@@ -222,9 +236,12 @@ extension BlockBuilder {
   ) -> BlockAssembly {
     var assembly = self.assembly
     for operation in operations {
-      let preparation = profile.hostPerOperation + profile.hostPerExpert * operation.experts
-      assembly.append(.hostOnly(preparation))
-      let kernels = work(operation.forward)
+      assembly.append(.hostOnly(profile.hostPerOperation))
+      // Beside another microbatch's kernels the device does not run dry meanwhile.
+      if operation.readsCounts, profile.readsTokenCounts, !hidesExpertTraffic {
+        assembly.readBack()
+      }
+      let kernels = work(operation.forward, experts: operation.experts)
       assembly.count(operation.forward)
       if let before = operation.beforeForward.flatMap(call) {
         if profile.overlapsTensorWithMultiply, before.axis == .tensor {
@@ -263,20 +280,18 @@ extension BlockBuilder {
   ) -> BlockAssembly {
     var assembly = self.assembly
     for operation in operations.reversed() {
-      let multiplies = (gradients == .both ? 2 : 1) * operation.experts
-      assembly.append(
-        .hostOnly(profile.hostPerOperationBackward + profile.hostPerExpert * multiplies))
+      assembly.append(.hostOnly(profile.hostPerOperationBackward))
       let weights = gradients == .input ? [] : operation.weightGradient
       if gradients == .weight {
         assembly.count(weights)
-        assembly.append(work(weights))
+        assembly.append(work(weights, experts: operation.experts))
         continue
       }
       if let before = operation.beforeBackward.flatMap(call) {
         place(before, in: &assembly)
       }
-      let inputWork = work(operation.inputGradient)
-      let weightWork = work(weights)
+      let inputWork = work(operation.inputGradient, experts: operation.experts)
+      let weightWork = work(weights, experts: operation.experts)
       assembly.count(operation.inputGradient)
       assembly.count(weights)
       let regather = operation.regather.flatMap(call)

@@ -23,12 +23,20 @@ public struct FrameworkProfile: Hashable, Sendable {
   public var hostPerOperation = SimDuration(seconds: 60e-6)
   /// Host time of an operation beyond its launches, backward.
   public var hostPerOperationBackward = SimDuration(seconds: 60e-6)
-  /// Host time of one expert's multiply beyond the operation's: slicing, quantising and launching of
-  /// its own; half of a backward pass's.
+  /// Host time of one expert's multiply: slicing, quantising and launching of its own; zero where all
+  /// are one launch.
   ///
   /// Transformer Engine's GroupedLinear loops over experts; Megatron-Bridge's published steps at
   /// micro-batch 1 on hosts without CUDA graphs ask for 65 to 145 µs.
   public var hostPerExpert = SimDuration(seconds: 80e-6)
+  /// Whether the host waits for the number of tokens each expert gets before it goes on: dropless
+  /// dispatchers shape the exchange and the multiplies by it (Megatron-Core's `token_dispatcher.py`
+  /// copies the counts to the host and synchronises before the exchange).
+  public var readsTokenCounts = true
+  /// Whether all-to-alls between nodes hide behind another microbatch's kernels under the interleaved
+  /// schedule: `moe_a2a_overlap` in Megatron-Bridge's recipe of Qwen3-235B for H100; those with fused
+  /// dispatchers leave it off (`scripts/performance/configs`).
+  public var overlapsSpreadExperts = false
   /// Host time to start a collective through torch.distributed.
   public var hostPerCollective = SimDuration(seconds: 60e-6)
   /// Mean delay of a host that starts a collective, beyond the usual.
@@ -237,6 +245,7 @@ extension Framework {
       profile.dataOverlap = .gradientsAndParameters
       profile.fusion.gradientAccumulation = true
       profile.overlapsTensorWithMultiply = true
+      profile.overlapsSpreadExperts = true
       profile.sendsBlock = false
       profile.pipelineSynchronizesHost = false
     case .llmFoundry:
@@ -332,6 +341,7 @@ extension Framework {
       profile.vocabularyMultiple = 1
     case .maxtext:
       profile.hostPerExpert = .zero
+      profile.readsTokenCounts = false
       profile.contextStyle = .allGather
       profile.isFSDP = true
       // One compiled program a step: nothing is launched kernel by kernel.

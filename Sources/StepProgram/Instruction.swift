@@ -79,6 +79,20 @@ public enum Leaf: Hashable, Sendable {
   case exchange(Int, host: SimDuration)
   /// A collective beside kernels; the stream goes on when both are done.
   case fork(Int, host: SimDuration, WorkSummary)
+
+  /// Whether the host waits for the device in it.
+  public var waits: Bool {
+    if case .work(let work) = self { work.waits } else { false }
+  }
+
+  /// Host time to issue it, picoseconds.
+  public var issue: Int64 {
+    switch self {
+    case .work(let work): work.issue
+    case .exchange(_, let host): host.picoseconds
+    case .fork(_, let host, let work): host.picoseconds + work.issue
+    }
+  }
 }
 
 /// Work that always runs from end to end on one rank: a layer's forward pass, say.

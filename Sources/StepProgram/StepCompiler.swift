@@ -126,7 +126,11 @@ public struct StepCompiler {
       interference: Self.interference,
       hidesExpertTraffic: !job.training.blocksLaunches
         && (job.training.dispatch.overlapsMicrobatches
-          ?? (job.parallelism.schedule == .dualPipe)),
+          ?? (job.parallelism.schedule == .dualPipe
+            || profile.overlapsSpreadExperts && job.parallelism.virtualStages > 1
+              && shard.expertNodes > 1
+              && job.architecture.experts?.dispatcher(shard.dispatch, nodes: shard.expertNodes)
+                == .allToAll)),
       blocksLaunches: job.training.blocksLaunches)
   }
 

@@ -5,12 +5,13 @@ public import Quantities
 /// Kernels queue on the stream as the host issues them: kernel i starts when kernel i − 1 has ended
 /// and the host has issued it. Over a whole run this is a max-plus linear map of (host, device):
 ///
-///     host′   = host + issue
+///     host′   = max(host + issue, device + wait)
 ///     device′ = max(device + busy, host + lag)
 ///
 /// so runs compose exactly and a layer repeated a thousand times costs one multiplication. `busy`
 /// is the device time when the host keeps ahead, `lag` the time from the host's start to the end of
-/// the last kernel when it does not.
+/// the last kernel when it does not, `wait` the time from the device's start to the host's end when
+/// the host waits for a result on the way: ``never`` where it does not.
 public struct WorkSummary: Hashable, Sendable {
   /// Host time to issue everything, picoseconds.
   public var issue: Int64
@@ -18,17 +19,30 @@ public struct WorkSummary: Hashable, Sendable {
   public var busy: Int64
   /// Time from the host's start to the device's end when the device waits for the host.
   public var lag: Int64
+  /// Time from the device's start to the host's end when the host waits for the device; ``never``
+  /// where it waits for nothing.
+  public var wait: Int64
+
+  /// The ``wait`` of a host that waits for nothing: before any other time.
+  public static let never = Int64.min / 4
+
+  /// Whether the host waits for the device somewhere.
+  public var waits: Bool { wait != Self.never }
 
   /// A run that issues in `issue`, keeps the device busy for `busy`, and ends `lag` after the
-  /// host began when launch-bound.
-  public init(issue: Int64, busy: Int64, lag: Int64) {
+  /// host began when launch-bound; the host waits for the device where `wait` is given.
+  public init(issue: Int64, busy: Int64, lag: Int64, wait: Int64 = never) {
     self.issue = issue
     self.busy = busy
     self.lag = lag
+    self.wait = max(Self.never, wait)
   }
 
   /// Nothing at all.
   public static let empty = WorkSummary(issue: 0, busy: 0, lag: 0)
+
+  /// The host reads a result of the device: it goes on when all before it has ended.
+  public static let readback = WorkSummary(issue: 0, busy: 0, lag: 0, wait: 0)
 
   /// One kernel of `device` time that takes the host `host` to issue.
   public static func kernel(host: SimDuration, device: SimDuration) -> Self {
@@ -60,9 +74,19 @@ public struct WorkSummary: Hashable, Sendable {
 
   /// This run, then `next`.
   public func then(_ next: Self) -> Self {
-    Self(
-      issue: issue + next.issue, busy: busy + next.busy,
-      lag: max(lag + next.busy, issue + next.lag))
+    guard waits || next.waits else {
+      return Self(
+        issue: issue + next.issue, busy: busy + next.busy,
+        lag: max(lag + next.busy, issue + next.lag))
+    }
+    // The product of two max-plus matrices; sums with `never` stay far below any time and are made
+    // `never` again when below half of it.
+    let wait = max(wait + next.issue, busy + next.wait)
+    return Self(
+      issue: max(issue + next.issue, lag + next.wait),
+      busy: max(busy + next.busy, self.wait + next.lag),
+      lag: max(lag + next.busy, issue + next.lag),
+      wait: wait < Self.never / 2 ? Self.never : wait)
   }
 
   /// This run `count` times over.

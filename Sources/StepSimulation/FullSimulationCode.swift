@@ -14,6 +14,10 @@ struct FullSimulationCode {
     var busy: Int64
     /// Where the time of its kernels counts.
     var kernelCategory: Int32
+    /// Results the host reads in it.
+    var reads: Int32
+    /// Host time to issue its pieces, picoseconds.
+    var issued: Int64
   }
 
   /// Something the data stream does, in program order.
@@ -25,6 +29,8 @@ struct FullSimulationCode {
     var required: Int32
     /// Host time issued by the program before it, picoseconds.
     var issued: Int64
+    /// Results the host reads before it (``WorkSummary/readback``): they set its clock.
+    var reads: Int32
   }
 
   /// A pipeline stage's part of the arrays.
@@ -66,7 +72,9 @@ struct FullSimulationCode {
         BlockRange(
           first: Int32(leaves.count), end: Int32(leaves.count + block.leaves.count),
           busy: block.busyByCategory.reduce(0, +),
-          kernelCategory: Int32(block.kernelCategory.rawValue)))
+          kernelCategory: Int32(block.kernelCategory.rawValue),
+          reads: Int32(block.leaves.count { $0.waits }),
+          issued: block.leaves.reduce(0) { $0 + $1.issue }))
       leaves += block.leaves
       busy += block.busyByCategory
     }
@@ -81,6 +89,7 @@ struct FullSimulationCode {
     var peak = ledger.peak
     var peakInstruction = -1
     var issued: Int64 = 0
+    var reads: Int32 = 0
     var flops = 0.0
     var lastMeeting = start
     var lastMark = Array(repeating: start, count: program.slotCount)
@@ -91,14 +100,16 @@ struct FullSimulationCode {
       var relation = 0
       switch instruction {
       case .run(let block):
-        issued += program.blocks[block].summary.issue
+        issued += blocks[block].issued
+        reads += blocks[block].reads
         flops += program.blocks[block].flops
       case .launch(let call, let afterCompute, let slot):
         relation = operations.count
         operations.append(
           DataOperation(
             call: Int32(call), slot: Int32(slot),
-            required: Int32(afterCompute ? position + 1 : lastMeeting), issued: issued))
+            required: Int32(afterCompute ? position + 1 : lastMeeting), issued: issued,
+            reads: reads))
         lastLaunch[slot] = operations.count
       case .wait(let slot, _): relation = lastLaunch[slot]
       case .mark(let slot): lastMark[slot] = position + 1
@@ -106,7 +117,8 @@ struct FullSimulationCode {
         relation = operations.count
         operations.append(
           DataOperation(
-            call: -1, slot: Int32(slot), required: Int32(lastMark[slot]), issued: issued))
+            call: -1, slot: Int32(slot), required: Int32(lastMark[slot]), issued: issued,
+            reads: 0))
       case .send(let lane, _, _, _, _): sender[lane] = index
       case .receive(let lane, _):
         if receiver[lane] < 0 {

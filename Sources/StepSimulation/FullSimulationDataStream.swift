@@ -35,7 +35,8 @@ extension FullSimulationModel {
     while Int(states[local].nextOperation) < end, !actives[2 * local + 1].isBusy {
       let index = Int(states[local].nextOperation)
       let operation = code.operations[index]
-      guard states[local].counter >= operation.required else { return }
+      guard states[local].counter >= operation.required, states[local].reads >= operation.reads
+      else { return }
       let ready: Int64
       if index < Int(states[local].reached) {
         ready = backlogs[local].removeFirst().time

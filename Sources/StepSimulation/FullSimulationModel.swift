@@ -22,8 +22,10 @@ struct FullSimulationModel: EventModel {
     var compute: Int64 = 0
     var data: Int64 = 0
     var pipeline: Int64 = 0
-    /// What meetings have cost the host: its clock less all it has issued.
+    /// What waiting for the device has cost the host: its clock less all it has issued.
     var hostShift: Int64 = 0
+    /// Results the host has read.
+    var reads: Int32 = 0
     /// The block in progress.
     var block = BlockProgress()
     var peakTime: Int64 = 0
@@ -38,7 +40,9 @@ struct FullSimulationModel: EventModel {
     var waiting = Waiting.nothing
 
     mutating func runKernels(_ work: WorkSummary, as actual: WorkSummary) {
+      let issued = host + actual.issue
       block.run(work, as: actual, compute: &compute, host: &host)
+      hostShift += host - issued
     }
 
     mutating func forkKernels(_ work: WorkSummary, as actual: WorkSummary) -> Int64 {
@@ -293,6 +297,10 @@ struct FullSimulationModel: EventModel {
         let actual = actual(work, local)
         states[local].runKernels(work, as: actual)
         states[local].leaf += 1
+        if work.waits {
+          states[local].reads += 1
+          advanceData(local, &context)
+        }
       case .exchange(let call, let host):
         states[local].host += host.picoseconds
         states[local].block.beginExchange()

@@ -33,9 +33,12 @@ struct RankClock {
   mutating func run(_ block: Block) {
     let work = block.summary
     let end = max(compute + work.busy, host + work.lag)
-    for (index, busy) in block.busyByCategory.enumerated() { spent[index] += busy }
-    spent[TimeCategory.other.rawValue] += end - compute - work.busy
-    host += work.issue
+    spent[TimeCategory.other.rawValue] += end - compute
+    for (index, busy) in block.busyByCategory.enumerated() {
+      spent[index] += busy
+      spent[TimeCategory.other.rawValue] -= busy
+    }
+    host = max(host + work.issue, compute + work.wait)
     compute = end
   }
 

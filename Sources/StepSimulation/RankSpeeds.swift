@@ -117,7 +117,7 @@ extension WorkSummary {
     let longer = Int64((Double(busy) * factor).rounded())
     let behind = Double(max(0, lag - issue))
     let later = lag + Int64((behind * factor - behind).rounded())
-    return Self(issue: issue, busy: longer, lag: max(longer, later))
+    return Self(issue: issue, busy: longer, lag: max(longer, later), wait: wait)
   }
 }
 
@@ -147,8 +147,9 @@ struct BlockProgress {
   mutating func run(
     _ work: WorkSummary, as actual: WorkSummary, compute: inout Int64, host: inout Int64
   ) {
+    let begun = compute
     compute = max(compute + actual.busy, host + actual.lag)
-    host += actual.issue
+    host = max(host + actual.issue, begun + actual.wait)
     stretch += actual.busy - work.busy
   }
 

@@ -137,8 +137,9 @@ struct TraceRecorder {
     var host = clock.host
     var device = clock.compute
     func step(_ work: WorkSummary) {
+      let begun = device
       device = max(device + work.busy, host + work.lag)
-      host += work.issue
+      host = max(host + work.issue, begun + work.wait)
     }
     let first = trace.spans.count
     for leaf in program.blocks[index].leaves {

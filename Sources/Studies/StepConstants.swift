@@ -27,6 +27,7 @@ public struct StepConstants: Hashable, Sendable {
     ("host_per_launch", \.hostPerLaunch.inSeconds),
     ("host_per_operation", \.hostPerOperation.inSeconds),
     ("host_per_operation_backward", \.hostPerOperationBackward.inSeconds),
+    ("host_per_expert", \.hostPerExpert.inSeconds),
     ("host_per_collective", \.hostPerCollective.inSeconds),
     ("host_jitter", \.hostJitter.inSeconds),
     ("host_per_microbatch", \.hostPerMicrobatch.inSeconds),

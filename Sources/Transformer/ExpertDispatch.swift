@@ -13,8 +13,12 @@ public struct ExpertDispatch: Hashable, Sendable {
     case fused
   }
 
-  /// What carries the tokens; `nil` for what fits the model: fused where a token visits four experts
-  /// or more, as in the recipes of Megatron-Bridge.
+  /// What carries the tokens; `nil` for what fits the model: fused where a token visits more than four
+  /// experts, but between nodes only for models of DeepSeek's kind, with shared experts or groups.
+  ///
+  /// So the recipes of Megatron-Bridge: DeepEP or Hybrid-EP for DeepSeek-V3, and for Qwen3 on NVL72,
+  /// all-to-all for Qwen3-235B over nodes of H100, for gpt-oss (four experts) and Mixtral (two)
+  /// (`scripts/performance/configs`).
   public var dispatcher: Dispatcher?
   /// Tokens of the fullest rank over the mean.
   public var imbalance: Double
@@ -49,25 +53,39 @@ public struct ExpertDispatch: Hashable, Sendable {
 }
 
 extension MixtureOfExperts {
-  /// What carries the tokens where a scenario does not say.
-  func dispatcher(_ dispatch: ExpertDispatch) -> ExpertDispatch.Dispatcher {
-    dispatch.dispatcher ?? (expertsPerToken >= 4 ? .fused : .allToAll)
+  /// What carries the tokens, of the model's own kind where a scenario does not say; `nodes` are those
+  /// of the ranks that share the experts.
+  public func dispatcher(_ dispatch: ExpertDispatch, nodes: Int) -> ExpertDispatch.Dispatcher {
+    let suits = nodes == 1 || groupsPerToken < groupCount || sharedIntermediateSize > 0
+    return dispatch.dispatcher ?? (expertsPerToken > 4 && suits ? .fused : .allToAll)
   }
 
   /// Places of `places`, each with as many of the experts, that hold some expert of a token, on
   /// average.
   ///
-  /// Chosen at random: places × (1 − C(E − E/places, k) / C(E, k)); under routing limited to groups
-  /// no more than the groups, where there are places enough for one each.
+  /// k of E experts chosen at random, n places: n × (1 − C(E − E/n, k) / C(E, k)). Under routing limited
+  /// to groups each group of a token gives it as many experts; where there are places enough for one
+  /// group each, the same holds among the places of a group: of 64 ranks with four of DeepSeek-V3's 256
+  /// experts each, a token's four groups of 32 have eight each, of which it visits 1.9, in all 7.6; of
+  /// eight nodes, a group each, four.
   func visitedPlaces(of places: Int) -> Double {
     guard places > 1 else { return 1 }
-    let elsewhere = expertCount - expertCount / places
-    var missed = 1.0
-    for chosen in 0..<expertsPerToken {
-      missed *= Double(max(0, elsewhere - chosen)) / Double(expertCount - chosen)
-    }
-    let visited = Double(places) * (1 - missed)
     let isLimited = groupsPerToken < groupCount && places >= groupCount
-    return isLimited ? min(visited, Double(groupsPerToken)) : visited
+    let groups = isLimited ? groupCount : 1
+    let chosen = isLimited ? groupsPerToken : 1
+    let visited = Self.visited(
+      of: places / groups, experts: expertCount / groups,
+      chosen: max(1, expertsPerToken / chosen))
+    return Double(chosen) * visited
+  }
+
+  /// Places of `places` with as many of `experts` that hold one of `chosen` at random.
+  private static func visited(of places: Int, experts: Int, chosen: Int) -> Double {
+    let elsewhere = experts - experts / places
+    var missed = 1.0
+    for taken in 0..<chosen {
+      missed *= Double(max(0, elsewhere - taken)) / Double(max(1, experts - taken))
+    }
+    return Double(places) * (1 - missed)
   }
 }

@@ -41,7 +41,19 @@ extension Architecture {
       let width =
         attention.latent.map { $0.rotaryDimension * (heads + 1) }
         ?? (heads + keyValueHeads) * attention.headDimension
-      operations.append(rotary(width: width, shard: shard, fusion: fusion))
+      var rotary = rotary(width: width, shard: shard, fusion: fusion)
+      if let latent = attention.latent {
+        // Keys are joined from their plain part and the rotated one all heads share, values made
+        // contiguous (Megatron-Core's `fused_apply_mla_rope_for_kv`, one kernel; elsewhere a `cat`).
+        let value = attention.valueDimension
+        let plain = shard.bytes(shard.tokens, heads * (latent.plainDimension + value))
+        let joined = plain + shard.bytes(shard.tokens, heads * latent.rotaryDimension)
+        rotary.forward.append(
+          .stream(StreamingKernel(.pointwise, read: plain, written: joined)))
+        rotary.inputGradient.append(
+          .stream(StreamingKernel(.pointwise, read: joined, written: plain)))
+      }
+      operations.append(rotary)
     }
     operations += core(
       layer: layer, heads: heads, keyValueHeads: keyValueHeads, shard: shard,

@@ -37,16 +37,19 @@ extension Architecture {
       down.beforeBackward = Exchange(.allGather, on: .expertTensor, bytes: whole)
     }
     var dispatch = dispatch(traffic, localExperts: localExperts, shard: shard)
-    var combine = combine(experts, traffic, shard: shard, fusion: fusion)
+    var combine = combine(
+      experts, traffic, localExperts: localExperts, shard: shard, fusion: fusion)
     let router = router(experts, traffic, shard: shard, fusion: fusion)
+    let bias = expertBias(traffic, localExperts: localExperts, shard: shard, fusion: fusion)
+    let multiplies = [up, middle, down] + bias
     guard experts.sharedIntermediateSize > 0 else {
-      return [router, dispatch, up, middle, down, combine]
+      return [router, dispatch] + multiplies + [combine]
     }
     var shared = denseBlock(
       "shared_", width: max(1, experts.sharedIntermediateSize / shard.tensor), shard: shard,
       fusion: fusion)
     guard shard.dispatch.overlapsShared, shard.tensor == 1, shard.expert > 1 else {
-      return [router, dispatch, up, middle, down, combine] + shared
+      return [router, dispatch] + multiplies + [combine] + shared
     }
     // The shared up projection runs beside the dispatch, the down projection beside the return.
     shared[0].besideForward = dispatch.afterForward
@@ -58,7 +61,38 @@ extension Architecture {
     shared[last].besideBackward = combine.afterInputGradient
     combine.beforeForward = nil
     combine.afterInputGradient = nil
-    return [router, dispatch, shared[0], up, middle, down] + shared[1...] + [combine]
+    return [router, dispatch, shared[0]] + multiplies + shared[1...] + [combine]
+  }
+
+  /// The bias behind the experts' down projection, in passes of its own.
+  ///
+  /// Megatron-Core's `TEGroupedMLP._apply_bias`: of each expert the bias times the fp32 probabilities,
+  /// added to its rows in fp32, then all rows joined and cast back: 4 written; 6 read, 4 written; 4, 4;
+  /// 4, 2 bytes a value. Backward the gradient goes to fp32 (2, 4), back for the rows (4, 2), joined
+  /// (2, 2), times the probabilities and summed for the bias (4, 4; 4), times the bias and summed for
+  /// the probabilities (4, 4; 4). Elsewhere one sum in place, and one for the gradient.
+  private func expertBias(
+    _ traffic: ExpertTraffic, localExperts: Int, shard: LayerShard, fusion: Fusion
+  ) -> [Operation] {
+    guard feedForward.hasBias else { return [] }
+    var operation = Operation("expert_bias")
+    let values = Int64(traffic.expertRows) * Int64(hiddenSize)
+    let pass = { (read: Int64, written: Int64, launches: Int) in
+      Kernel.stream(
+        StreamingKernel(
+          .pointwise, read: read * values, written: written * values, launches: launches))
+    }
+    if fusion.weighsExpertsInside {
+      operation.forward = [pass(14, 14, 2 * localExperts + 2)]
+      operation.inputGradient = [pass(24, 16, 5 * localExperts + 2)]
+      operation.forwardScratch = 8 * values
+      operation.backwardScratch = 8 * values
+    } else {
+      let bytes = shard.valueBytes
+      operation.forward = [pass(bytes, bytes, 1)]
+      operation.inputGradient = [pass(bytes, 0, 1)]
+    }
+    return [operation]
   }
 
   /// Scores of all experts and the choice among them.
@@ -67,7 +101,14 @@ extension Architecture {
   ) -> Operation {
     var router = linear(
       "router", tokens: traffic.sourceTokens, input: hiddenSize, output: experts.expertCount,
-      shard: shard, fusion: fusion, format: .fp32)
+      shard: shard, fusion: fusion, format: .tf32)
+    // Scores are fp32, but from bf16 operands forward and as TF32 backward (Megatron-Core's
+    // `RouterGatingLinearFunction` through Transformer Engine's `general_gemm`).
+    router.forward =
+      linear(
+        "router", tokens: traffic.sourceTokens, input: hiddenSize, output: experts.expertCount,
+        shard: shard, fusion: fusion, format: shard.activationFormat
+      ).forward
     let scores = Int64(traffic.sourceTokens) * Int64(experts.expertCount) * 4
     let select = Kernel.stream(
       StreamingKernel(.rowReduction, read: 4 * scores, written: 3 * scores, launches: 8))
@@ -86,18 +127,10 @@ extension Architecture {
     -> Operation
   {
     var dispatch = Operation("expert_dispatch")
-    let permute = Kernel.stream(
-      StreamingKernel(.gather, read: traffic.routed, written: traffic.routed, launches: 3))
-    let arrived = shard.bytes(traffic.expertRows, hiddenSize)
-    let sort = Kernel.stream(StreamingKernel(.gather, read: arrived, written: arrived))
-    var kernels: [Kernel] = []
-    // Tokens that travel whole are permuted on arrival only.
-    if traffic.dispatcher == .allToAll || shard.expert == 1 { kernels.append(permute) }
-    if shard.expert > 1, localExperts > 1 || traffic.dispatcher != .allToAll {
-      kernels.append(sort)
-    }
-    dispatch.forward = kernels
-    dispatch.inputGradient = kernels
+    dispatch.readsCounts = shard.dispatch.capacityFactor == nil
+    let moves = moves(traffic, localExperts: localExperts, shard: shard)
+    dispatch.forward = moves.toExperts
+    dispatch.inputGradient = moves.back
     if shard.expert > 1 {
       dispatch.afterForward = Exchange(traffic.sending, on: .expert, bytes: traffic.sent)
       dispatch.beforeBackward = Exchange(traffic.returning, on: .expert, bytes: traffic.returned)
@@ -105,21 +138,38 @@ extension Architecture {
     return dispatch
   }
 
+  /// Copies in memory on the way to the experts and back; the backward pass goes the same ways.
+  ///
+  /// All-to-all: each token is copied for every expert it visits, on arrival rows are sorted by expert
+  /// where a rank has several, and sorted back before they return. Fused: the tokens that arrived are
+  /// copied for each of the rank's experts they visit.
+  private func moves(_ traffic: ExpertTraffic, localExperts: Int, shard: LayerShard)
+    -> (toExperts: [Kernel], back: [Kernel])
+  {
+    let pass = { (read: Int64, written: Int64, launches: Int) in
+      Kernel.stream(
+        StreamingKernel(.gather, read: read, written: written, launches: launches))
+    }
+    let rows = shard.bytes(traffic.expertRows, hiddenSize)
+    if traffic.dispatcher == .allToAll || shard.expert == 1 {
+      let tokens = shard.bytes(traffic.sourceTokens, hiddenSize)
+      let sorting = shard.expert > 1 && localExperts > 1 ? [pass(rows, rows, 1)] : []
+      return (
+        [pass(tokens, traffic.routed, 3)] + sorting, sorting + [pass(traffic.routed, tokens, 3)]
+      )
+    }
+    return ([pass(traffic.arrived, rows, 1)], [pass(rows, traffic.arrived, 1)])
+  }
+
   /// Results back to the tokens, weighed and added.
   private func combine(
-    _ experts: MixtureOfExperts, _ traffic: ExpertTraffic, shard: LayerShard, fusion: Fusion
+    _ experts: MixtureOfExperts, _ traffic: ExpertTraffic, localExperts: Int, shard: LayerShard,
+    fusion: Fusion
   ) -> Operation {
     var combine = Operation("expert_combine")
-    combine.forward = [
-      .stream(
-        StreamingKernel(
-          .gather, read: traffic.routed, written: shard.bytes(traffic.sourceTokens, hiddenSize),
-          launches: 3))
-    ]
-    combine.inputGradient = [
-      .stream(
-        StreamingKernel(.gather, read: traffic.routed, written: traffic.routed, launches: 3))
-    ]
+    let moves = moves(traffic, localExperts: localExperts, shard: shard)
+    combine.forward = moves.back
+    combine.inputGradient = moves.toExperts
     if shard.expert > 1 {
       combine.beforeForward = Exchange(traffic.returning, on: .expert, bytes: traffic.returned)
       combine.afterInputGradient = Exchange(traffic.sending, on: .expert, bytes: traffic.sent)
@@ -147,13 +197,15 @@ struct ExpertTraffic {
   /// Their sizes.
   let sent: Int64
   let returned: Int64
+  /// Bytes of the tokens that arrive at this rank, each once.
+  let arrived: Int64
   /// Bytes gathered and reduced between the tensor ranks of an expert.
   let betweenTensorRanks: Int64
 
   init(_ experts: MixtureOfExperts, hiddenSize: Int, shard: LayerShard) {
     let load = shard.dispatch.load
     let visited = experts.expertsPerToken
-    dispatcher = experts.dispatcher(shard.dispatch)
+    dispatcher = experts.dispatcher(shard.dispatch, nodes: shard.expertNodes)
     sourceTokens = shard.tokensOutside
     let mean = shard.tokens * visited * shard.expertTensor / max(1, shard.tensor)
     expertRows = max(1, Int((Double(mean) * load).rounded()))
@@ -163,6 +215,7 @@ struct ExpertTraffic {
       let whole = shard.bytes(sourceTokens * shard.expert, hiddenSize)
       (sending, returning) = (.allGather, .reduceScatter)
       (sent, returned) = (whole, whole)
+      arrived = min(whole, shard.bytes(expertRows, hiddenSize))
       betweenTensorRanks = whole * Int64(shard.expertTensor)
       return
     }
@@ -181,5 +234,10 @@ struct ExpertTraffic {
     sent = Int64((values * Double(format.bytesPerValue)).rounded())
     returned = Int64((values * Double(shard.activationFormat.bytesPerValue)).rounded())
     betweenTensorRanks = shard.bytes(expertRows, hiddenSize)
+    arrived = min(
+      betweenTensorRanks,
+      Int64(
+        Double(shard.bytes(sourceTokens * shard.expertTensor, hiddenSize)) * load
+          * experts.visitedPlaces(of: shard.expert)))
   }
 }

@@ -205,6 +205,9 @@ public struct Operation: Hashable, Sendable {
   public var savedCheaply: Int64 = 0
   /// Experts it multiplies with; software without a grouped multiply launches each one's by itself.
   public var experts = 0
+  /// Whether software without a capacity reads on the host how many tokens each expert gets, before
+  /// it does this.
+  public var readsCounts = false
 
   /// An operation that does nothing yet.
   public init(_ name: String) { self.name = name }

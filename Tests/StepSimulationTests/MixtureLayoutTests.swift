@@ -3,9 +3,9 @@ import Hardware
 import Layout
 import Quantities
 import Testing
-import Transformer
 
 @testable import StepProgram
+@testable import Transformer
 
 /// DeepSeek-V3 as it was trained (arXiv:2412.19437).
 @Suite("Mixtures over a V")
@@ -134,6 +134,89 @@ struct MixtureLayoutTests {
     #expect(
       try operation("expert_dispatch", in: fused).afterForward?.bytes
         == Int64((1_000 * 64 * 13 / 7.0).rounded()))
+  }
+
+  @Test("without a word about it, what carries the tokens follows from model and place")
+  func defaultDispatcher() throws {
+    func dispatcher(_ name: String, nodes: Int) throws -> ExpertDispatch.Dispatcher {
+      let model = try #require(Architecture.named(name))
+      let experts = try #require(model.experts)
+      return experts.dispatcher(ExpertDispatch(), nodes: nodes)
+    }
+    // Eight experts a token: DeepSeek-V3 also between nodes, Qwen3 inside one; four and two never.
+    #expect(try dispatcher("deepseek-v3", nodes: 8) == .fused)
+    #expect(try dispatcher("qwen3-235b-a22b", nodes: 1) == .fused)
+    #expect(try dispatcher("qwen3-235b-a22b", nodes: 4) == .allToAll)
+    #expect(try dispatcher("gpt-oss-120b", nodes: 1) == .allToAll)
+    #expect(try dispatcher("mixtral-8x7b", nodes: 1) == .allToAll)
+  }
+
+  @Test("routing limited to groups reaches all the ranks of its groups")
+  func limitedRanks() throws {
+    let model = try #require(Architecture.named("deepseek-v3"))
+    let experts = try #require(model.experts)
+    // Two experts of each of four groups of 32. On 8 nodes a group each: 4. On 64 ranks a group has 8
+    // ranks of 4, of which two experts miss one with probability 28/32 × 27/31: 4 × 8 × (1 − 756/992).
+    #expect(experts.visitedPlaces(of: 8) == 4)
+    #expect(abs(experts.visitedPlaces(of: 64) - 32 * (1 - 756.0 / 992)) < 1e-9)
+    // Two nodes hold four groups each: 8 of 256 experts miss one of two nodes almost never.
+    #expect(experts.visitedPlaces(of: 2) > 1.99)
+  }
+
+  private func traffic(_ kernels: [Kernel]) -> [Int64] {
+    kernels.compactMap {
+      guard case .stream(let pass) = $0 else { return nil }
+      return pass.bytesRead + pass.bytesWritten
+    }
+  }
+
+  @Test("rows are copied on the way to the experts and back, the same backward")
+  func copies() throws {
+    // 1,000 tokens of 128 bytes, 2,000 rows: permuted 128,000 + 256,000; two experts a rank sort them,
+    // 256,000 read and written, both on the way there and back.
+    let plain = layer(ExpertDispatch(dispatcher: .allToAll))
+    let dispatch = try operation("expert_dispatch", in: plain)
+    let combine = try operation("expert_combine", in: plain)
+    #expect(traffic(dispatch.forward) == [384_000, 512_000])
+    #expect(traffic(combine.forward) == [512_000, 384_000])
+    #expect(combine.inputGradient == dispatch.forward)
+    #expect(dispatch.inputGradient == combine.forward)
+    // A token arrives once on each of 13/7 ranks (see below): 1,000 × 128 × 13/7 = 237,714 bytes,
+    // spread to 256,000 of rows.
+    let fused = layer(ExpertDispatch(dispatcher: .fused))
+    #expect(try traffic(operation("expert_dispatch", in: fused).forward) == [493_714])
+  }
+
+  @Test("the host reads the counts unless a capacity fixes them")
+  func counts() throws {
+    #expect(try operation("expert_dispatch", in: layer(ExpertDispatch())).readsCounts)
+    #expect(
+      try !operation("expert_dispatch", in: layer(ExpertDispatch(capacityFactor: 1))).readsCounts)
+  }
+
+  @Test("experts' biases cost passes over fp32 rows under Megatron-Core")
+  func bias() throws {
+    var model = SmallJobs.model(layers: 1, hidden: 64, experts: 8)
+    let shard = LayerShard(
+      microBatch: 1, sequenceLength: 1_000, expert: 4, dispatch: ExpertDispatch(),
+      vocabulary: 100)
+    func passes(inside: Bool) -> [Operation] {
+      var fusion = Fusion()
+      fusion.weighsExpertsInside = inside
+      return model.feedForwardOperations(layer: 0, shard: shard, fusion: fusion)
+        .filter { $0.name == "expert_bias" }
+    }
+    model.feedForward.hasBias = false
+    #expect(passes(inside: true).isEmpty)
+    model.feedForward.hasBias = true
+    // 2,000 rows of 64: 128,000 values of 14 + 14 bytes, backward 24 + 16.
+    let operation = try #require(passes(inside: true).first)
+    #expect(traffic(operation.forward) == [28 * 128_000])
+    #expect(traffic(operation.inputGradient) == [40 * 128_000])
+    // One pass in place in bf16 elsewhere, one that reads its gradient.
+    let simple = try #require(passes(inside: false).first)
+    #expect(traffic(simple.forward) == [4 * 128_000])
+    #expect(traffic(simple.inputGradient) == [2 * 128_000])
   }
 
   @Test("shared experts run beside the traffic where asked") func shared() throws {
