@@ -152,6 +152,23 @@ public struct ShardedParameters: Hashable, Sendable {
     }
   }
 
+  /// Elements of the layers' weights that narrow formats are used for, on the first rank of each group:
+  /// all that tokens are multiplied by but the routers'.
+  public func multipliedCount(pipelineRank: Int) -> Int {
+    let place = Place(tensor: 0, expert: 0, expertTensor: 0)
+    var known: [(kind: Architecture.LayerKind, count: Int)] = []
+    return stages.chunks(of: pipelineRank).flatMap(\.layers).reduce(0) { total, layer in
+      let kind = architecture.kind(ofLayer: layer)
+      if let same = known.first(where: { $0.kind == kind }) { return total + same.count }
+      let count = self.layer(layer, place).reduce(0) {
+        $0
+          + ($1.tensor.kind == .matmulWeight && !$1.tensor.name.hasPrefix("router.") ? $1.count : 0)
+      }
+      known.append((kind, count))
+      return total + count
+    }
+  }
+
   /// Parts of the tensors before the first layer.
   private func embedding(of chunk: ModelChunk, _ place: Place) -> [LocalTensor] {
     chunk.hasEmbedding

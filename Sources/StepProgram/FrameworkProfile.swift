@@ -170,6 +170,13 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// Megatron-Core's own tests mostly run with `--no-gradient-accumulation-fusion`, so it is not in
   /// what they hold between steps.
   public var keepsGradientStandIns = false
+  /// Whether weights quantised for narrow multiplies are kept from one microbatch to the next, as they
+  /// are and transposed, beside the working copy (`get_weight_workspace` and its
+  /// `columnwise_usage` in Transformer Engine's `pytorch/module/base.py`).
+  ///
+  /// Not where they are the working copy, two bytes a parameter together: NeMo's recipes set
+  /// `fp8_params`, for which Megatron-Core has `--fp8-param-gather`, off by default.
+  public var keepsQuantizedWeights = false
   /// Whether half-precision gradients are accumulated as they are: Megatron-LM turns on fp32
   /// accumulation with `--bf16` only (`arguments.py`).
   public var accumulatesHalfInHalf = false
@@ -190,6 +197,8 @@ public struct FrameworkProfile: Hashable, Sendable {
     keepsStageInput = true
     accumulatesHalfInHalf = true
     fusion.weighsExpertsInside = true
+    fusion.keepsQuantizedInputs = true
+    keepsQuantizedWeights = true
   }
 }
 
@@ -240,6 +249,7 @@ extension Framework {
       profile.pipelineSynchronizesHost = false
     case .nemo:
       profile.holdsAsMegatronCore()
+      profile.keepsQuantizedWeights = false
       profile.fusion.crossEntropyInPlace = true
       profile.usesLibraryAttention = true
       profile.dataOverlap = .gradientsAndParameters

@@ -210,6 +210,16 @@ struct StatePlan {
           bytes: FrameworkProfile.groupedMultiplyStreams
             * FrameworkProfile.multiplyWorkspace(onHopper: isHopper).count))
     }
+    let matmulFormat = job.training.precision.matmulFormat.bytesPerValue
+    if profile.keepsQuantizedWeights, zero < 3,
+      matmulFormat < job.training.precision.activationFormat.bytesPerValue
+    {
+      let count = Double(parameters.multipliedCount(pipelineRank: stage))
+      items.append(
+        MemoryItem(
+          name: "quantised weights", category: .parameters,
+          bytes: Int64((2 * count * matmulFormat).rounded(.up))))
+    }
     if zero >= 3, let group = job.parallelism.sharding.secondaryGroup {
       let value = Int64(job.training.precision.activationFormat.bytesPerValue)
       items.append(

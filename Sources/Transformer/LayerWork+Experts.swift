@@ -16,7 +16,7 @@ extension Architecture {
     var up = linear(
       "expert_up_proj", tokens: rows, input: hiddenSize, output: isGated ? 2 * width : width,
       batch: localExperts, shard: shard, fusion: fusion)
-    up.saved = shard.bytes(traffic.expertRows, hiddenSize)
+    up.saved = keptInput(traffic.expertRows, hiddenSize, shard: shard, fusion: fusion)
     up.experts = localExperts
     var middle = activation(
       "expert_activation", rows: traffic.expertRows, width: width, shard: shard, fusion: fusion)
@@ -27,7 +27,7 @@ extension Architecture {
     var down = linear(
       "expert_down_proj", tokens: rows, input: width, output: hiddenSize, batch: localExperts,
       shard: shard, fusion: fusion)
-    down.saved = shard.bytes(traffic.expertRows, width)
+    down.saved = keptInput(traffic.expertRows, width, shard: shard, fusion: fusion)
     down.experts = localExperts
     if shard.expertTensor > 1 {
       let whole = traffic.betweenTensorRanks

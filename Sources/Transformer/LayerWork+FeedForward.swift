@@ -91,7 +91,10 @@ extension Architecture {
     }
     operation.backwardScratch = inputs * bytes
     // Its inputs stay; the multiply after it keeps as much as it makes.
-    operation.savedCheaply = operation.saved - (isGated ? bytes : 0)
+    operation.savedCheaply = min(
+      operation.saved - (isGated ? bytes : 0),
+      (isGated && !fusion.gate ? bytes : 0)
+        + keptInput(rows, width, shard: shard, fusion: fusion))
     return operation
   }
 

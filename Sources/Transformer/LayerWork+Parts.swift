@@ -25,9 +25,21 @@ extension Architecture {
     ]
     // Eager: what is normalised, before the weight, stays as well.
     operation.saved = fusion.norm ? bytes : 2 * bytes
-    // Its input stays for the residual sum before it; the multiply after it keeps as much.
-    operation.savedCheaply = operation.saved
+    // Its input stays for the residual sum before it; the multiply after it keeps as much, quantised
+    // maybe.
+    operation.savedCheaply =
+      operation.saved - bytes
+      + keptInput(tokens ?? shard.tokensOutside, width ?? hiddenSize, shard: shard, fusion: fusion)
     return operation
+  }
+
+  /// Bytes a linear layer keeps of an input of `tokens` rows and `width` columns.
+  func keptInput(_ tokens: Int, _ width: Int, shard: LayerShard, fusion: Fusion) -> Int64 {
+    let format = shard.matmulFormat.bytesPerValue
+    guard fusion.keepsQuantizedInputs, format < shard.activationFormat.bytesPerValue else {
+      return shard.bytes(tokens, width)
+    }
+    return Int64((Double(tokens) * Double(width) * format).rounded(.up))
   }
 
   /// A linear layer whose output features are split over tensor-parallel ranks.
@@ -41,7 +53,7 @@ extension Architecture {
     var operation = linear(
       name, tokens: shard.tokens, input: input, output: output, shard: shard, fusion: fusion)
     let whole = shard.bytes(shard.tokens, input)
-    operation.saved = shard.bytes(shard.tokensOutside, input)
+    operation.saved = keptInput(shard.tokensOutside, input, shard: shard, fusion: fusion)
     if shard.tensor > 1 {
       if shard.sequenceParallel, fusion.keepsGatheredInputs {
         operation.saved = whole
@@ -73,7 +85,9 @@ extension Architecture {
   ) -> Operation {
     var operation = linear(
       name, tokens: shard.tokens, input: input, output: output, shard: shard, fusion: fusion)
-    operation.saved = keepsInput ? shard.bytes(shard.tokens, input) : 0
+    let kept = keptInput(shard.tokens, input, shard: shard, fusion: fusion)
+    // What attention keeps of it does for an unquantised multiply only.
+    operation.saved = keepsInput || kept < shard.bytes(shard.tokens, input) ? kept : 0
     let whole = shard.bytes(shard.tokens, output)
     operation.backwardScratch = shard.bytes(shard.tokens, input)
     if shard.tensor > 1 {

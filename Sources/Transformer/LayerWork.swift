@@ -96,6 +96,10 @@ public struct Fusion: Hashable, Sendable {
   public var accumulatesEagerly = false
   /// Linear layers quantise their inputs for fp8 multiplies in passes of their own.
   public var quantizePasses = true
+  /// Linear layers with narrower operands than the activations keep their inputs as quantised, for the
+  /// weight gradient's multiply (`update_usage(rowwise_usage=False, columnwise_usage=True)` in
+  /// Transformer Engine's `pytorch/module/linear.py`).
+  public var keepsQuantizedInputs = false
   /// Under sequence parallelism the input of a column-parallel layer is gathered again for the weight
   /// gradient at no cost in time.
   ///

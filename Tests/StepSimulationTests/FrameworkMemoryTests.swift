@@ -38,6 +38,45 @@ struct FrameworkMemoryTests {
     #expect(try items(zero: 0)["gradients"] == 2 * parameters)
   }
 
+  @Test("Transformer Engine keeps inputs of fp8 multiplies in fp8, and both layouts of the weights")
+  func narrowFormats() throws {
+    func saved(_ format: NumberFormat, keeps: Bool = true) throws -> [String: Int64] {
+      let shard = LayerShard(
+        microBatch: 1, sequenceLength: 2_048, matmulFormat: format, vocabulary: 32_000)
+      var fusion = Fusion()
+      fusion.keepsQuantizedInputs = keeps
+      let model = SmallJobs.model()
+      let operations =
+        model.attentionOperations(layer: 0, shard: shard, algorithm: .flash2, fusion: fusion)
+        + model.feedForwardOperations(layer: 0, shard: shard, fusion: fusion)
+      return Dictionary(uniqueKeysWithValues: operations.map { ($0.name, $0.saved) })
+    }
+    let values: Int64 = 2_048 * 1_024
+    let plain = try saved(.bf16)
+    #expect(plain["qkv_proj"] == 2 * values && plain["down_proj"] == 4 * 2 * values)
+    // Attention keeps its output itself; the projection behind it needs its own in fp8.
+    #expect(plain["out_proj"] == 0)
+    let narrow = try saved(.fp8)
+    #expect(narrow["qkv_proj"] == values && narrow["down_proj"] == 4 * values)
+    #expect(narrow["out_proj"] == values)
+    // A scale for every 32 values.
+    #expect(try saved(.mxfp8)["up_proj"] == values + values / 32)
+    #expect(try saved(.fp8, keeps: false) == plain)
+
+    func weights(_ framework: Framework, _ precision: Precision) throws -> Int64? {
+      var job = try SmallJobs.job(Parallelism(tensor: 2), framework: framework)
+      job.training.precision = precision
+      return StepCompiler.compile(job).stages[0].items.first { $0.name == "quantised weights" }?
+        .bytes
+    }
+    // 8 layers of 4 × 1,024² for attention and 2 × 4 × 1,024² for the feed-forward, halved by tensor
+    // parallelism, one byte in each layout.
+    #expect(try weights(.megatronCore, .fp8Mixed) == 2 * 8 * 12 * 1_024 * 1_024 / 2)
+    #expect(try weights(.megatronCore, .bf16Mixed) == nil)
+    // NeMo's working copy is in fp8 itself.
+    #expect(try weights(.nemo, .fp8Mixed) == nil)
+  }
+
   @Test("Aleph Alpha's library: gathered inputs stay, the last logits too")
   func alephAlpha() throws {
     var fusion = Fusion()
