@@ -84,6 +84,16 @@ public import Quantities
     }
   }
 
+  /// What is scheduled from here on, until the next event, is scheduled by another logical process.
+  ///
+  /// For a model whose event changes several logical processes that no partition separates.
+  ///
+  /// - Parameter process: a local logical process.
+  @inlinable @inline(__always) public mutating func act(as process: LogicalProcess) {
+    if process &- firstLocal >= localCount { trapOnForeignStart(process) }
+    source = process
+  }
+
   /// Keeps an event for another process until the window ends.
   @usableFromInline @inline(never) mutating func send(_ event: Event) {
     guard Int(event.destination) < outbox.logicalProcesses else {
@@ -110,7 +120,8 @@ public import Quantities
 
   @usableFromInline @inline(never) func trapOnForeignStart(_ destination: LogicalProcess) -> Never {
     fatalError(
-      "the first event of logical process \(destination) must be scheduled by the process it "
-        + "lives on; here live \(localProcesses.lowerBound)..<\(localProcesses.upperBound)")
+      "the first event of logical process \(destination), or one in its name, must be scheduled by "
+        + "the process it lives on; here live \(localProcesses.lowerBound)..<\(localProcesses.upperBound)"
+    )
   }
 }

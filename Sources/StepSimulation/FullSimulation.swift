@@ -29,13 +29,15 @@ public enum FullSimulation {
   ) throws(StepSimulationError) -> StepResult {
     let ranks = program.job.parallelism.gpuCount
     let code = FullSimulationCode(program)
-    let fabric = try FullSimulationFabric(program)
+    let perNode = program.job.cluster.gpusPerNode
+    let evenly = Partition(evenly: ranks, over: communicator.size, inUnitsOf: perNode)
+    let fabric = try FullSimulationFabric(
+      program,
+      keepsNodes: evenly.bounds.allSatisfy { $0 % UInt32(perNode) == 0 || $0 == UInt32(ranks) })
     if let result = try sweep(program, fabric) { return result }
     let order = RankOrder(
-      RankGrid(program.job.parallelism), gpusPerNode: program.job.cluster.gpusPerNode,
+      RankGrid(program.job.parallelism), gpusPerNode: perNode,
       keepsReplicas: fabric.requestDelay == 0)
-    let evenly = Partition(
-      evenly: ranks, over: communicator.size, inUnitsOf: program.job.cluster.gpusPerNode)
     // Behind the ranks, on the last process, the network whose links they share.
     let partition =
       fabric.requestDelay == 0
@@ -96,7 +98,7 @@ public enum FullSimulation {
     let order = model.order
     let stages = model.program.stages.count
     let categories = FullSimulationModel.categories
-    var balance = [model.sent, model.received, 0]
+    var balance = [model.sent, model.received, 0, model.messages]
     var ends = [Int64](repeating: 0, count: stages)
     for (local, state) in model.states.enumerated() {
       let stage = model.stage(of: local)
@@ -137,7 +139,8 @@ public enum FullSimulation {
       guard block.contains(process) else { continue }
       let local = Int(process - block.lowerBound)
       for category in 0..<categories {
-        times[stage * width + category] = model.spent[local * categories + category]
+        times[stage * width + category] =
+          model.spent[local * categories + category] + model.code.stages[stage].busy[category]
       }
       times[stage * width + categories] = model.states[local].peakTime
     }
@@ -154,7 +157,7 @@ public enum FullSimulation {
     var statistics = SimulationStatistics()
     statistics.simulatedRanks = model.program.job.parallelism.gpuCount
     statistics.events = outcome.events
-    statistics.messages = outcome.messages
+    statistics.messages = Int(balance[3])
     statistics.mpiMessages = outcome.mpiMessages
     statistics.windows = outcome.windows
     statistics.shares = outcome.shares
@@ -203,8 +206,7 @@ extension FullSimulationModel {
     let counter = Int(state.counter)
     let instruction = code.instructions[counter]
     let place =
-      " waits at instruction \(counter - code.stages[stage].instructions.lowerBound): "
-      + "\(instruction): "
+      " waits at instruction \(code.origins[counter]): \(instruction): "
     switch instruction {
     case .receive(let lane, let microbatch):
       let sender = code.sender[lane]
@@ -228,12 +230,12 @@ extension FullSimulationModel {
     guard active.isBusy else { return "for nothing known" }
     let call = fabric.calls[Int(active.call)]
     let communicator = fabric.communicators[call.communicator]
-    let box = inboxes[local * fabric.communicators.count + call.communicator]
+    let place = communicator.groups.membership(of: rank(of: local))
     let ranks = (0..<min(8, communicator.groups.size)).map {
-      String(communicator.groups.rank(of: $0, first: Int(box.first)))
+      String(communicator.groups.rank(of: $0, first: place.first))
     }
     let isLong = communicator.groups.size > ranks.count
-    return "for the other ranks of \(call.plan.operation.rawValue) \(box.ended) on the "
+    return "for the other ranks of \(call.plan.operation.rawValue) on the "
       + "\(communicator.axis) axis: " + ranks.joined(separator: ", ") + (isLong ? ", …" : "")
   }
 }

@@ -10,7 +10,9 @@ struct FullSimulationCode {
   struct BlockRange {
     var first: Int32
     var end: Int32
-    /// Sum of ``busyByCategory``, picoseconds.
+    /// Its effect on a rank that meets nobody who is later.
+    var summary: WorkSummary
+    /// Sum of its busy time in all categories, picoseconds.
     var busy: Int64
     /// Where the time of its kernels counts.
     var kernelCategory: Int32
@@ -18,6 +20,8 @@ struct FullSimulationCode {
     var reads: Int32
     /// Host time to issue its pieces, picoseconds.
     var issued: Int64
+
+    var range: Range<Int> { Int(first)..<Int(end) }
   }
 
   /// Something the data stream does, in program order.
@@ -37,15 +41,18 @@ struct FullSimulationCode {
   struct Stage {
     var instructions: Range<Int>
     var operations: Range<Int>
-    /// Global index of the instruction at which the rank holds most; negative when it holds most
-    /// at rest.
+    /// Index of the instruction at which the rank holds most; negative when it holds most at rest.
     var peakInstruction: Int
+    /// Time of all its blocks by category as the program says, picoseconds.
+    var busy: [Int64]
     var ledger: MemoryLedger
     var flops: Double
   }
 
-  /// All instructions, stage after stage.
+  /// What the ranks do, stage after stage, without what only the memory ledger asks for.
   private(set) var instructions: [Instruction] = []
+  /// Place of each in its stage's program.
+  private(set) var origins: [Int32] = []
   /// For each instruction: of a wait, the data operations that must be done (global ordinal past
   /// the last one); of a data operation, its global ordinal.
   private(set) var related: [Int32] = []
@@ -53,13 +60,13 @@ struct FullSimulationCode {
   private(set) var stages: [Stage] = []
   private(set) var leaves: [Leaf] = []
   private(set) var blocks: [BlockRange] = []
-  /// Busy time of block b in category c at b × categories + c.
-  private(set) var busy: [Int64] = []
   /// Stage that sends into each lane and stage that receives from it; negative for none.
   private(set) var sender: [Int]
   private(set) var receiver: [Int]
   /// Position of a lane among those its receiver receives from.
   private(set) var position: [Int]
+  /// Places for slots a rank needs.
+  private(set) var slotCount = 1
   /// Most lanes that one stage receives from.
   private(set) var receivedLanes = 0
 
@@ -71,12 +78,11 @@ struct FullSimulationCode {
       blocks.append(
         BlockRange(
           first: Int32(leaves.count), end: Int32(leaves.count + block.leaves.count),
-          busy: block.busyByCategory.reduce(0, +),
+          summary: block.summary, busy: block.busyByCategory.reduce(0, +),
           kernelCategory: Int32(block.kernelCategory.rawValue),
           reads: Int32(block.leaves.count { $0.waits }),
           issued: block.leaves.reduce(0) { $0 + $1.issue }))
       leaves += block.leaves
-      busy += block.busyByCategory
     }
     for index in program.stages.indices { append(index, of: program) }
   }
@@ -85,24 +91,30 @@ struct FullSimulationCode {
     let stage = program.stages[index]
     let start = instructions.count
     let firstOperation = operations.count
-    var ledger = MemoryLedger(resident: stage.resident)
-    var peak = ledger.peak
+    let (ledger, peak) = Self.memory(of: stage)
+    let slots = FullSimulationSlots(stage.instructions)
+    slotCount = max(slotCount, slots.count)
     var peakInstruction = -1
     var issued: Int64 = 0
     var reads: Int32 = 0
     var flops = 0.0
+    var busy = [Int64](repeating: 0, count: TimeCategory.allCases.count)
     var lastMeeting = start
-    var lastMark = Array(repeating: start, count: program.slotCount)
-    var lastLaunch = Array(repeating: firstOperation, count: program.slotCount)
+    var lastMark = Array(repeating: start, count: slots.count)
+    var lastLaunch = Array(repeating: firstOperation, count: slots.count)
     var lanes = 0
-    for (offset, instruction) in stage.instructions.enumerated() {
-      let position = start + offset
+    for (origin, original) in stage.instructions.enumerated() {
+      let position = instructions.count
+      let instruction = original.withSlot(at: slots.places[origin])
       var relation = 0
       switch instruction {
       case .run(let block):
         issued += blocks[block].issued
         reads += blocks[block].reads
         flops += program.blocks[block].flops
+        for (category, time) in program.blocks[block].busyByCategory.enumerated() {
+          busy[category] += time
+        }
       case .launch(let call, let afterCompute, let slot):
         relation = operations.count
         operations.append(
@@ -127,85 +139,38 @@ struct FullSimulationCode {
           lanes += 1
         }
       case .synchronizeHost, .meet: lastMeeting = position + 1
-      case .memory(let category, let bytes): ledger.change(category, by: bytes, at: 0)
-      case .scratch(let category, let bytes): ledger.scratch(category, bytes, at: 0)
-      case .phase(let phase): ledger.phase = phase
-      }
-      if ledger.peak > peak {
-        peak = ledger.peak
+      case .memory, .scratch, .phase:
+        guard origin == peak else { continue }
         peakInstruction = position
       }
+      instructions.append(instruction)
+      origins.append(Int32(origin))
       related.append(Int32(relation))
     }
-    instructions += stage.instructions
     receivedLanes = max(receivedLanes, lanes)
     stages.append(
       Stage(
         instructions: start..<instructions.count, operations: firstOperation..<operations.count,
-        peakInstruction: peakInstruction, ledger: ledger, flops: flops))
-  }
-}
-
-/// Where the groups of one axis lie, and who stands where in them.
-struct FullSimulationGroups {
-  /// Steps of the pattern, fastest first: (count, stride).
-  private var levels: [StridedGroup.Level]
-  /// Of the pairs of first and last stage, how the stages lie; `nil` for any other group.
-  private var stages: StridedGroup.Level?
-  /// Members of a group.
-  let size: Int
-
-  /// The pipelines: one rank of each stage.
-  init(pipelineOf grid: RankGrid) {
-    levels = grid.group(.pipeline, containing: 0).levels
-    size = grid.parallelism.pipeline
+        peakInstruction: peakInstruction, busy: busy, ledger: ledger, flops: flops))
   }
 
-  init(_ axis: CommunicationAxis, grid: RankGrid) {
-    let parallelism = grid.parallelism
-    let stage = StridedGroup.Level(count: parallelism.pipeline, stride: grid.stride(.pipeline))
-    if let kind = axis.groupKind {
-      levels = grid.group(kind, containing: 0).levels
-    } else if axis == .embedding {
-      let last = (parallelism.pipeline - 1) * grid.stride(.pipeline)
-      stages = stage
-      levels = [StridedGroup.Level(count: min(2, parallelism.pipeline), stride: max(last, 1))]
-    } else {
-      levels = [
-        StridedGroup.Level(count: parallelism.tensor, stride: grid.stride(.tensor)), stage,
-      ]
+  /// What a stage's ranks hold, and the instruction from which on they hold most; negative at rest.
+  private static func memory(of stage: StageProgram) -> (ledger: MemoryLedger, peak: Int) {
+    var ledger = MemoryLedger(resident: stage.resident)
+    var peak = ledger.peak
+    var peakInstruction = -1
+    for (index, instruction) in stage.instructions.enumerated() {
+      switch instruction {
+      case .memory(let category, let bytes): ledger.change(category, by: bytes, at: 0)
+      case .scratch(let category, let bytes): ledger.scratch(category, bytes, at: 0)
+      case .phase(let phase): ledger.phase = phase
+      default: continue
+      }
+      if ledger.peak > peak {
+        peak = ledger.peak
+        peakInstruction = index
+      }
     }
-    size = levels.reduce(1) { $0 * $1.count }
-  }
-
-  /// The number of `rank` in its group and the rank of its first member.
-  func membership(of rank: Int) -> (member: Int, first: Int) {
-    if let stages {
-      let place = rank / stages.stride % stages.count
-      return (min(place, size - 1), rank - place * stages.stride)
-    }
-    var first = rank
-    var member = 0
-    var weight = 1
-    for level in levels {
-      let step = rank / level.stride % level.count
-      first -= step * level.stride
-      member += step * weight
-      weight *= level.count
-    }
-    return (member, first)
-  }
-
-  /// The rank of `member` in the group that begins at `first`.
-  func rank(of member: Int, first: Int) -> Int {
-    var rank = first
-    var rest = member
-    for index in levels.indices {
-      let level = levels[index]
-      if index == levels.count - 1 { return rank + rest * level.stride }
-      rank += rest % level.count * level.stride
-      rest /= level.count
-    }
-    return rank
+    return (ledger, peakInstruction)
   }
 }

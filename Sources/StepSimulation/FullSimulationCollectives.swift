@@ -4,7 +4,7 @@ import Layout
 import Quantities
 import StepProgram
 
-/// Collectives message by message.
+/// Collectives message by message, where links are shared.
 ///
 /// A member sends by the execution rule of ``Collectives/CollectivePlan``. It leaves when all its
 /// messages have gone and all that are for it have come, and not before the plan's duration after
@@ -12,16 +12,13 @@ import StepProgram
 /// members cannot run ahead of late ones. Every message carries when the last member that its sender
 /// knows of came; since each member depends on all others, all learn of the last one.
 extension FullSimulationModel {
-  /// A member comes to a collective at `start`, not before now.
+  /// A member comes to a collective at `start`, its stream's ``actives`` already told.
   ///
   /// - Returns: when it is over, negative when messages must come first.
-  mutating func begin(
-    _ call: Int, _ stream: Stream, at start: Int64, _ local: Int, _ context: inout EventContext
+  mutating func beginMessages(
+    _ call: Int, _ index: Int, _ local: Int, _ context: inout EventContext
   ) -> Int64 {
-    if start < context.now.picoseconds {
-      note("rank \(rank(of: local)) begins a collective in the past")
-    }
-    let index = 2 * local + stream.rawValue
+    let start = actives[index].start
     let laneCount = fabric.calls[call].laneCount
     let box = local * fabric.communicators.count + fabric.calls[call].communicator
     let isOdd = inboxes[box].ended & 1 == 1
@@ -30,8 +27,6 @@ extension FullSimulationModel {
     } else {
       inboxes[box].latest.0 = max(inboxes[box].latest.0, start)
     }
-    actives[index].call = Int32(call)
-    actives[index].start = start
     actives[index].ready = start + fabric.calls[call].launch
     actives[index].sent = 0
     actives[index].lanesLeft = Int32(laneCount)
@@ -145,6 +140,7 @@ extension FullSimulationModel {
     for lane in 0..<call.laneCount { end = max(end, lanes[position + lane].free) }
     for slot in 0..<fabric.communicators[call.communicator].slotCount { counts[counter + slot] = 0 }
     sent += Int64(actives[index].sent)
+    messages += Int64(actives[index].sent)
     if inboxes[box].ended & 1 == 1 {
       inboxes[box].received.1 = 0
       inboxes[box].latest.1 = 0

@@ -17,16 +17,17 @@ extension FullSimulationModel {
     states[local].reached = Int32(operation + 1)
     let description = code.operations[operation]
     if operation >= Int(states[local].nextOperation) {
-      backlogs[local].append(Backlog.Entry(time: ready, active: 0))
+      backlogs.append(ready, to: local)
     } else if isDone, description.call >= 0 {
-      let entry = backlogs[local].removeFirst()
-      settle(local, slot: Int(description.slot), entry)
+      let end = backlogs.removeFirst(of: local)
+      let active = backlogs.removeFirst(of: local)
+      settle(local, slot: Int(description.slot), end: end, active: active)
     }
   }
 
-  private mutating func settle(_ local: Int, slot: Int, _ entry: Backlog.Entry) {
-    slots[local * slotCount + slot].end = entry.time
-    slots[local * slotCount + slot].active += entry.active
+  private mutating func settle(_ local: Int, slot: Int, end: Int64, active: Int64) {
+    slots[local * slotCount + slot].end = end
+    slots[local * slotCount + slot].active += active
   }
 
   /// Begins what the data stream can begin.
@@ -39,7 +40,7 @@ extension FullSimulationModel {
       else { return }
       let ready: Int64
       if index < Int(states[local].reached) {
-        ready = backlogs[local].removeFirst().time
+        ready = backlogs.removeFirst(of: local)
       } else if operation.call >= 0 {
         ready = states[local].hostShift + operation.issued
       } else {
@@ -59,11 +60,12 @@ extension FullSimulationModel {
   private mutating func concludeData(_ local: Int, end: Int64) {
     let index = Int(states[local].nextOperation) - 1
     states[local].data = end
-    let entry = Backlog.Entry(time: end, active: end - actives[2 * local + 1].start)
+    let active = end - actives[2 * local + 1].start
     if index < Int(states[local].reached) {
-      settle(local, slot: Int(code.operations[index].slot), entry)
+      settle(local, slot: Int(code.operations[index].slot), end: end, active: active)
     } else {
-      backlogs[local].append(entry)
+      backlogs.append(end, to: local)
+      backlogs.append(active, to: local)
     }
   }
 

@@ -16,6 +16,8 @@ struct FullSimulationFabric {
     /// Index of its groups among ``FullSimulationFabric/communicators``.
     var communicator: Int
     var category: Int
+    /// From a member's coming to the host's hearing of it, picoseconds.
+    var notice: Int64
     var laneCount: Int
     /// Whether a lane without a message at its first step never has one.
     var hasEmptyLanes: Bool
@@ -26,11 +28,24 @@ struct FullSimulationFabric {
     var demand: Double
   }
 
+  /// How the members of a group learn when their collective is over.
+  enum Reach {
+    /// They share a node, which no process divides: the last one to come tells all.
+    case node
+    /// One of them, their host, hears of all, and tells them.
+    case job
+    /// Message by message, through a network whose links are shared.
+    case network
+  }
+
   /// Groups of one axis on one stream: their collectives follow one another.
   struct Communicator {
     var axis: CommunicationAxis
     var stream: Stream
     var groups: FullSimulationGroups
+    var reach: Reach
+    /// Within a node, from the first member's rank to each one's.
+    var offsets: [Int32]
     /// Slots counted at each member for each of two collectives.
     var slotCount: Int
     /// Where they begin among a rank's counters.
@@ -98,9 +113,12 @@ struct FullSimulationFabric {
   /// shared.
   private(set) var requestDelay: Int64 = 0
 
+  /// - Parameters:
+  ///   - program: what the ranks do.
+  ///   - keepsNodes: whether the ranks of a node always live on one process.
   /// - Throws: ``StepSimulationError/impossible(_:)`` for a collective whose members do not all wait
   ///   for one another.
-  init(_ program: StepProgram) throws(StepSimulationError) {
+  init(_ program: StepProgram, keepsNodes: Bool = true) throws(StepSimulationError) {
     let cluster = program.job.cluster
     // Where links are shared, what blocks above the cards is met on the way, not priced before.
     let usual = CollectiveModel(cluster: cluster)
@@ -124,16 +142,13 @@ struct FullSimulationFabric {
         communicators.append(
           Communicator(
             axis: call.axis, stream: stream, groups: FullSimulationGroups(call.axis, grid: grid),
-            slotCount: 0, firstCounter: 0))
+            reach: .job, offsets: [], slotCount: 0, firstCounter: 0))
       }
       guard communicators[communicator].groups.size == plan.ranks else {
         throw .impossible(
           "a \(call.axis) group of \(communicators[communicator].groups.size) ranks was planned "
             + "for \(plan.ranks)")
       }
-      communicators[communicator].slotCount = max(
-        communicators[communicator].slotCount, plan.slotCount)
-      laneWidth = max(laneWidth, plan.laneCount)
       let priced =
         cluster.sharesLinks
         ? usual.plan(
@@ -141,16 +156,41 @@ struct FullSimulationFabric {
         ) : plan
       let extra = max(0, call.duration.picoseconds - priced.duration.picoseconds)
       let use = model.cardUse(of: plan)
+      let duration = plan.duration.picoseconds + extra
       calls.append(
         Call(
-          plan: plan, duration: plan.duration.picoseconds + extra,
+          plan: plan, duration: duration,
           launch: plan.launch.picoseconds + extra, communicator: communicator,
-          category: call.category.rawValue, laneCount: plan.laneCount,
+          category: call.category.rawValue, notice: duration / 2, laneCount: plan.laneCount,
           hasEmptyLanes: plan.algorithm == .doubleBinaryTree,
           arrivesAsSent: plan.arrivals(at: 0) == nil, cards: use.cards, demand: use.demand))
     }
     if cluster.sharesLinks { requestDelay = max(1, leastLatency(program) / 2) }
+    reachOut(grid.rankCount, perNode: cluster.gpusPerNode, keepsNodes: keepsNodes)
+  }
+
+  /// Decides how the members of each communicator's groups hear of one another.
+  private mutating func reachOut(_ ranks: Int, perNode: Int, keepsNodes: Bool) {
     for index in communicators.indices {
+      let groups = communicators[index].groups
+      let isWithin =
+        groups.size == 1
+        || keepsNodes
+          && (0..<ranks).allSatisfy { groups.membership(of: $0).first / perNode == $0 / perNode }
+      let crosses = calls.contains { $0.communicator == index && $0.plan.nodes > 1 }
+      communicators[index].reach =
+        isWithin ? .node : crosses && requestDelay > 0 ? .network : .job
+      if isWithin {
+        communicators[index].offsets = (0..<groups.size).map {
+          Int32(groups.rank(of: $0, first: 0))
+        }
+      }
+      guard communicators[index].reach == .network else { continue }
+      for call in calls where call.communicator == index {
+        laneWidth = max(laneWidth, call.laneCount)
+        communicators[index].slotCount = max(
+          communicators[index].slotCount, call.plan.slotCount)
+      }
       communicators[index].firstCounter = countersPerRank
       countersPerRank += 2 * communicators[index].slotCount
     }
@@ -185,6 +225,16 @@ struct FullSimulationFabric {
       ? sent : UInt32(calls[call].plan.arrivals(at: Int(member)) ?? Int(sent))
   }
 
+  /// The communicator of a block's collectives when they are all of one within nodes, on the compute
+  /// stream; else negative.
+  func meeting(of block: Block) -> Int32 {
+    let communicators = Set(block.calls.map { calls[$0].communicator })
+    guard communicators.count == 1, let only = communicators.first,
+      self.communicators[only].reach == .node, self.communicators[only].stream == .compute
+    else { return -1 }
+    return Int32(only)
+  }
+
   /// The stream each call runs on.
   private static func streams(of program: StepProgram) -> [Stream] {
     var streams = Array(repeating: Stream.compute, count: program.calls.count)
@@ -202,42 +252,50 @@ struct FullSimulationFabric {
     }
   }
 
-  /// The smallest delay of any message that goes from one process to another, picoseconds.
+  /// The smallest delay of any event of a collective that goes from one process to another,
+  /// picoseconds.
   ///
-  /// Messages of a group count only where its members live on different processes, those inside a
-  /// node only where members that share a node do.
+  /// Groups count only where their members live on different processes, messages inside a node only
+  /// where members that share a node do.
   func smallestDelay(ranks: Int, process: (Int) -> Int) -> Int64 {
-    var smallest = Int64.max
-    var isSpread = Array(repeating: false, count: communicators.count)
-    var isSplit = isSpread
-    for (index, communicator) in communicators.enumerated() {
+    var smallest = requestDelay > 0 ? requestDelay : Int64.max
+    for (index, communicator) in communicators.enumerated() where communicator.reach != .node {
       let perNode = calls.first { $0.communicator == index }?.plan.ranksPerNode ?? 1
+      var isSpread = false
+      var isSplit = false
       for rank in 0..<ranks {
         let place = communicator.groups.membership(of: rank)
         let home = process(rank)
-        if process(place.first) != home { isSpread[index] = true }
+        if process(place.first) != home { isSpread = true }
         let head = communicator.groups.rank(
           of: place.member / perNode * perNode, first: place.first)
-        if process(head) != home { isSplit[index] = true }
+        if process(head) != home { isSplit = true }
+      }
+      for call in calls where call.communicator == index {
+        if communicator.reach == .job {
+          if isSpread { smallest = min(smallest, call.notice) }
+        } else if isSplit, call.plan.ranksPerNode > 1 {
+          smallest = min(smallest, Self.delay(call.plan.intraNode, call.plan.blockBytes))
+        }
       }
     }
-    for call in calls {
-      let plan = call.plan
-      if isSplit[call.communicator], plan.ranksPerNode > 1 {
-        smallest = min(smallest, Self.delay(plan.intraNode, plan.blockBytes))
-      }
-      if requestDelay == 0, isSpread[call.communicator], plan.nodes > 1 {
-        let divides = plan.algorithm == .hierarchical || plan.algorithm == .inNetwork
-        let bytes =
-          divides ? (plan.blockBytes + Int64(plan.nodes) - 1) / Int64(plan.nodes) : plan.blockBytes
-        smallest = min(smallest, Self.delay(plan.interNode, bytes))
-      }
-    }
-    return requestDelay > 0 ? min(smallest, requestDelay) : smallest
+    return smallest
   }
 
   /// A message takes a picosecond at least, so that simulated causes precede their effects.
   private static func delay(_ hop: HopCost, _ bytes: Int64) -> Int64 {
     max(1, hop.latency.picoseconds + hop.occupancy(bytes).picoseconds)
+  }
+}
+
+extension Block {
+  /// The collectives inside, in order.
+  var calls: [Int] {
+    leaves.compactMap {
+      switch $0 {
+      case .work: nil
+      case .exchange(let call, _), .fork(let call, _, _): call
+      }
+    }
   }
 }

@@ -6,7 +6,7 @@ public import StepProgram
 
 /// What a full simulation will take, known before it starts.
 public struct FullSimulationForecast: Hashable, Sendable {
-  /// Events, as many as messages and a first one for each rank; of trees between nodes estimated.
+  /// Events; of trees through a shared network estimated.
   public var events: Int
   /// State of all ranks and pending events, all processes together.
   public var memory: Bytes
@@ -16,43 +16,64 @@ public struct FullSimulationForecast: Hashable, Sendable {
   public init(_ program: StepProgram) throws(StepSimulationError) {
     let fabric = try FullSimulationFabric(program)
     let code = FullSimulationCode(program)
-    let messages = fabric.calls.map { Self.messages(of: $0.plan) }
-    var perCall = program.blocks.map { block in
-      block.leaves.reduce(0.0) {
-        switch $1 {
-        case .work: $0
-        case .exchange(let call, _), .fork(let call, _, _): $0 + messages[call]
-        }
-      }
-    }
-    if perCall.isEmpty { perCall = [0] }
+    let each = fabric.calls.map { Self.events(of: $0, fabric) }
+    let perBlock = program.blocks.map { $0.calls.reduce(0.0) { $0 + each[$1] } }
     var events = 0.0
     for stage in program.stages {
-      var sent = 1.0
+      // The first event of each rank.
+      var own = 1.0
       for instruction in stage.instructions {
         switch instruction {
-        case .run(let block): sent += perCall[block]
-        case .launch(let call, _, _), .meet(let call, _, _): sent += messages[call]
-        case .send: sent += 1
+        case .run(let block): own += perBlock[block]
+        case .launch(let call, _, _), .meet(let call, _, _): own += each[call]
+        case .send: own += fabric.requestDelay > 0 ? 3 : 1
         default: break
         }
       }
-      // A message through the shared network is asked for, carried, and of its last one word given.
-      events += sent * Double(stage.rankCount) * (fabric.requestDelay > 0 ? 3 : 1)
+      events += own * Double(stage.rankCount)
     }
     self.events = Int(events)
     let ranks = program.job.parallelism.gpuCount
-    // The fullest lanes hold what nothing holds back, all at once; others a message or two.
-    let pending =
-      fabric.calls.map { call in
-        call.plan.algorithm == .direct
-          ? Double((0..<call.laneCount).reduce(0) { $0 + call.plan.stepCount(lane: $1) })
-          : Double(2 * call.laneCount)
-      }.max() ?? 1
+    let state = FullSimulationModel.bytesPerRank(program, code, fabric)
+    let pending = Self.pendingEvents(program, code, fabric)
     // Pages of the queue are two thirds full in the mean.
     let perEvent = 1.5 * Double(MemoryLayout<Event>.stride)
-    let state = FullSimulationModel.bytesPerRank(program, code, fabric)
     memory = Bytes(Int64(Double(ranks) * (Double(state) + pending * perEvent)))
+  }
+
+  /// Events of one member of a collective, in the mean.
+  private static func events(
+    of call: FullSimulationFabric.Call, _ fabric: FullSimulationFabric
+  ) -> Double {
+    switch fabric.communicators[call.communicator].reach {
+    case .node: 0
+    // A word that it has come, and one that all have.
+    case .job: 2
+    // A message through the shared network is asked for, carried, and of its last one word given.
+    case .network: 3 * messages(of: call.plan)
+    }
+  }
+
+  /// Events that wait for their time at once, of one rank.
+  private static func pendingEvents(
+    _ program: StepProgram, _ code: FullSimulationCode, _ fabric: FullSimulationFabric
+  ) -> Double {
+    // Activations on their way: a stage runs ahead of the next by the microbatches in flight.
+    var most = Double(code.receivedLanes > 0 ? program.stages.count : 0)
+    for call in fabric.calls {
+      switch fabric.communicators[call.communicator].reach {
+      case .node: continue
+      case .job: most = max(most, 2)
+      case .network:
+        // The fullest lanes hold what nothing holds back, all at once; others a message or two.
+        most = max(
+          most,
+          call.plan.algorithm == .direct
+            ? Double((0..<call.laneCount).reduce(0) { $0 + call.plan.stepCount(lane: $1) })
+            : Double(2 * call.laneCount))
+      }
+    }
+    return max(most, 1)
   }
 
   /// Messages of one member in the mean.
@@ -73,15 +94,23 @@ extension FullSimulationModel {
     _ program: StepProgram, _ code: FullSimulationCode, _ fabric: FullSimulationFabric
   ) -> Int {
     let words = (code.receivedLanes * program.job.microbatchCount + 63) / 64
-    let collectives =
+    var collectives =
       2 * MemoryLayout<FullSimulationFabric.Active>.stride
-      + 2 * fabric.laneWidth * MemoryLayout<FullSimulationFabric.Lane>.stride
-      + fabric.communicators.count * MemoryLayout<FullSimulationFabric.Inbox>.stride
-      + fabric.countersPerRank * MemoryLayout<UInt32>.stride
+      + fabric.communicators.count * MemoryLayout<Meeting>.stride
+    if fabric.requestDelay > 0 {
+      collectives +=
+        2 * fabric.laneWidth * MemoryLayout<FullSimulationFabric.Lane>.stride
+        + fabric.communicators.count * MemoryLayout<FullSimulationFabric.Inbox>.stride
+        + fabric.countersPerRank * MemoryLayout<UInt32>.stride
+        + (2 * fabric.laneWidth + 1) * MemoryLayout<FullSimulationNetwork.Queue>.stride
+    }
+    // Each of the data stream's operations of a stage may wait for its turn at once.
+    let operations = code.stages.map(\.operations.count).max() ?? 0
     let streams =
       MemoryLayout<RankState>.stride + categories * MemoryLayout<Int64>.stride
-      + program.slotCount * MemoryLayout<RankClock.Slot>.stride
-      + MemoryLayout<Backlog>.stride + words * MemoryLayout<UInt64>.stride
+      + code.slotCount * MemoryLayout<Slot>.stride + words * MemoryLayout<UInt64>.stride
+      + MemoryLayout<FullSimulationBacklogs.Queue>.stride
+      + operations * MemoryLayout<Int64>.stride
     // Numbers, stage, speed, and the kernel's sequence.
     return collectives + streams + 4 + 4 + 8 + 4
   }

@@ -192,7 +192,10 @@ extension FullSimulationModel {
     guard case .send(let lane, _, _, _, let isBlocking) = code.instructions[instruction] else {
       return
     }
-    if code.receiver[lane] >= 0 { sent += 1 }
+    if code.receiver[lane] >= 0 {
+      sent += 1
+      messages += 1
+    }
     if isBlocking { states[local].waiting = .sending }
     context.schedule(
       Self.asks | Self.sendMark << 15,

@@ -4,13 +4,13 @@ import Layout
 import Quantities
 import StepProgram
 
-/// A collective alone, whose messages wait for nothing but the step before: no queue is needed.
+/// All messages of one collective, worked out without a queue.
 ///
-/// Where all members begin together, the times of a step's messages follow from those of the step before by
-/// the execution rule of ``Collectives/CollectivePlan``, the same numbers an event a message gives, at a
-/// fraction of its cost. Of messages that may meet on a link in one stretch of steps only those are followed
-/// through time (``SharedRings``). A collective whose messages wait otherwise (trees), or may meet in more
-/// than one way, is left to the events.
+/// The times of messages follow from those they wait for by the execution rule of
+/// ``Collectives/CollectivePlan``, the same numbers an event a message gives, at a fraction of its cost: a
+/// step's from those of the step before, a chunk's along its chains and trees (``ChunkSweep``). Of messages
+/// that may meet on a link in one stretch of steps only those are followed through time (``SharedRings``).
+/// A collective whose messages may meet in more than one way is left to the events.
 struct FullSimulationSweep {
   /// Steps in which messages may ask links for more than they carry, and where.
   struct Meeting {
@@ -37,31 +37,55 @@ struct FullSimulationSweep {
   private var latest: [Int64]
 
   /// Runs the plan's messages in `groups` groups, alike but for where their messages meet; `nil` when they
-  /// do not go step by step.
-  init?(_ plan: CollectivePlan, groups: Int = 1, meeting: Meeting? = nil) {
-    guard plan.laneCount == 1, plan.ranks > 1 else { return nil }
+  /// go neither step by step nor chunk by chunk.
+  ///
+  /// - Parameters:
+  ///   - plan: the collective of one group.
+  ///   - groups: how many groups.
+  ///   - meeting: where their messages may meet; `nil` when each has its links to itself.
+  ///   - launch: from a member's coming to its being ready, picoseconds; the plan's own if `nil`.
+  ///   - starts: when each member comes, group after group; all at zero if `nil`.
+  init?(
+    _ plan: CollectivePlan, groups: Int = 1, meeting: Meeting? = nil, launch: Int64? = nil,
+    starts: [Int64]? = nil
+  ) {
+    guard plan.ranks > 1, plan.laneCount == 1 || meeting == nil && groups == 1 else { return nil }
     self.plan = plan
     self.meeting = meeting
     count = plan.ranks * groups
+    let launch = launch ?? plan.launch.picoseconds
+    let ready = starts?.map { $0 + launch } ?? Array(repeating: launch, count: count)
     arrived = Array(repeating: 0, count: count)
-    free = Array(repeating: plan.launch.picoseconds, count: count)
+    free = ready
     words = arrived
+    counts = []
+    latest = []
+    if meeting == nil, groups == 1, let chunks = ChunkSweep(plan) {
+      messages = chunks.run(ready: ready, arrived: &arrived, free: &free)
+      return
+    }
     counts = Array(repeating: 0, count: count * plan.slotCount)
     latest = Array(repeating: 0, count: count * plan.slotCount)
-    var step = 0
-    let steps = plan.stepCount(lane: 0)
-    while step < steps {
-      let alike = plan.stepsAlike(from: step)
-      guard run(step..<step + alike) else { return nil }
-      step += alike
+    var left = ready
+    for lane in 0..<plan.laneCount {
+      free = ready
+      var step = 0
+      let steps = plan.stepCount(lane: lane)
+      while step < steps {
+        let alike = lane == 0 ? plan.stepsAlike(from: step) : 1
+        guard run(lane, step..<step + alike) else { return nil }
+        step += alike
+      }
+      for member in 0..<count { left[member] = max(left[member], free[member]) }
     }
+    free = left
   }
 
   /// When the collective is over, or members have messages yet to come or go.
   var end: Int64 { max(arrived.max() ?? 0, max(free.max() ?? 0, words.max() ?? 0)) }
 
   /// Steps in which every member sends to the same receiver and waits for what came the step before.
-  private mutating func run(_ steps: Range<Int>) -> Bool {
+  private mutating func run(_ lane: Int, _ steps: Range<Int>) -> Bool {
     var receivers = Array(repeating: Int32(-1), count: count)
     var occupancies = Array(repeating: Int64(0), count: count)
     var latencies = occupancies
@@ -69,7 +93,7 @@ struct FullSimulationSweep {
     var slots = receivers
     for member in 0..<count {
       let first = member / plan.ranks * plan.ranks
-      guard let message = plan.message(from: member - first, lane: 0, step: steps.lowerBound)
+      guard let message = plan.message(from: member - first, lane: lane, step: steps.lowerBound)
       else { continue }
       receivers[member] = Int32(first + message.receiver)
       occupancies[member] = message.occupancy.picoseconds

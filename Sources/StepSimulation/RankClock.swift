@@ -67,17 +67,21 @@ struct RankClock {
   /// The compute stream waits for a slot, after paying for what ran beside it: all of the slot's
   /// work but what is still to come was overlapped, and slowed the kernels it ran beside.
   mutating func wait(slot: Int, as category: TimeCategory, interference: Double) {
-    let extra = Self.slowdown(of: slots[slot], at: compute, interference: interference)
+    let extra = Self.slowdown(
+      active: slots[slot].active, end: slots[slot].end, at: compute, interference: interference)
     slots[slot].active = 0
     spent[TimeCategory.compute.rawValue] += extra
     compute += extra
     wait(until: slots[slot].end, as: category)
   }
 
-  /// What the part of a slot's work that ran before `compute` has cost the kernels beside it.
-  static func slowdown(of slot: Slot, at compute: Int64, interference: Double) -> Int64 {
-    let exposed = max(0, slot.end - compute)
-    let overlapped = max(0, slot.active - exposed)
+  /// What the part of a slot's work that ran before `compute` has cost the kernels beside it: `active`
+  /// of it in all, up to `end`.
+  static func slowdown(
+    active: Int64, end: Int64, at compute: Int64, interference: Double
+  ) -> Int64 {
+    let exposed = max(0, end - compute)
+    let overlapped = max(0, active - exposed)
     return Int64(Double(overlapped) * interference)
   }
 }

@@ -41,9 +41,8 @@ struct ForecastTests {
     #expect(alone.shares.map(\.events) == [alone.events])
     for result in try SmallJobs.fullEverywhere(program, processes: 2) {
       let shares = result.statistics.shares
-      // Two replicas on each process do the same.
+      // Two replicas on each process.
       #expect(shares.map(\.logicalProcesses) == [8, 8])
-      #expect(shares[0].events == shares[1].events)
       #expect(shares.reduce(0) { $0 + $1.events } == alone.events)
       #expect(shares.reduce(0) { $0 + $1.mpiMessages } == result.statistics.mpiMessages)
       #expect(result.statistics.windows > 0)
