@@ -96,10 +96,9 @@ public struct LinkGraph: Sendable {
   private mutating func addTree(_ cluster: Cluster) {
     let network = cluster.network
     let rails = topology == .railFatTree ? cardsPerNode : 1
-    let ports = nodesPerLeaf * cardsPerNode / rails
-    let nodeGroups = (cluster.nodeCount + nodesPerLeaf - 1) / nodesPerLeaf
-    leafCount = nodeGroups * rails
-    let uplinks = Double(ports) / max(cluster.oversubscription, 1)
+    leafCount = cluster.leafCount
+    let nodeGroups = leafCount / rails
+    let uplinks = cluster.uplinksPerLeaf
     width = routing == .adaptive ? 1 : max(1, Int(uplinks.rounded(.up)))
     deadUplinks = Self.counts(network.failedUplinks, among: leafCount)
     for _ in 0..<2 {
@@ -183,8 +182,8 @@ public struct LinkGraph: Sendable {
   // MARK: Dragonfly
 
   private mutating func addDragonfly(_ cluster: Cluster, _ linkCards: Double?) {
-    leafCount = (cluster.nodeCount + nodesPerLeaf - 1) / nodesPerLeaf
-    let out = Double(nodesPerLeaf * cardsPerNode) / max(cluster.oversubscription, 1)
+    leafCount = cluster.leafCount
+    let out = cluster.uplinksPerLeaf
     let each = linkCards ?? out / Double(max(1, leafCount - 1))
     let dead = Self.counts(cluster.network.failedUplinks, among: leafCount)
     for from in 0..<leafCount {

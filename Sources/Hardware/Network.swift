@@ -104,6 +104,19 @@ extension Cluster {
     }
   }
 
+  /// Leaf switches, of each rail its own in a rail fat tree, or dragonfly groups; none elsewhere.
+  public var leafCount: Int {
+    guard topology != .singleSwitch, topology != .torus else { return 0 }
+    let below = min(nodesPerLeaf, nodeCount)
+    return (nodeCount + below - 1) / below * (topology == .railFatTree ? gpusPerNode : 1)
+  }
+
+  /// Links of one of them upwards, or out of the group, each as fast as a card.
+  public var uplinksPerLeaf: Double {
+    let ports = min(nodesPerLeaf, nodeCount) * gpusPerNode
+    return Double(topology == .railFatTree ? ports / gpusPerNode : ports) / max(oversubscription, 1)
+  }
+
   /// Whether messages of different groups slow one another: as the network says, else where paths
   /// may meet or something is out of order.
   public var sharesLinks: Bool {

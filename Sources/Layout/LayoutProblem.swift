@@ -20,6 +20,8 @@ public struct LayoutProblem: Hashable, Sendable {
     case tooMany(parts: Int, count: Int, what: String)
     /// The value needs something else that is missing.
     case needs(String)
+    /// A list should be another.
+    case listNeeds([Int], String)
     /// The value is none of the possible ones.
     case notOneOf
   }
@@ -51,6 +53,7 @@ extension LayoutProblem: CustomStringConvertible {
       case .notMultiple(let unit, let what): "\(value) is not a multiple of \(unit) (\(what))"
       case .tooMany(let parts, let count, let what): "\(parts) is more than the \(count) \(what)"
       case .needs(let what): "\(value) needs \(what)"
+      case .listNeeds(let values, let what): "\(values) needs \(what)"
       case .notOneOf: "\(value) is not possible"
       }
     guard let last = choices.last else { return complaint }

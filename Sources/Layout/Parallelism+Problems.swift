@@ -129,7 +129,7 @@ extension Parallelism {
         problems.append(
           error(
             "stage_layers", stageLayers.count,
-            .needs("\(stages) counts that add up to the \(layers) layers"), []))
+            .listNeeds(stageLayers, "\(stages) counts that add up to the \(layers) layers"), []))
       }
       if stageLayers.dropFirst().dropLast().contains(where: { $0 < 1 }) {
         problems.append(
@@ -150,7 +150,10 @@ extension Parallelism {
     } else if !layers.isMultiple(of: stages) {
       problems.append(
         warning(
-          "pipeline", pipeline, .doesNotDivide(stages, layers, "layers"),
+          "pipeline", pipeline,
+          .doesNotDivide(
+            stages, layers,
+            perRank > 1 ? "layers (\(pipeline) ranks of \(perRank) stages)" : "layers"),
           divisors(of: layers).filter { layers.isMultiple(of: $0 * perRank) }))
     }
     let perReplica = request.microBatch * data

@@ -307,16 +307,17 @@ public struct RankGrid: Hashable, Sendable {
   }
 
   /// How the group of `kind` that `rank` belongs to lies over nodes of `gpusPerNode` ranks.
+  ///
+  /// - Complexity: O(members).
   public func spread(_ kind: GroupKind, containing rank: Int = 0, gpusPerNode: Int) -> GroupSpread {
     let levels = levels(of: kind)
     let group = StridedGroup(first: first(levels, rank), levels: levels)
-    var perNode: [Int: Int] = [:]
-    for member in group.members { perNode[member / gpusPerNode, default: 0] += 1 }
+    let nodes = group.nodes(of: gpusPerNode)
     let node = rank / gpusPerNode
     let end = min((node + 1) * gpusPerNode, rankCount)
     let firsts = Set((node * gpusPerNode..<end).map { first(levels, $0) })
     return GroupSpread(
-      ranks: group.count, ranksPerNode: perNode.values.max() ?? 1, nodes: perNode.count,
+      ranks: group.count, ranksPerNode: nodes.fullest, nodes: nodes.count,
       groupsPerNode: firsts.count)
   }
 

@@ -46,6 +46,44 @@ public struct StridedGroup: Hashable, Sendable {
   /// All members, in group order.
   public var members: [Int] { (0..<count).map { self[$0] } }
 
+  /// How many nodes of `ranks` ranks the members touch, and how many of them the fullest holds.
+  ///
+  /// Levels of a rank grid lie inside one another: along ascending strides the members ascend, so those
+  /// of a node follow one another.
+  func nodes(of ranks: Int) -> (count: Int, fullest: Int) {
+    let ascending = levels.sorted { $0.stride < $1.stride }
+    guard let inner = ascending.first else { return (1, 1) }
+    var steps = Array(repeating: 0, count: ascending.count)
+    var start = first
+    var node = -1
+    var here = 0
+    var found = (count: 0, fullest: 0)
+    while true {
+      var member = start
+      for _ in 0..<inner.count {
+        if member / ranks == node {
+          here += 1
+        } else {
+          node = member / ranks
+          here = 1
+          found.count += 1
+        }
+        found.fullest = max(found.fullest, here)
+        member += inner.stride
+      }
+      var level = 1
+      while level < ascending.count {
+        steps[level] += 1
+        start += ascending[level].stride
+        if steps[level] < ascending[level].count { break }
+        start -= ascending[level].stride * ascending[level].count
+        steps[level] = 0
+        level += 1
+      }
+      if level == ascending.count { return found }
+    }
+  }
+
   /// Position of `rank` in the group, if it is a member.
   public func index(of rank: Int) -> Int? {
     var offset = rank - first

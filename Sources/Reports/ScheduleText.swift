@@ -11,13 +11,19 @@ public enum ScheduleText {
   ///
   /// - Parameters:
   ///   - traces: one a stage.
+  ///   - namesRanks: whether ranks differ, so that it matters which of a stage is drawn.
   ///   - width: characters a line.
   /// - Returns: the picture with its key.
-  public static func picture(_ traces: [StageTrace], width: Int = 120) -> String {
+  public static func picture(
+    _ traces: [RankTrace], namesRanks: Bool = false, width: Int = 120
+  ) -> String {
     let end = traces.flatMap { $0.turns.map(\.end) }.max() ?? SimTime(picoseconds: 1)
-    var lines = traces.map { trace in
-      let name = "stage \(trace.stage)"
-      return name + String(repeating: " ", count: max(1, 10 - name.count))
+    let names = traces.map { trace in
+      "stage \(trace.stage)" + (namesRanks ? ", rank \(trace.rank)" : "")
+    }
+    let column = max(10, (names.map(\.count).max() ?? 0) + 2)
+    var lines = zip(names, traces).map { name, trace in
+      name + String(repeating: " ", count: column - name.count)
         + line(trace, end: end, width: width)
     }
     let seconds = Seconds(Double(end.picoseconds) * 1e-12)
@@ -27,10 +33,11 @@ public enum ScheduleText {
         + "\(Format.duration(seconds)). 0–9 forward of that microbatch (its last digit), a–j backward "
         + "of 0–9, w weight gradients, = optimizer, . idle.",
     ]
+    if namesRanks { lines.append("Of each stage the rank that is done last.") }
     return lines.joined(separator: "\n") + "\n"
   }
 
-  private static func line(_ trace: StageTrace, end: SimTime, width: Int) -> String {
+  private static func line(_ trace: RankTrace, end: SimTime, width: Int) -> String {
     let letters = Array("abcdefghij")
     var result = ""
     var next = 0

@@ -22,6 +22,7 @@ extension SimulationReport {
     ]
     if let picture {
       body += ["<h2>The step, stage by stage</h2>", picture.schedule]
+      body += picture.notes.map { "<p>\(Self.escaped($0))</p>" }
       if let memory = picture.memoryOverTime {
         body += ["<h2>\(Self.escaped(picture.memoryTitle))</h2>", memory]
       }
@@ -102,7 +103,7 @@ extension SimulationReport {
     for (part, colour) in zip(step.breakdown.parts, colours) where part.seconds.value > 0 {
       let share = part.seconds.value / total
       bar +=
-        "<rect x=\"\(Self.number(place * 1_000))\" y=\"2\" width=\"\(Self.number(share * 1_000))\" "
+        "<rect x=\"\(SVG.coordinate(place * 1_000))\" y=\"2\" width=\"\(SVG.coordinate(share * 1_000))\" "
         + "height=\"30\" fill=\"\(colour)\"><title>\(part.key)</title></rect>"
       place += share
       rows +=
@@ -124,8 +125,8 @@ extension SimulationReport {
     var column = 120.0
     for (key, _) in shown.first?.parts ?? [] {
       svg +=
-        "<rect x=\"\(Self.number(column))\" y=\"4\" width=\"10\" height=\"10\" "
-        + "fill=\"\(MemoryPalette.colour(key))\"/><text x=\"\(Self.number(column + 14))\" "
+        "<rect x=\"\(SVG.coordinate(column))\" y=\"4\" width=\"10\" height=\"10\" "
+        + "fill=\"\(MemoryPalette.colour(key))\"/><text x=\"\(SVG.coordinate(column + 14))\" "
         + "y=\"13\">\(key)</text>"
       column += 110
     }
@@ -136,15 +137,15 @@ extension SimulationReport {
       var place = 120.0
       for (key, bytes) in rank.parts where bytes.count > 0 {
         svg +=
-          "<rect x=\"\(Self.number(place))\" y=\"\(y)\" width=\"\(Self.number(scale(bytes)))\" "
+          "<rect x=\"\(SVG.coordinate(place))\" y=\"\(y)\" width=\"\(SVG.coordinate(scale(bytes)))\" "
           + "height=\"16\" fill=\"\(MemoryPalette.colour(key))\"><title>\(key) "
           + "\(Format.gibibytes(bytes)) GiB</title></rect>"
         place += scale(bytes)
       }
       svg +=
-        "<text x=\"\(Self.number(place + 4))\" y=\"\(y + 13)\">\(Format.gibibytes(rank.peak))</text>"
+        "<text x=\"\(SVG.coordinate(place + 4))\" y=\"\(y + 13)\">\(Format.gibibytes(rank.peak))</text>"
     }
-    let limit = Self.number(120 + scale(capacity))
+    let limit = SVG.coordinate(120 + scale(capacity))
     svg +=
       "<path d=\"M\(limit) 18V\(height - 20)\" stroke=\"#cc3311\" stroke-dasharray=\"4 3\"/>"
       + "<text x=\"\(limit)\" y=\"\(height - 6)\" text-anchor=\"middle\" fill=\"#cc3311\">"
@@ -172,10 +173,10 @@ extension SimulationReport {
       svg +=
         "<text x=\"154\" y=\"\(22 * row + 14)\" text-anchor=\"end\">"
         + "\(part.key.split(separator: "_").joined(separator: " "))</text>"
-        + "<rect x=\"\(Self.number(160 + 700 * from))\" y=\"\(22 * row + 2)\" "
-        + "width=\"\(Self.number(max(1, 700 * abs(share))))\" height=\"16\" "
+        + "<rect x=\"\(SVG.coordinate(160 + 700 * from))\" y=\"\(22 * row + 2)\" "
+        + "width=\"\(SVG.coordinate(max(1, 700 * abs(share))))\" height=\"16\" "
         + "fill=\"\(row == 0 ? "#228833" : "#4477AA")\"/>"
-        + "<text x=\"\(Self.number(166 + 700 * (from + abs(share))))\" y=\"\(22 * row + 14)\">"
+        + "<text x=\"\(SVG.coordinate(166 + 700 * (from + abs(share))))\" y=\"\(22 * row + 14)\">"
         + "\(Format.number(part.seconds.days)) days</text>"
       place += share
     }
@@ -199,10 +200,6 @@ extension SimulationReport {
     return "Half of the measured runs most like this one are predicted within "
       + "\(Format.percent(uncertainty.median)), nine in ten within "
       + "\(Format.percent(uncertainty.ninetiethPercentile)): \(uncertainty.basis)."
-  }
-
-  private static func number(_ value: Double) -> String {
-    Format.fixed(value, decimals: 1).split(separator: ",").joined()
   }
 
   private static func escaped(_ text: String) -> String { SVG.escaped(text) }

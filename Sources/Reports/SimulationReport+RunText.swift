@@ -50,10 +50,19 @@ extension SimulationReport {
   }
 
   private func text(_ drawn: RunDistribution) -> String {
-    "\(Format.grouped(drawn.runs)) runs drawn: a tenth take less than "
-      + "\(Format.duration(Seconds(drawn.seconds.p10))), half less than "
-      + "\(Format.duration(Seconds(drawn.seconds.p50))), a tenth more than "
-      + "\(Format.duration(Seconds(drawn.seconds.p90))); goodput "
+    let start = "\(Format.grouped(drawn.runs)) runs drawn: "
+    guard drawn.endless < drawn.runs else {
+      return start + "none ends within \(Format.grouped(RunDistribution.failureLimit)) failures"
+    }
+    let quantiles = [
+      ("a tenth take less than", drawn.seconds.p10), ("half less than", drawn.seconds.p50),
+      ("a tenth more than", drawn.seconds.p90),
+    ]
+    var times = quantiles.filter { $0.1.isFinite }.map {
+      "\($0.0) \(Format.duration(Seconds($0.1)))"
+    }
+    if drawn.endless > 0 { times.append("\(Format.grouped(drawn.endless)) never end") }
+    return start + times.joined(separator: ", ") + "; goodput "
       + "\(Format.percent(drawn.goodput.p10)) to \(Format.percent(drawn.goodput.p90)), "
       + "\(Format.number(drawn.failures.p10)) to \(Format.number(drawn.failures.p90)) failures"
   }

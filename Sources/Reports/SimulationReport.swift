@@ -4,7 +4,7 @@ public import ScenarioFile
 public import Studies
 import Hardware
 import Layout
-import StepProgram
+public import StepProgram
 public import StepSimulation
 import Transformer
 
@@ -50,16 +50,26 @@ public struct SimulationReport: Hashable, Sendable {
   public var checkpointSearch: CheckpointSearch?
 
   /// A report on `step` of `scenario`; the run is forecast from them.
+  ///
+  /// - Parameters:
+  ///   - scenario: what was asked.
+  ///   - step: a step of it.
+  ///   - program: what was simulated for the step, where it is at hand; else it is made again.
+  ///   - uncertainty: how sure it is.
   /// - Throws: `StepSimulationError` when the step of a phase does not end.
   public init(
-    scenario: Scenario, step: StepSummary, uncertainty: Uncertainty? = nil
+    scenario: Scenario, step: StepSummary, program: StepProgram? = nil,
+    uncertainty: Uncertainty? = nil
   ) throws(StepSimulationError) {
     self.scenario = scenario
     self.step = step
     self.uncertainty = uncertainty
-    plan = try scenario.plan(step)
+    plan = try scenario.plan(step, program: program)
     run = RunForecast(plan, settings: scenario.run)
   }
+
+  /// How many runs to draw: as the scenario says, else as many as is usual.
+  public var wantedDraws: Int { scenario.run.draws ?? RunDistribution.usualDraws(run) }
 
   /// Memory of one GPU.
   public var capacity: Bytes { scenario.job.cluster.gpu.memory }
@@ -123,7 +133,22 @@ public struct SimulationReport: Hashable, Sendable {
         "the run never ends: failures come faster than a checkpoint interval and a restart take, "
           + "so time, GPU-hours and cost have no finite value.")
     }
-    if let drawn = distribution, drawn.seconds.p50 > 1.05 * run.wallTime.value {
+    if let drawn = distribution, drawn.runs < wantedDraws {
+      let events = Format.grouped(RunDistribution.eventLimit)
+      result.append(
+        "run.draws: \(Format.grouped(drawn.runs)) of \(Format.grouped(wantedDraws)) runs are drawn: with "
+          + "their failures and slow ranks they are \(events) events, and no more are drawn.")
+    }
+    if run.wallTime.value.isFinite, run.stragglers > RunDistribution.stragglerLimit {
+      result.append(
+        "run.stragglers.gpu_mtbf: \(Format.count(run.stragglers)) slow ranks in a run; runs are drawn "
+          + "with at most \(Format.count(RunDistribution.stragglerLimit)), so none is.")
+    }
+    if let drawn = distribution, drawn.endless * 2 > drawn.runs, run.wallTime.value.isFinite {
+      result.append(
+        "\(Format.grouped(drawn.endless)) of the runs drawn never end: the expected time assumes as many "
+          + "spares as it takes, at a constant rate of failures.")
+    } else if let drawn = distribution, drawn.seconds.p50 > 1.05 * run.wallTime.value {
       result.append(
         "half of the runs drawn take more than \(Format.duration(Seconds(drawn.seconds.p50))): the "
           + "expected time assumes as many spares as it takes, at a constant rate of failures.")

@@ -1,7 +1,7 @@
 import Layout
 import Quantities
 public import StepProgram
-import StepSimulation
+public import StepSimulation
 
 /// A step over time as SVG: what each pipeline stage computes, and what the fullest holds.
 public struct StepPicture: Sendable {
@@ -12,22 +12,32 @@ public struct StepPicture: Sendable {
   private static let left = 80.0
   private static let rowHeight = 18.0
 
-  private let traces: [StageTrace]
+  private let traces: [RankTrace]
   private let memory: [MemoryMoment]
   private let memoryStage: Int
+  private let namesRanks: Bool
+  private let note: String?
 
   /// A picture of a step; `nil` when it has more than ``turnLimit`` turns.
   ///
   /// - Parameters:
   ///   - program: the step.
+  ///   - ranks: of each pipeline stage the rank that is drawn.
   ///   - memoryStage: the stage whose memory is drawn.
+  ///   - speeds: how fast each rank is.
+  ///   - note: what of the step is not drawn; `nil` for nothing.
   /// - Throws: `StepSimulationError` when the step does not end.
-  public init?(_ program: StepProgram, memoryStage: Int) throws {
+  public init?(
+    _ program: StepProgram, ranks: [Int], memoryStage: Int, speeds: RankSpeeds = .uniform,
+    note: String? = nil
+  ) throws {
     let job = program.job
     let turns =
       program.stages.count * job.microbatchCount * 2 * max(1, job.parallelism.virtualStages)
     guard turns <= Self.turnLimit else { return nil }
-    traces = try FoldedSimulation.trace(program, stages: Array(program.stages.indices))
+    traces = try FoldedSimulation.trace(program, ranks: ranks, speeds: speeds)
+    namesRanks = !speeds.isUniform
+    self.note = note
     memory = traces.first { $0.stage == memoryStage }?.memory ?? []
     self.memoryStage = memoryStage
   }
@@ -46,6 +56,12 @@ public struct StepPicture: Sendable {
     (.weightGradient, "weight gradients", "#CCBB44"), (.optimizer, "optimizer", "#228833"),
   ]
 
+  /// What the rows stand for, where ranks of a stage differ, and what is not drawn.
+  var notes: [String] {
+    (namesRanks ? ["Each GPU at its own speed; of each stage the rank that is done last."] : [])
+      + (note.map { [$0] } ?? [])
+  }
+
   /// One row a stage; gaps are waiting.
   var schedule: String {
     let height = Self.rowHeight * Double(traces.count)
@@ -62,7 +78,7 @@ public struct StepPicture: Sendable {
       let y = 22 + Self.rowHeight * Double(row)
       lines.append(
         "<text x=\"\(text(Self.left - 6))\" y=\"\(text(y + 12))\" text-anchor=\"end\">"
-          + "stage \(trace.stage)</text>")
+          + (namesRanks ? "rank \(trace.rank)" : "stage \(trace.stage)") + "</text>")
       for kind in Self.kinds {
         // One path a kind and stage: every turn a rectangle.
         let path = trace.turns.filter { $0.phase.kind == kind.kind }.map { turn in

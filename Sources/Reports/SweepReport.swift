@@ -40,6 +40,23 @@ public struct SweepReport {
       cost = report.run.cost.value
     }
 
+    /// The figures as whole numbers.
+    fileprivate var words: [Int64] {
+      [stepSeconds, tokensPerSecond, mfu, days, gpuHours, cost].map {
+        Int64(bitPattern: $0.bitPattern)
+      } + [Int64(gpus), peakBytes, fits ? 1 : 0]
+    }
+
+    fileprivate static let wordCount = 9
+
+    /// The figures whose ``words`` these are.
+    fileprivate init(words: [Int64]) {
+      let numbers = words.prefix(6).map { Double(bitPattern: UInt64(bitPattern: $0)) }
+      (stepSeconds, tokensPerSecond, mfu) = (numbers[0], numbers[1], numbers[2])
+      (days, gpuHours, cost) = (numbers[3], numbers[4], numbers[5])
+      (gpus, peakBytes, fits) = (Int(words[6]), words[7], words[8] == 1)
+    }
+
     /// Tokens a second and GPU.
     public var tokensPerSecondPerGPU: Double { tokensPerSecond / Double(max(gpus, 1)) }
   }
@@ -67,6 +84,32 @@ public struct SweepReport {
 
     /// The figures, if there are any.
     var figures: Figures? { if case .figures(let figures) = self { figures } else { nil } }
+
+    /// The outcome as bytes, for the journey between processes.
+    public var bytes: [UInt8] {
+      switch self {
+      case .refused(let reason): return [0] + reason.utf8
+      case .figures(let figures):
+        return [1]
+          + figures.words.flatMap { word in
+            (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) }
+          }
+      }
+    }
+
+    /// The outcome whose ``bytes`` these are; `nil` for any other bytes.
+    public init?(bytes: [UInt8]) {
+      switch bytes.first {
+      case 0: self = .refused(String(decoding: bytes.dropFirst(), as: UTF8.self))
+      case 1 where bytes.count == 1 + 8 * Figures.wordCount:
+        self = .figures(
+          Figures(
+            words: (0..<Figures.wordCount).map { word in
+              (0..<8).reduce(0) { $0 | Int64(bytes[1 + 8 * word + $1]) << (8 * $1) }
+            }))
+      default: return nil
+      }
+    }
   }
 
   private let name: String

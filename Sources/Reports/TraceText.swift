@@ -20,25 +20,20 @@ public struct TraceText {
   ///
   /// - Parameters:
   ///   - program: what was simulated.
-  ///   - ranks: which ranks to draw.
-  ///   - traces: of every pipeline stage one of them is in, what it did.
+  ///   - traces: of each rank to draw, what it did.
+  ///   - note: what of the simulation the trace does not show; empty for nothing.
   /// - Returns: JSON.
   public static func json(
-    of program: StepProgram, ranks: [Int], traces: [StageTrace]
+    of program: StepProgram, traces: [RankTrace], note: String = ""
   ) -> String {
     var writer = Self(program: program, grid: RankGrid(program.job.parallelism))
     writer.text = """
       {"schemaVersion": 1, "displayTimeUnit": "ms", "distributedInfo": {"backend": "nccl", \
-      "rank": \(ranks.first ?? 0), "world_size": \(program.job.parallelism.gpuCount)}, \
-      "traceEvents": [
+      "rank": \(traces.first?.rank ?? 0), "world_size": \(program.job.parallelism.gpuCount)}, \
+      \(note.isEmpty ? "" : "\"otherData\": {\"note\": \"\(note)\"}, ")"traceEvents": [
 
       """
-    for rank in ranks {
-      guard let trace = traces.first(where: { $0.stage == writer.grid.stage(of: rank) }) else {
-        continue
-      }
-      writer.write(rank, trace)
-    }
+    for trace in traces { writer.write(trace.rank, trace) }
     return writer.text + "\n]}\n"
   }
 
@@ -63,9 +58,9 @@ public struct TraceText {
 
   private static let scheduleRow = 0
 
-  private static func row(_ row: StageTrace.Row) -> Int { row.rawValue + 1 }
+  private static func row(_ row: RankTrace.Row) -> Int { row.rawValue + 1 }
 
-  private mutating func write(_ rank: Int, _ trace: StageTrace) {
+  private mutating func write(_ rank: Int, _ trace: RankTrace) {
     let stage = program.job.parallelism.pipeline > 1 ? ", pipeline stage \(trace.stage)" : ""
     event(
       "\"ph\": \"M\", \"name\": \"process_name\", \"pid\": \(rank), "
@@ -102,7 +97,7 @@ public struct TraceText {
       + "\"dur\": \(Self.time(end.picoseconds - start.picoseconds))"
   }
 
-  private mutating func write(_ turn: StageTrace.Turn, _ rank: Int) {
+  private mutating func write(_ turn: RankTrace.Turn, _ rank: Int) {
     let chunk = program.job.parallelism.virtualStages > 1 ? ", chunk \(turn.phase.chunk)" : ""
     let name =
       switch turn.phase.kind {
@@ -116,7 +111,7 @@ public struct TraceText {
         + "\"tid\": \(Self.scheduleRow), \(span(turn.start, turn.end))")
   }
 
-  private mutating func write(_ span: StageTrace.Span, _ rank: Int, _ calls: [String]) {
+  private mutating func write(_ span: RankTrace.Span, _ rank: Int, _ calls: [String]) {
     let head =
       "\"ph\": \"X\", \"cat\": \"kernel\", \"pid\": \(rank), \"tid\": \(Self.row(span.row)), "
     switch span.content {
@@ -145,7 +140,7 @@ public struct TraceText {
   }
 
   private mutating func write(
-    _ receipt: StageTrace.Receipt, _ rank: Int, _ trace: StageTrace
+    _ receipt: RankTrace.Receipt, _ rank: Int, _ trace: RankTrace
   ) {
     // The arrow ends at the turn that waited.
     guard let turn = trace.turns.first(where: { $0.start >= receipt.time }) else { return }

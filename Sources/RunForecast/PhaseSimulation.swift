@@ -56,19 +56,21 @@ extension RunPlan {
   ///   - phases: the phases in order.
   ///   - main: the phase whose step was simulated already; its place.
   ///   - step: that step.
+  ///   - program: what was simulated then, where it is at hand.
   ///   - settings: what happens around the steps.
   ///   - speeds: how the speeds of the ranks differ, in the step that was simulated as well.
   /// - Throws: `StepSimulationError` when a phase's job has no program or its step does not end.
   public init(
-    simulating phases: [PhaseSettings], main: Int, step: StepSummary, settings: RunSettings,
-    speeds: RankSpeeds = .uniform
+    simulating phases: [PhaseSettings], main: Int, step: StepSummary, program: StepProgram? = nil,
+    settings: RunSettings, speeds: RankSpeeds = .uniform
   ) throws(StepSimulationError) {
     var simulated: [RunPhase] = []
     var previous: TrainingJob?
     for (index, phase) in phases.enumerated() {
-      let known = index == main ? step : nil
+      let isMain = index == main
       var made = try PhaseSimulation(
-        phase, known: known, settings: settings, speeds: speeds
+        phase, known: isMain ? step : nil, program: isMain ? program : nil, settings: settings,
+        speeds: speeds
       ).phase
       made.startsJob = previous.map { !$0.sharesLayout(with: phase.job) } ?? true
       previous = phase.job
@@ -112,10 +114,12 @@ private struct PhaseSimulation {
   }
 
   init(
-    _ asked: PhaseSettings, known: StepSummary?, settings: RunSettings, speeds: RankSpeeds
+    _ asked: PhaseSettings, known: StepSummary?, program compiled: StepProgram?,
+    settings: RunSettings, speeds: RankSpeeds
   ) throws(StepSimulationError) {
     self.settings = settings
-    let program = try StepProgram.compile(deciding: asked.job)
+    let program =
+      if let compiled { compiled } else { try StepProgram.compile(deciding: asked.job) }
     job = program.job
     let cluster = job.cluster
     let whole =
@@ -233,11 +237,28 @@ private struct PhaseSimulation {
       forward.training.microBatch = microBatch ?? job.training.microBatch
       let each = forward.training.microBatch * forward.parallelism.data
       // What does not fill the ranks is padded.
-      forward.training.globalBatch = (count + each - 1) / each * each
-      let passes = StepCompiler.compile(forward).forwardPasses
-      phase.evaluation = Seconds(try FoldedSimulation.run(passes).duration.seconds)
+      let passes = (count + each - 1) / each
+      func seconds(_ passes: Int) throws(StepSimulationError) -> Double {
+        forward.training.globalBatch = passes * each
+        let program = StepCompiler.compile(forward).forwardPasses
+        return try FoldedSimulation.run(program).duration.seconds
+      }
+      guard passes > Self.simulatedPasses else {
+        phase.evaluation = Seconds(try seconds(passes))
+        return
+      }
+      // Once the pipeline is full every group of microbatches takes as long as the one before.
+      let group = forward.parallelism.pipeline
+      let many = max(2, Self.simulatedPasses / group) * group
+      let few = max(1, many / group / 2) * group
+      let end = try seconds(many)
+      let slope = (end - (try seconds(few))) / Double(many - few)
+      phase.evaluation = Seconds(end + slope * Double(passes - many))
     }
   }
+
+  /// Microbatches of an evaluation that are simulated.
+  private static let simulatedPasses = 2_048
 
   /// What a checkpoint costs that is written beside training through its network: the steps meanwhile
   /// have what is left of each GPU's rate out of its node, at least a twentieth.

@@ -60,6 +60,29 @@ public struct RunDistribution: Hashable, Sendable {
     forecast.failures + forecast.stragglers > 5_000 ? 100 : 1_000
   }
 
+  /// Events (failures, ranks that become slow, ends of runs) that are drawn in all, some ten seconds of
+  /// them: no more runs are drawn when there have been as many.
+  public static let eventLimit = 100_000_000
+
+  /// The most ranks that may become slow in a run that is drawn, as many as failures.
+  public static let stragglerLimit = Double(RunSimulation.limit)
+
+  /// Failures after which a run counts as one that never ends.
+  public static let failureLimit = RunSimulation.limit
+
+  /// How many runs to draw next.
+  ///
+  /// - Parameters:
+  ///   - left: runs still wanted.
+  ///   - drawn: runs drawn so far.
+  ///   - events: how many they had.
+  /// - Returns: some that keep within ``eventLimit`` if they are like those before; none beyond it.
+  public static func nextDraws(left: Int, drawn: Int, events: Int) -> Int {
+    guard drawn > 0 else { return min(left, 100) }
+    let each = max(1, events / drawn)
+    return min(left, max(0, eventLimit - events) / each)
+  }
+
   /// The distribution of drawn runs of a forecast.
   public init(_ outcomes: [RunOutcome], of forecast: RunForecast) {
     let count = Double(max(outcomes.count, 1))
@@ -82,6 +105,9 @@ public struct RunDistribution: Hashable, Sendable {
 }
 
 extension RunOutcome {
+  /// Failures and slow ranks of the run, and its end.
+  public var eventCount: Int { failures.reduce(1 + stragglers, +) }
+
   /// The run as whole numbers, for the journey between processes.
   public var words: [Int64] {
     ([wallTime, gpuTime, lostTime, downTime, stragglerTime] + tenths).map {

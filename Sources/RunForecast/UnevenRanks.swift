@@ -12,6 +12,9 @@ import Quantities
 /// collective waits for the slowest of n, and the largest of n draws lies √(2 ln n) deviations above
 /// their mean in the limit (extreme-value theory; H. A. David, Order Statistics), so the part by which
 /// a step grows is taken as linear in √(2 ln n) over the replicas.
+///
+/// States stay sharded over groups of as many ranks, or over all where these are fewer; replicas with
+/// slow ranks are among those that are simulated, the slowest first.
 public enum UnevenRanks {
   /// Ranks that are simulated one by one.
   static let rankLimit = 512
@@ -36,12 +39,11 @@ public enum UnevenRanks {
     let each = ranks / job.parallelism.data
     var samples: [(place: Double, growth: Double)] = []
     var replicas = min(job.parallelism.data, max(2, rankLimit / each))
-    // Experts are spread over replicas: fewer of these must still divide them.
-    let experts = job.parallelism.expert * job.parallelism.expertTensor
-    while replicas >= 2, samples.count < 3,
-      (each * replicas / job.parallelism.pipeline) % experts == 0
-    {
-      samples.append((place(replicas), try growth(job, replicas: replicas, speeds: speeds)))
+    while replicas >= 2, samples.count < 3 {
+      if let smaller = job.cut(toReplicas: replicas) {
+        let fewer = speeds.cut(toReplicas: replicas, of: job.parallelism)
+        samples.append((place(replicas), try growth(smaller, speeds: fewer)))
+      }
       replicas /= 2
     }
     if samples.isEmpty {
@@ -71,16 +73,11 @@ public enum UnevenRanks {
   /// Steps over which a sample's growth is averaged.
   private static let steps: UInt64 = 3
 
-  /// By which part of itself the step of the job with fewer replicas grows, on average over steps.
+  /// By which part of itself the step of a job grows, on average over steps.
   private static func growth(
-    _ job: TrainingJob, replicas: Int, speeds: RankSpeeds
+    _ job: TrainingJob, speeds: RankSpeeds
   ) throws(StepSimulationError) -> Double {
-    var smaller = job
-    smaller.parallelism.data = replicas
-    smaller.parallelism.shardGroup = nil
-    smaller.cluster.gpuCount = job.cluster.gpuCount / job.parallelism.data * replicas
-    smaller.training.globalBatch = job.training.globalBatch / job.parallelism.data * replicas
-    let program = StepCompiler.compile(smaller)
+    let program = StepCompiler.compile(job)
     let equal = try FoldedSimulation.run(program).duration.seconds
     var sum = 0.0
     for step in 0..<steps {
@@ -89,5 +86,64 @@ public enum UnevenRanks {
       sum += try FoldedSimulation.run(program, speeds: drawn).duration.seconds
     }
     return sum / Double(steps) / equal - 1
+  }
+}
+
+extension TrainingJob {
+  /// The job with fewer replicas, each with as much to do; `nil` when experts or shards do not divide
+  /// over them.
+  func cut(toReplicas replicas: Int) -> TrainingJob? {
+    var smaller = self
+    smaller.parallelism.data = replicas
+    smaller.cluster.gpuCount = cluster.gpuCount / parallelism.data * replicas
+    smaller.training.globalBatch = training.globalBatch / parallelism.data * replicas
+    // Experts are spread over replicas.
+    let ranks = smaller.parallelism.gpuCount / parallelism.pipeline
+    guard ranks.isMultiple(of: parallelism.expert * parallelism.expertTensor) else { return nil }
+    let holders = replicas * parallelism.context
+    if let group = parallelism.shardGroup {
+      if group >= holders {
+        smaller.parallelism.shardGroup = nil
+      } else if !holders.isMultiple(of: group) {
+        return nil
+      }
+    }
+    if let second = parallelism.sharding.secondaryGroup {
+      let shard = smaller.parallelism.shardGroup ?? holders
+      guard shard.isMultiple(of: second) else { return nil }
+    }
+    return smaller
+  }
+}
+
+extension RankSpeeds {
+  /// The speeds of a job with fewer replicas: those with slow ranks come along, the slowest first, with
+  /// each slow rank at its place in its replica.
+  func cut(toReplicas replicas: Int, of layout: Parallelism) -> RankSpeeds {
+    guard !slowdowns.isEmpty else { return self }
+    var plain = self
+    plain.jitter = Jitter()
+    let grid = RankGrid(layout)
+    var slow: [Int: [(place: Coordinate, factor: Double)]] = [:]
+    for rank in Set(slowdowns.flatMap { Array($0.ranks) }).sorted() where rank < grid.rankCount {
+      let place = grid.coordinate(of: rank)
+      slow[place.data, default: []].append((place, plain.factor(of: rank)))
+    }
+    let worst = slow.map { (data: $0.key, factor: $0.value.map(\.factor).max() ?? 1) }
+      .sorted { ($1.factor, $0.data) < ($0.factor, $1.data) }
+      .prefix(replicas).map(\.data).sorted()
+    var smaller = layout
+    smaller.data = replicas
+    let target = RankGrid(smaller)
+    var fewer = self
+    fewer.slowdowns = worst.enumerated().flatMap { index, data in
+      (slow[data] ?? []).map { place, factor in
+        var place = place
+        place.data = index
+        let rank = target.rank(at: place)
+        return Slowdown(ranks: rank..<rank + 1, factor: factor)
+      }
+    }
+    return fewer
   }
 }

@@ -12,6 +12,8 @@ final class Block {
   let position: SourcePosition
   /// Whether nothing was wrong so far.
   private(set) var isSound = true
+  /// Whether it is a mapping, or nothing; of anything else no key is missed.
+  private var isMapping = true
 
   private let entries: [SourceNode.Entry]
   private var isUsed: [Bool]
@@ -32,6 +34,7 @@ final class Block {
     if let node, !node.isNull {
       guard case .mapping = node.content else {
         isSound = false
+        isMapping = false
         log.add(node.position, path, "\(node.described) is not a mapping of keys to values")
         return
       }
@@ -54,7 +57,7 @@ final class Block {
   /// The key path of `key` in this mapping.
   func keyPath(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
 
-  private func add(_ position: SourcePosition, _ key: String, _ message: String) {
+  fileprivate func add(_ position: SourcePosition, _ key: String, _ message: String) {
     isSound = false
     log.add(position, keyPath(key), message)
   }
@@ -62,6 +65,12 @@ final class Block {
   /// Reports a mistake in the value of `key`, at the value, or at the mapping where it is absent.
   func report(_ key: String, _ message: String) {
     add(entries.first { $0.key == key }?.value.position ?? position, key, message)
+  }
+
+  /// Says of what `key` is set to that it is allowed and probably not meant.
+  func warn(_ key: String, _ message: String) {
+    let value = entries.first { $0.key == key }?.value
+    log.warn(value?.position, keyPath(key), message)
   }
 
   /// The value of `key`, marked as used; `nil` when it is absent or null.
@@ -76,7 +85,7 @@ final class Block {
   /// The value of `key`; its absence is reported.
   func required(_ key: String, _ meaning: String) -> SourceNode? {
     if let node = node(key) { return node }
-    add(position, key, "missing; it is required: \(meaning)")
+    if isMapping { add(position, key, "missing; it is required: \(meaning)") }
     return nil
   }
 
@@ -118,7 +127,7 @@ extension Block {
   /// The text of a single value, or `nil` after a report.
   private func scalar(_ node: SourceNode, _ key: String, wanted: String) -> String? {
     guard case .scalar(let text, _) = node.content else {
-      report(key, "\(node.described) is not \(wanted)")
+      add(node.position, key, "\(node.described) is not \(wanted)")
       return nil
     }
     return text
@@ -129,11 +138,11 @@ extension Block {
     guard let text = scalar(node, key, wanted: wanted) else { return nil }
     let digits = text.filter { $0 != "_" }
     guard let number = Double(digits), number.isFinite, !digits.lowercased().contains("x") else {
-      report(key, "\(node.described) is not \(wanted)")
+      add(node.position, key, "\(node.described) is not \(wanted)")
       return nil
     }
     if case .scalar(_, isQuoted: true) = node.content {
-      report(key, "'\(text)' is text; write \(text) without quotes")
+      add(node.position, key, "'\(text)' is text; write \(text) without quotes")
       return nil
     }
     return number
@@ -147,16 +156,16 @@ extension Block {
   /// Reads `node`, the value of `key`, as a whole number.
   func integer(_ node: SourceNode, _ key: String, in range: ClosedRange<Int>) -> Int? {
     guard let number = number(node, key, wanted: "a whole number") else { return nil }
-    guard let whole = Int(exactly: number) else {
-      report(key, "\(node.described) is not a whole number")
+    guard number == number.rounded() else {
+      add(node.position, key, "\(node.described) is not a whole number")
       return nil
     }
-    guard range.contains(whole) else {
-      report(
-        key,
-        whole < range.lowerBound
-          ? "\(whole) is less than \(range.lowerBound)"
-          : "\(whole) is more than \(range.upperBound)")
+    guard let whole = Int(exactly: number), range.contains(whole) else {
+      add(
+        node.position, key,
+        number < Double(range.lowerBound)
+          ? "\(node.described) is less than \(range.lowerBound)"
+          : "\(node.described) is more than \(range.upperBound)")
       return nil
     }
     return whole
@@ -209,9 +218,9 @@ extension Block {
     if case .scalar(let text, _) = node.content {
       if names.contains(text) { return text }
       let question = nearest(to: text, among: names).map { "; did you mean '\($0)'?" } ?? ""
-      report(key, "'\(text)' is not one of \(names.joined(separator: ", "))\(question)")
+      add(node.position, key, "'\(text)' is not one of \(names.joined(separator: ", "))\(question)")
     } else {
-      report(key, "\(node.described) is not one of \(names.joined(separator: ", "))")
+      add(node.position, key, "\(node.described) is not one of \(names.joined(separator: ", "))")
     }
     return nil
   }

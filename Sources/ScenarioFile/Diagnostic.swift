@@ -43,13 +43,42 @@ public enum ScenarioError: Error, Hashable, Sendable {
   }
 }
 
-/// Mistakes found so far.
+/// Something in a file that is allowed and probably not meant.
+struct Doubt {
+  /// Where it stands; `nil` for what the file does not say.
+  var position: SourcePosition?
+  /// The key from the top of the file.
+  var keyPath: String
+  /// What is doubtful.
+  var message: String
+
+  /// `key (line 3): message.`, with the name of a file that is not `file`, or `--set`.
+  func text(in file: String) -> String {
+    "\(keyPath)\(place(in: file)): \(message)."
+  }
+
+  private func place(in file: String) -> String {
+    guard let position else { return "" }
+    if position.file == file { return " (line \(position.line))" }
+    return position.file.hasPrefix("--")
+      ? " (--set)" : " (\(position.file), line \(position.line))"
+  }
+}
+
+/// Mistakes and doubts found so far.
 final class DiagnosticLog {
   private(set) var diagnostics: [Diagnostic] = []
+  /// What is allowed and probably not meant, in the order it was found.
+  var doubts: [Doubt] = []
 
   /// Notes a mistake.
   func add(_ position: SourcePosition, _ keyPath: String, _ message: String) {
     diagnostics.append(Diagnostic(position: position, keyPath: keyPath, message: message))
+  }
+
+  /// Notes what is allowed and probably not meant.
+  func warn(_ position: SourcePosition?, _ keyPath: String, _ message: String) {
+    doubts.append(Doubt(position: position, keyPath: keyPath, message: message))
   }
 
   /// All mistakes in the order of the file, each once.

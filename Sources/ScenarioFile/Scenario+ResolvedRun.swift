@@ -111,8 +111,10 @@ extension DataLoadingSettings {
     if let tokensPerSecondAndNode {
       members.append(.init("tokens_per_second_per_node", .number(tokensPerSecondAndNode)))
     }
-    if let readRate { members.append(.init("read_rate", .string(readRate.unitText))) }
-    members.append(.init("bytes_per_token", .number(bytesPerToken)))
+    if let readRate {
+      members.append(.init("read_rate", .string(readRate.unitText)))
+      members.append(.init("bytes_per_token", .number(bytesPerToken)))
+    }
     return .object(members)
   }
 }

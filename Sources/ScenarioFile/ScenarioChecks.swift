@@ -2,6 +2,7 @@ import Hardware
 import Layout
 import RunForecast
 import StepProgram
+import StepSimulation
 import Transformer
 
 /// Checks that involve several keys of a scenario that were each read without a mistake.
@@ -9,32 +10,73 @@ struct ScenarioChecks {
   let job: TrainingJob
   let layout: Block
   let training: Block
+  let simulation: Block
+  let speeds: RankSpeeds
   let ramp: BatchRamp?
 
-  /// Reports every combination that cannot run.
-  ///
-  /// - Returns: sentences about what is allowed and probably not meant.
-  func run() -> [String] {
-    var warnings: [String] = []
+  /// Reports every combination that cannot run, and those that are allowed and probably not meant.
+  func run() {
     let request = LayoutRequest(
       architecture: job.architecture, sequenceLength: job.training.sequenceLength,
       globalBatch: job.training.globalBatch, microBatch: job.training.microBatch)
-    for problem in job.parallelism.problems(request) {
-      if problem.severity == .warning {
-        warnings.append("\(problem.description).")
-      } else {
-        report(problem)
-      }
-    }
+    for problem in job.parallelism.problems(request) { note(problem) }
     schedule()
     batchRamp()
-    return warnings + placementWarnings
+    placement()
+    if layout.isSound, training.isSound { size() }
   }
 
-  private func report(_ problem: LayoutProblem) {
+  /// Refuses steps of more instructions than can be simulated.
+  private func size() {
+    let count = job.instructionEstimate
+    if count > TrainingJob.instructionLimit {
+      training.report(
+        "global_batch",
+        "\(job.training.globalBatch) sequences are \(job.microbatchCount) microbatches of a step with "
+          + "about \(millions(count)) million instructions; at most "
+          + "\(millions(TrainingJob.instructionLimit)) million are simulated: take fewer sequences, a "
+          + "larger micro_batch or more replicas")
+      return
+    }
+    guard !speeds.isUniform else { return }
+    let ranks = job.parallelism.gpuCount
+    if ranks > TrainingJob.unevenRankLimit {
+      simulation.report(
+        unevenKey,
+        "with ranks of different speeds at most \(TrainingJob.unevenRankLimit) GPUs are simulated, not "
+          + "\(ranks)")
+    } else if speeds.jitter != RankSpeeds.Jitter() {
+      // Every rank runs its stage's program at its own speed.
+      let each = count / Double(job.parallelism.pipeline) * Double(ranks)
+      guard each > TrainingJob.unevenInstructionLimit else { return }
+      simulation.report(
+        "jitter",
+        "each of \(ranks) GPUs at its own speed is about \(millions(each)) million instructions; at "
+          + "most \(millions(TrainingJob.unevenInstructionLimit)) million are simulated: take fewer "
+          + "GPUs or microbatches")
+    }
+  }
+
+  /// The key that says most of the differences.
+  private var unevenKey: String {
+    speeds.jitter == RankSpeeds.Jitter() ? "stragglers" : "jitter"
+  }
+
+  private func millions(_ count: Double) -> Int { Int((count / 1e6).rounded(.up)) }
+
+  private func note(_ problem: LayoutProblem) {
     let keys = problem.keyPath.split(separator: ".").map(String.init)
-    guard let key = keys.last else { return }
-    (keys.first == "training" ? training : layout).report(key, problem.text)
+    guard var key = keys.last else { return }
+    let block = keys.first == "training" ? training : layout
+    // The list may follow from what is said of the ends.
+    if key == "stage_layers", !layout.has(key) {
+      key = layout.has("first_stage_layers") ? "first_stage_layers" : "last_stage_layers"
+    }
+    if problem.severity == .warning {
+      block.warn(key, problem.text)
+    } else {
+      block.report(key, problem.text)
+    }
   }
 
   /// Every batch of a ramp is one that the ranks can share, as the whole one is.
@@ -91,21 +133,19 @@ struct ScenarioChecks {
     }
   }
 
-  private var placementWarnings: [String] {
-    var warnings: [String] = []
+  private func placement() {
     let cluster = job.cluster
     if job.parallelism.tensor > cluster.gpusPerNode {
-      warnings.append(
-        "parallelism.tensor: \(job.parallelism.tensor) ranks reach across nodes of "
-          + "\(cluster.gpusPerNode) GPUs.")
+      layout.warn(
+        "tensor",
+        "\(job.parallelism.tensor) ranks reach across nodes of \(cluster.gpusPerNode) GPUs")
     }
     let length = job.training.sequenceLength
     let positions = job.architecture.maximumPositions
     if job.architecture.positions == .learned, positions > 0, length > positions {
-      warnings.append(
-        "training.sequence_length: \(length) tokens are more than the \(positions) learned "
-          + "positions.")
+      training.warn(
+        "sequence_length",
+        "\(length) tokens are more than the \(positions) learned positions")
     }
-    return warnings
   }
 }

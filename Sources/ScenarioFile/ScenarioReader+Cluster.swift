@@ -38,6 +38,9 @@ extension ScenarioReader {
       topology: topology ?? design?.topology ?? .railFatTree,
       oversubscription: oversubscription ?? design?.oversubscription ?? 1, network: network)
     check(cluster, inter)
+    if needsCount, cluster.nodeCount == 1, cluster.network != Network() || cluster.sharesLinks {
+      block.warn("inter_node", "has no effect: \(cluster.gpuCount) GPUs are one node")
+    }
     return cluster
   }
 

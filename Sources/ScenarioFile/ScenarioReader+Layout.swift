@@ -111,17 +111,32 @@ extension ScenarioReader {
   func stageLayers(_ draft: LayoutDraft, layers: Int, in block: Block) -> [Int]? {
     let ranks = draft.value.pipeline
     if let given = draft.stageLayers {
+      for key in ["first_stage_layers", "last_stage_layers"] where block.has(key) {
+        block.report(key, "stage_layers says the layers of every stage already")
+      }
       return given.count == ranks
         ? StageAssignment.layersPerStage(given, draft.value) : given
     }
     guard draft.firstLayers != nil || draft.lastLayers != nil, ranks > 1 else { return nil }
     let ends = (draft.firstLayers ?? 0) + (draft.lastLayers ?? 0)
     let between = ranks - (draft.firstLayers == nil ? 0 : 1) - (draft.lastLayers == nil ? 0 : 1)
-    guard ends <= layers, between > 0 ? (layers - ends).isMultiple(of: between) : ends == layers
-    else {
-      let key = draft.firstLayers == nil ? "last_stage_layers" : "first_stage_layers"
+    let key = draft.firstLayers == nil ? "last_stage_layers" : "first_stage_layers"
+    let sum =
+      [draft.firstLayers, draft.lastLayers].compactMap { $0.map(String.init) }
+      .joined(separator: " and ")
+    guard ends <= layers else {
+      let isLast = (draft.firstLayers ?? 0) <= layers
       block.report(
-        key, "\(ends) leave \(layers - ends) layers, which \(between) ranks cannot share evenly")
+        isLast && draft.lastLayers != nil ? "last_stage_layers" : key,
+        "\(sum) are more than the \(layers) layers")
+      return nil
+    }
+    guard between > 0 ? (layers - ends).isMultiple(of: between) : ends == layers else {
+      block.report(
+        key,
+        between > 0
+          ? "\(sum) leave \(layers - ends) layers, which \(between) ranks cannot share evenly"
+          : "\(sum) are not the \(layers) layers, and there is no rank between")
       return nil
     }
     var perRank = Array(repeating: between > 0 ? (layers - ends) / between : 0, count: ranks)

@@ -36,7 +36,7 @@ extension ScenarioReader {
       network.slowCards = slow.compactMap { gpu, text in
         guard let fraction = Double(text), fraction > 0, fraction <= 1 else {
           block.report(
-            "slow_nics", "\(text) is not the part of its rate the card of GPU \(gpu) has left")
+            "slow_nics", "\(text) is not the part, above 0 to 1, the card of GPU \(gpu) has left")
           return nil
         }
         return Network.SlowCard(gpu: gpu, fraction: fraction)
@@ -73,6 +73,24 @@ extension ScenarioReader {
     wants("dimensions", .torus)
     wants("link_bandwidth", .torus, .dragonfly)
     wants("failed_uplinks", .railFatTree, .fatTree, .dragonfly)
+    if cluster.oversubscription > 1 {
+      wants("oversubscription", .railFatTree, .fatTree, .dragonfly)
+    }
+    doubts(cluster, block)
+    if cluster.leafCount > 0 {
+      for failed in network.failedUplinks {
+        let leaves = "leaf switches 0 to \(cluster.leafCount - 1)"
+        if failed.leaf >= cluster.leafCount {
+          block.report("failed_uplinks", "\(failed.leaf) is not one of \(leaves)")
+        } else if Double(failed.count) >= cluster.uplinksPerLeaf {
+          let links = Int(cluster.uplinksPerLeaf.rounded(.up))
+          block.report(
+            "failed_uplinks",
+            "\(failed.count) of leaf switch \(failed.leaf) leave none of its \(links) links upwards"
+          )
+        }
+      }
+    }
     if cluster.topology == .torus, !network.dimensions.isEmpty {
       let nodes = network.dimensions.reduce(1) { product, size in
         let (value, overflows) = product.multipliedReportingOverflow(by: size)
@@ -84,6 +102,21 @@ extension ScenarioReader {
           "\(network.dimensions.map(String.init).joined(separator: " × ")) = \(nodes), but there "
             + "are \(cluster.nodeCount) nodes")
       }
+    }
+  }
+
+  /// Doubts keys that say something about a part the cluster has not.
+  private func doubts(_ cluster: Cluster, _ block: Block) {
+    if cluster.network.levels < 3 {
+      for key in ["leaves_per_pod", "core_oversubscription"] where block.has(key) {
+        block.warn(key, "has no effect: it goes with levels: 3")
+      }
+    }
+    if cluster.topology == .singleSwitch, cluster.network.routing != .adaptive {
+      block.warn("routing", "has no effect: there is one way through a single switch")
+    }
+    if cluster.network.isFaulty, cluster.network.sharing == .separate {
+      block.warn("sharing", "separate leaves out what slow and failed links cost")
     }
   }
 

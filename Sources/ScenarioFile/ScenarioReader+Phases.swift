@@ -20,8 +20,12 @@ extension ScenarioReader {
   /// - Returns: the phases; `nil` after a report.
   func phases(_ top: Block, of root: SourceNode, own: PhaseSettings) -> PhasesDraft? {
     guard let list = top.node("phases") else { return PhasesDraft(phases: [own], main: 0) }
-    guard case .sequence(let nodes) = list.content, !nodes.isEmpty else {
+    guard case .sequence(let nodes) = list.content else {
       top.report("phases", "\(list.described) is not a list of phases")
+      return nil
+    }
+    guard !nodes.isEmpty else {
+      top.report("phases", "the list is empty; leave the key out for a run of one phase")
       return nil
     }
     var drafts: [(phase: PhaseSettings, isOwn: Bool, tokens: Double?)] = []
@@ -104,7 +108,12 @@ extension ScenarioReader {
       phase.name = title
       return (phase, true, tokens)
     }
+    let known = log.doubts
     let inner = read(changed, defaultName: title, path: "phases[\(index + 1)]")
+    // What a phase has from the scenario is doubted there, if at all.
+    let written = node.positions
+    log.doubts =
+      known + log.doubts[known.count...].filter { $0.position.map(written.contains) ?? false }
     guard let inner, log.diagnostics.count == before else { return nil }
     let settings = PhaseSettings(
       name: title, job: inner.job, tokens: tokens ?? 0, ramp: inner.mainPhase.ramp)
@@ -113,6 +122,17 @@ extension ScenarioReader {
 }
 
 extension SourceNode {
+  /// Where it and everything in it stands.
+  fileprivate var positions: Set<SourcePosition> {
+    switch content {
+    case .scalar: [position]
+    case .sequence(let nodes):
+      nodes.reduce(into: [position]) { $0.formUnion($1.positions) }
+    case .mapping(let entries):
+      entries.reduce(into: [position]) { $0.formUnion($1.value.positions) }
+    }
+  }
+
   /// The node without what stands at the end of `path`.
   func removing(_ path: ArraySlice<String>) -> SourceNode {
     guard let key = path.first, case .mapping(var entries) = content,

@@ -14,7 +14,9 @@ extension ScenarioReader {
     settings.dataLoading = optional(block, "data_loading").flatMap(dataLoading)
     settings.startUp = seconds(block, "start_up", 0) ?? .zero
     settings.draws = block.integer("draws", in: 1...1_000_000)
-    settings.price = price(block.block("price"))
+    let priceBlock = block.block("price")
+    settings.price = price(priceBlock)
+    doubts(settings, block, price: priceBlock)
     let power = block.block("power")
     settings.power.gpu = power.quantity("gpu", of: Watts.self, in: 0...1e6)
     settings.power.node = power.quantity("node", of: Watts.self, in: 0...1e7)
@@ -23,6 +25,16 @@ extension ScenarioReader {
     power.finish()
     block.finish()
     return settings
+  }
+
+  /// Doubts keys that go with others which are not given.
+  private func doubts(_ settings: RunSettings, _ block: Block, price: Block) {
+    if block.has("draws"), settings.failures == nil, settings.stragglers == nil {
+      block.warn("draws", "has no effect: it goes with failures or stragglers")
+    }
+    if settings.price.storage != nil, settings.checkpoint == nil {
+      price.warn("storage_gb_month", "has no effect: no checkpoint is kept")
+    }
   }
 
   /// The mapping under `key`; `nil` when it is not given.
@@ -90,6 +102,9 @@ extension ScenarioReader {
     let shape = block.number("shape", from: 0.1, to: 10)
     let spares = block.integer("spares", in: 0...Limit.gpus.upperBound)
     let repair = seconds(block, "repair", 0)
+    if let repair, repair > .zero, !block.has("spares") {
+      block.warn("repair", "has no effect: it goes with spares")
+    }
     var correlated: (share: Double, nodes: Int)?
     if let inner = optional(block, "correlated") {
       _ = inner.required("share", "part of the failures that take several nodes")
@@ -151,7 +166,10 @@ extension ScenarioReader {
     let tokens = block.number("tokens_per_second_per_node", from: 0, excluding: true)
     let rate = block.quantity("read_rate", of: ByteRate.self, in: 1...1e18)
     let bytes = block.number("bytes_per_token", from: 0, excluding: true, to: 1e12)
-    if tokens == nil, rate == nil {
+    if bytes != nil, tokens != nil, !block.has("read_rate") {
+      block.warn("bytes_per_token", "has no effect: it goes with read_rate")
+    }
+    if !block.has("tokens_per_second_per_node"), !block.has("read_rate") {
       block.report(
         "read_rate", "give read_rate, tokens_per_second_per_node or both: what limits the loading")
     }

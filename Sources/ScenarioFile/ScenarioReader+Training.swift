@@ -116,10 +116,11 @@ extension ScenarioReader {
   private func recomputedModules(_ block: Block) -> RecomputeModules? {
     guard let node = block.node("modules") else { return nil }
     guard case .sequence(let items) = node.content, !items.isEmpty else {
+      var found = node.described
+      if case .sequence = node.content { found = "an empty list" }
       block.report(
         "modules",
-        "a list of modules is wanted, of "
-          + RecomputeModules.names.joined(separator: ", "))
+        "\(found) is not a list of some of " + RecomputeModules.names.joined(separator: ", "))
       return nil
     }
     var modules: RecomputeModules = []

@@ -44,7 +44,8 @@ struct ScenarioReader {
     let training = training(trainingBlock)
     let layout = parallelism(layoutBlock, framework: training?.settings.framework ?? .generic)
     let run = run(top.block("run"))
-    let simulation = simulation(top.block("simulation"), cluster)
+    let simulationBlock = top.block("simulation")
+    let simulation = simulation(simulationBlock, cluster)
     let published = published(top)
     _ = top.node("phases")
     top.finish()
@@ -58,13 +59,23 @@ struct ScenarioReader {
     let job = TrainingJob(
       architecture: settled.architecture, cluster: cluster, parallelism: parallelism,
       training: training.settings)
-    let checks = ScenarioChecks(
-      job: job, layout: layoutBlock, training: trainingBlock, ramp: training.ramp)
-    var warnings = settled.assumptions + checks.run()
+    ScenarioChecks(
+      job: job, layout: layoutBlock, training: trainingBlock, simulation: simulationBlock,
+      speeds: simulation.speeds, ramp: training.ramp
+    ).run()
+    if log.diagnostics.isEmpty {
+      for idle in job.idleSettings {
+        let keys = idle.keyPath.split(separator: ".").map(String.init)
+        guard let node = keys.reduce(root, { (node: SourceNode?, key) in node?[key] }), !node.isNull
+        else { continue }
+        log.warn(node.position, top.keyPath(idle.keyPath), "has no effect: \(idle.reason)")
+      }
+    }
     if cluster.sharesLinks, simulation.fidelity == .folded {
-      warnings.append(
-        "simulation.fidelity: folded has every group its links to itself; faults, routing and what "
-          + "blocks in the network show at full only.")
+      simulationBlock.warn(
+        "fidelity",
+        "folded has every group its links to itself; faults, routing and what blocks in the network "
+          + "show at full only")
     }
     let parameters = Double(job.architecture.parameterCount)
     let tokens = training.tokens ?? Self.tokensPerParameter * parameters
@@ -77,10 +88,11 @@ struct ScenarioReader {
     }
     var scenario = Scenario(
       name: name ?? defaultName, job: job, tokens: tokens, run: run, simulation: simulation,
-      published: published, resolved: .null, warnings: warnings)
+      published: published, resolved: .null, warnings: settled.assumptions)
     scenario.phases = phases.phases
     scenario.mainPhaseIndex = phases.main
     scenario.resolved = scenario.resolvedTree(model: settled.resolved)
+    scenario.warnings += log.doubts.map { $0.text(in: file) }
     return scenario
   }
 

@@ -162,8 +162,9 @@ extension FoldedSimulation {
       let isWaiting = run.waiting == .collective
       switch leaves[run.leaf] {
       case .work(let work):
-        run.block.run(
-          work, as: actual(work, &run), compute: &run.clock.compute, host: &run.clock.host)
+        let actual = actual(work, &run)
+        run.block.run(work, as: actual, compute: &run.clock.compute, host: &run.clock.host)
+        note(.kernels(block: block), on: .compute, actual.busy, to: run.clock.compute, index)
         run.leaf += 1
         continue
       case .exchange(let exchanged, let host):
@@ -176,14 +177,19 @@ extension FoldedSimulation {
         call = forked
         if isWaiting { break }
         run.clock.host += host.picoseconds
+        let actual = actual(work, &run)
         run.begun = run.block.fork(
-          work, as: actual(work, &run), compute: run.clock.compute, host: &run.clock.host)
+          work, as: actual, compute: run.clock.compute, host: &run.clock.host)
+        note(.kernels(block: block), on: .compute, actual.busy, to: run.block.forkEnd, index)
       }
       guard let latest = come(index, to: call, .compute, at: run.begun, &run) else { return false }
       run.waiting = .nothing
       let duration = program.calls[call].duration.picoseconds
+      // Its kernel runs from the launch on, whoever is still missing.
+      let end = latest + duration
+      note(.collective(call: call), on: .exchange, end - run.begun, to: end, index)
       let (compute, late) = run.block.conclude(
-        begun: run.begun, duration: duration, end: latest + duration)
+        begun: run.begun, duration: duration, end: end)
       run.clock.compute = compute
       run.clock.spent[program.calls[call].category.rawValue] += late
       run.leaf += 1
@@ -198,7 +204,16 @@ extension FoldedSimulation {
     run.clock.spent[TimeCategory.other.rawValue] +=
       run.block.rest(at: run.clock.compute, busy: busy)
     run.leaf = -1
+    if !recorders.isEmpty { recorders[index]?.endBlock(at: run.clock.compute) }
     return true
+  }
+
+  /// Tells the class's recorder, if one listens, of a kernel that ends at `end`.
+  private mutating func note(
+    _ content: RankTrace.Content, on row: RankTrace.Row, _ duration: Int64, to end: Int64,
+    _ index: Int
+  ) {
+    if !recorders.isEmpty { recorders[index]?.add(row, content, duration, to: end) }
   }
 
   /// Kernels at the speed of the class, the next factor of its stream drawn.
@@ -226,7 +241,7 @@ extension FoldedSimulation {
         run.isDataBusy = true
         return
       }
-      concludeData(latest, &run)
+      concludeData(latest, index, &run)
     }
   }
 
@@ -235,14 +250,16 @@ extension FoldedSimulation {
     guard run.latest.data >= 0 else { return }
     let latest = run.latest.data
     run.latest.data = -1
-    concludeData(latest, &run)
+    concludeData(latest, index, &run)
     advanceData(index, &run)
   }
 
-  private mutating func concludeData(_ latest: Int64, _ run: inout ClassRun) {
+  private mutating func concludeData(_ latest: Int64, _ index: Int, _ run: inout ClassRun) {
     let operation = run.operations[run.nextOperation]
     let end = latest + program.calls[Int(operation.call)].duration.picoseconds
     run.isDataBusy = false
+    note(
+      .collective(call: Int(operation.call)), on: .data, end - run.dataBegun, to: end, index)
     run.clock.endData(at: end, begun: run.dataBegun, slot: Int(operation.slot))
     passOperation(&run)
   }

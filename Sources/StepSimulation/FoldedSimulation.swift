@@ -1,3 +1,4 @@
+import Layout
 import Quantities
 public import StepProgram
 
@@ -17,11 +18,13 @@ public struct FoldedSimulation {
   /// Groups that meet, of each the compute stream's meeting and the data stream's.
   var meetings: [Meeting]
   let members: [[Int32]]
+  /// The class of each rank; empty where it is the rank's pipeline stage.
+  private let classNumbers: [Int32]
   /// Classes that can go on.
   var ready: [Int32]
   private var instructionCount = 0
   /// Of each class its recorder, where one listens; empty when none does.
-  private var recorders: [TraceRecorder?] = []
+  var recorders: [TraceRecorder?] = []
 
   /// Prepares to run `program` on ranks of those speeds.
   public init(_ program: StepProgram, speeds: RankSpeeds = .uniform) {
@@ -30,6 +33,7 @@ public struct FoldedSimulation {
     let found = RankClasses(program, speeds: speeds)
     classes = found.classes
     members = found.groups
+    classNumbers = found.numbers
     lanes = LaneEnds(program)
     let microbatches = program.job.microbatchCount
     var runs: [ClassRun] = []
@@ -67,31 +71,44 @@ public struct FoldedSimulation {
     return try simulation.run()
   }
 
-  /// Runs the step, recording a stage's memory.
-  mutating func recordMemory(of stage: Int) throws(StepSimulationError) -> [MemoryMoment] {
-    runs[stage].ledger.timeline = [
-      MemoryMoment(picoseconds: 0, held: program.stages[stage].resident, phase: nil)
-    ]
+  /// Runs the step, recording a rank's memory.
+  mutating func recordMemory(of rank: Int) throws(StepSimulationError) -> [MemoryMoment] {
+    let number = classNumber(of: rank, RankGrid(program.job.parallelism))
+    keepTimeline(number)
     _ = try run()
-    return runs[stage].ledger.timeline ?? []
+    return runs[number].ledger.timeline ?? []
   }
 
-  /// Runs the step, recording what some stages do.
-  mutating func record(_ stages: [Int]) throws(StepSimulationError) -> [StageTrace] {
-    recorders = program.stages.indices.map {
-      stages.contains($0) ? TraceRecorder(stage: $0) : nil
-    }
-    for stage in stages {
-      runs[stage].ledger.timeline = [
-        MemoryMoment(picoseconds: 0, held: program.stages[stage].resident, phase: nil)
-      ]
+  /// Runs the step, recording what some ranks do.
+  mutating func record(_ ranks: [Int]) throws(StepSimulationError) -> [RankTrace] {
+    let grid = RankGrid(program.job.parallelism)
+    let numbers = ranks.map { classNumber(of: $0, grid) }
+    recorders = Array(repeating: nil, count: classes.count)
+    for number in numbers where recorders[number] == nil {
+      recorders[number] = TraceRecorder(stage: classes[number].stage)
+      keepTimeline(number)
+      // Blocks are recorded piece by piece.
+      runs[number].isPlain = false
     }
     _ = try run()
-    return stages.map { stage in
-      var trace = recorders[stage]?.trace ?? StageTrace(stage: stage)
-      trace.memory = runs[stage].ledger.timeline ?? []
+    return zip(ranks, numbers).map { rank, number in
+      var trace = recorders[number]?.trace ?? RankTrace(stage: classes[number].stage)
+      trace.rank = rank
+      trace.memory = runs[number].ledger.timeline ?? []
       return trace
     }
+  }
+
+  private mutating func keepTimeline(_ number: Int) {
+    runs[number].ledger.timeline = [
+      MemoryMoment(
+        picoseconds: 0, held: program.stages[classes[number].stage].resident, phase: nil)
+    ]
+  }
+
+  /// The class a rank belongs to.
+  private func classNumber(of rank: Int, _ grid: RankGrid) -> Int {
+    classNumbers.isEmpty ? grid.stage(of: rank) : Int(classNumbers[rank])
   }
 
   private mutating func run() throws(StepSimulationError) -> StepResult {
@@ -133,7 +150,7 @@ public struct FoldedSimulation {
     let microbatches = program.job.microbatchCount
     let isRecording = !recorders.isEmpty && recorders[index] != nil
     while run.counter < instructions.count {
-      if isRecording { recorders[index]?.begin(instructions[run.counter], run.clock, program) }
+      if isRecording { recorders[index]?.begin(instructions[run.counter]) }
       switch instructions[run.counter] {
       case .run(let block):
         if run.isPlain {

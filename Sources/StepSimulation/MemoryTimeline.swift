@@ -14,18 +14,19 @@ public struct MemoryMoment: Hashable, Sendable {
 }
 
 extension FoldedSimulation {
-  /// Runs the step and records every change of a pipeline stage's memory, in order of time.
+  /// Runs the step and records every change of a rank's memory, in order of time.
   ///
   /// What is taken only while a block runs is an entry at its start; the next entry gives it back.
   /// - Parameters:
   ///   - program: the step.
-  ///   - stage: whose ranks; one of the program's stages.
+  ///   - rank: whose.
+  ///   - speeds: how fast each rank is.
   /// - Returns: the first entry is what is held all step long.
   /// - Throws: ``StepSimulationError`` when the step does not end.
   public static func memoryTimeline(
-    _ program: StepProgram, stage: Int
+    _ program: StepProgram, rank: Int, speeds: RankSpeeds = .uniform
   ) throws(StepSimulationError) -> [MemoryMoment] {
-    var simulation = Self(program)
-    return try simulation.recordMemory(of: stage)
+    var simulation = Self(program, speeds: speeds)
+    return try simulation.recordMemory(of: rank)
   }
 }

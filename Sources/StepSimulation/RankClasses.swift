@@ -26,6 +26,8 @@ struct RankClasses {
   private(set) var classes: [Class]
   /// The classes that meet in a group, each once, ascending.
   private(set) var groups: [[Int32]]
+  /// The class of each rank; empty where it is the rank's pipeline stage.
+  private(set) var numbers: [Int32] = []
 
   /// The classes of a program.
   init(_ program: StepProgram, speeds: RankSpeeds) {
@@ -96,6 +98,7 @@ struct RankClasses {
       }
       classes[Int(colours[rank])].count += 1
     }
+    self.numbers = colours
     let stride = grid.stride(.pipeline)
     for index in classes.indices {
       let first = classes[index].rank - classes[index].stage * stride

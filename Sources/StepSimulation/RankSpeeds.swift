@@ -138,7 +138,7 @@ struct BlockProgress {
   /// How much longer its kernels take than the program says.
   var stretch: Int64 = 0
   /// End of the work beside the collective in progress: as it is, and as the program says.
-  private var forkEnd: Int64 = 0
+  private(set) var forkEnd: Int64 = 0
   private var forkPlain: Int64 = 0
 
   init(start: Int64 = 0) { self.start = start }

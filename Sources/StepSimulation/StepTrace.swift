@@ -1,8 +1,8 @@
 public import Quantities
 public import StepProgram
 
-/// What the ranks of one pipeline stage did when: for pictures and traces.
-public struct StageTrace: Sendable {
+/// What a rank did when: for pictures and traces.
+public struct RankTrace: Sendable {
   /// Where a span is drawn.
   public enum Row: Int, Hashable, Sendable, CaseIterable {
     /// Kernels.
@@ -57,9 +57,11 @@ public struct StageTrace: Sendable {
     public var time: SimTime
   }
 
-  /// Pipeline rank.
+  /// Which.
+  public var rank = 0
+  /// Its pipeline stage.
   public var stage: Int
-  /// In order of program.
+  /// In the order in which they ended, row by row.
   public var spans: [Span] = []
   /// In order of time.
   public var turns: [Turn] = []
@@ -70,110 +72,82 @@ public struct StageTrace: Sendable {
 }
 
 extension FoldedSimulation {
-  /// Runs the step and records what the given pipeline stages did.
+  /// Runs the step and records what the given ranks did, each at its own speed.
+  ///
+  /// Collectives last from a rank's own launch to their end: what they wait for others is in them, as in
+  /// a profile of the real kernels.
   ///
   /// - Parameters:
   ///   - program: the step.
-  ///   - stages: pipeline ranks of the program, each once.
-  /// - Returns: one trace a stage, in the order given.
+  ///   - ranks: whose.
+  ///   - speeds: how fast each rank is.
+  /// - Returns: one trace a rank, in the order given.
   /// - Throws: ``StepSimulationError`` when the step does not end.
   public static func trace(
-    _ program: StepProgram, stages: [Int]
-  ) throws(StepSimulationError) -> [StageTrace] {
-    var simulation = Self(program)
-    return try simulation.record(stages)
+    _ program: StepProgram, ranks: [Int], speeds: RankSpeeds = .uniform
+  ) throws(StepSimulationError) -> [RankTrace] {
+    var simulation = Self(program, speeds: speeds)
+    return try simulation.record(ranks)
   }
 }
 
-/// Collects a stage's trace while its instructions run.
+/// Collects a rank's trace while its instructions run.
 struct TraceRecorder {
-  var trace: StageTrace
+  var trace: RankTrace
   private var phase: Phase?
+  /// When the block in progress began.
+  private var blockStart: SimTime?
 
-  init(stage: Int) { trace = StageTrace(stage: stage) }
+  init(stage: Int) { trace = RankTrace(stage: stage) }
 
-  /// Before `instruction` runs with the clocks as they are; blocks are taken apart here.
-  mutating func begin(_ instruction: Instruction, _ clock: RankClock, _ program: StepProgram) {
-    switch instruction {
-    case .phase(let next): phase = next
-    case .run(let block): run(block, clock, program)
-    default: break
-    }
+  /// Before `instruction` runs.
+  mutating func begin(_ instruction: Instruction) {
+    if case .phase(let next) = instruction { phase = next }
   }
 
-  /// After `instruction` has run.
+  /// After `instruction` has run, but for blocks and the data stream.
   mutating func end(_ instruction: Instruction, _ clock: RankClock, _ program: StepProgram) {
     switch instruction {
-    case .launch(let call, _, _):
-      add(.data, .collective(call: call), program.calls[call].duration.picoseconds, to: clock.data)
     case .send(let lane, let microbatch, let bytes, let duration, _):
       add(
         .pipeline, .send(lane: lane, microbatch: microbatch, bytes: bytes), duration.picoseconds,
         to: clock.pipeline)
     case .receive(let lane, let microbatch):
       trace.receipts.append(
-        StageTrace.Receipt(
+        RankTrace.Receipt(
           lane: lane, microbatch: microbatch, time: SimTime(picoseconds: clock.compute)))
     case .meet(let call, _, _):
       add(
         .exchange, .collective(call: call), program.calls[call].duration.picoseconds,
         to: clock.compute)
+      // Not part of a block, so of no pass either.
+      blockStart = nil
     default: break
     }
   }
 
-  private mutating func add(
-    _ row: StageTrace.Row, _ content: StageTrace.Content, _ duration: Int64, to end: Int64
+  /// Something that kept a row busy until `end`.
+  mutating func add(
+    _ row: RankTrace.Row, _ content: RankTrace.Content, _ duration: Int64, to end: Int64
   ) {
+    let start = SimTime(picoseconds: end - duration)
+    if row == .compute || row == .exchange { blockStart = min(blockStart ?? start, start) }
     guard duration > 0 else { return }
     trace.spans.append(
-      StageTrace.Span(
-        row: row, content: content, start: SimTime(picoseconds: end - duration),
-        end: SimTime(picoseconds: end)))
+      RankTrace.Span(row: row, content: content, start: start, end: SimTime(picoseconds: end)))
   }
 
-  /// A block piece by piece; the pieces compose to exactly what the block's summary does.
-  private mutating func run(_ index: Int, _ clock: RankClock, _ program: StepProgram) {
-    var host = clock.host
-    var device = clock.compute
-    func step(_ work: WorkSummary) {
-      let begun = device
-      device = max(device + work.busy, host + work.lag)
-      host = max(host + work.issue, begun + work.wait)
-    }
-    let first = trace.spans.count
-    for leaf in program.blocks[index].leaves {
-      switch leaf {
-      case .work(let work):
-        step(work)
-        add(.compute, .kernels(block: index), work.busy, to: device)
-      case .exchange(let call, let hostTime):
-        let duration = program.calls[call].duration
-        step(.kernel(host: hostTime, device: duration))
-        add(.exchange, .collective(call: call), duration.picoseconds, to: device)
-      case .fork(let call, let hostTime, let work):
-        let duration = program.calls[call].duration
-        let both = work.beside(duration, host: hostTime)
-        step(both)
-        let start = device - both.busy
-        add(
-          .exchange, .collective(call: call), duration.picoseconds,
-          to: start + duration.picoseconds)
-        add(.compute, .kernels(block: index), work.busy, to: start + work.busy)
-      }
-    }
-    let begin = trace.spans[first...].map(\.start).min() ?? SimTime(picoseconds: clock.compute)
-    turn(from: begin, to: SimTime(picoseconds: device))
-  }
-
-  /// Extends the present turn, or begins the next.
-  private mutating func turn(from start: SimTime, to end: SimTime) {
+  /// A block is over: extends the present turn, or begins the next.
+  mutating func endBlock(at time: Int64) {
+    let end = SimTime(picoseconds: time)
+    let start = blockStart ?? end
+    blockStart = nil
     guard var now = phase else { return }
     now.layer = -1
     if let last = trace.turns.last, last.phase == now {
       trace.turns[trace.turns.count - 1].end = end
     } else {
-      trace.turns.append(StageTrace.Turn(phase: now, start: start, end: end))
+      trace.turns.append(RankTrace.Turn(phase: now, start: start, end: end))
     }
   }
 }

@@ -245,6 +245,12 @@ public struct LayoutSpace: Sendable {
       if layout.schedule == .interleaved, !microbatches.isMultiple(of: layout.pipeline) {
         return []
       }
+      var sized = job
+      sized.parallelism = layout
+      sized.training.microBatch = size
+      // More microbatches than can be simulated have no place among the best.
+      guard microbatches < 10_000 || sized.instructionEstimate <= TrainingJob.instructionLimit
+      else { return [] }
       return modes.map { Choice(layout: layout, microBatch: size, recompute: $0) }
     }
   }

@@ -1,14 +1,20 @@
 public import RunForecast
 public import ScenarioFile
+public import StepProgram
 public import StepSimulation
-import StepProgram
 
 extension Scenario {
   /// The run of this scenario, its own phase made of `step`.
   ///
   /// A scenario whose job was changed after it was read, as a search does, has that one phase.
+  /// - Parameters:
+  ///   - step: a step of its own phase.
+  ///   - program: what was simulated for it, where it is at hand.
+  /// - Returns: the plan.
   /// - Throws: `StepSimulationError` when the step of another phase does not end.
-  public func plan(_ step: StepSummary) throws(StepSimulationError) -> RunPlan {
+  public func plan(
+    _ step: StepSummary, program: StepProgram? = nil
+  ) throws(StepSimulationError) -> RunPlan {
     var run = phases
     var main = mainPhaseIndex
     if !run.indices.contains(main) || run[main].job != job {
@@ -17,7 +23,7 @@ extension Scenario {
     }
     if run.count == 1 { run[0].tokens = tokens }
     return try RunPlan(
-      simulating: run, main: main, step: step, settings: self.run,
+      simulating: run, main: main, step: step, program: program, settings: self.run,
       speeds: simulation.speeds)
   }
 }

@@ -1,4 +1,4 @@
-import Glibc
+import Foundation
 
 /// A whole command of the program and what it is expected to do.
 struct CommandRow {
@@ -93,7 +93,8 @@ enum CommandBenchmark {
   /// - Parameter program: the path of `dryrun`.
   /// - Throws: ``CannotRun`` for the first command that fails.
   static func run(_ program: String) throws {
-    let folder = "/tmp/dryrun-bench-\(getpid())"
+    let folder = FileManager.default.temporaryDirectory
+      .appending(path: "dryrun-bench-\(ProcessInfo.processInfo.processIdentifier)").path
     print("| command | seconds | peak MiB of a process | bytes a GPU | rate |")
     print("| --- | --- | --- | --- | --- |")
     var idle = 0

@@ -59,11 +59,8 @@ struct Compare: SessionCommand {
       }
     }
     let scenario = try session.scenario(at: path, settings: settings)
-    let report = try SimulationReport(
-      scenario: scenario,
-      step: try Simulator.step(of: scenario, communicator: session.communicator),
-      uncertainty: MeasuredErrors.shipped.expected(for: scenario.job)
-        .map(SimulationReport.Uncertainty.init))
+    let report = try Simulator.report(
+      on: scenario, communicator: session.communicator, isJudged: true)
     let name = ([path] + settings).joined(separator: " ")
     return Comparison.Side(name: name, result: report.json)
   }

@@ -116,11 +116,8 @@ struct Plan: SessionCommand {
     if let winner = LayoutSearch.ranked(outcomes, by: .time).first {
       var scenario = moved
       scenario.job = winner.job
-      best = try SimulationReport(
-        scenario: scenario,
-        step: try Simulator.step(of: scenario, communicator: session.communicator),
-        uncertainty: MeasuredErrors.shipped.expected(for: winner.job)
-          .map(SimulationReport.Uncertainty.init))
+      best = try Simulator.report(
+        on: scenario, communicator: session.communicator, isJudged: true)
     }
     return PlanReport.Candidate(
       kind: kind.name, gpus: gpus, layouts: (jobs.count, fitting), report: best)

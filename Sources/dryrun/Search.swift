@@ -63,9 +63,7 @@ struct Search: SessionCommand {
     let best = try ranking.prefix(max(top, 0)).map {
       var winner = scenario
       winner.job = $0.job
-      return try SimulationReport(
-        scenario: winner,
-        step: try Simulator.step(of: winner, communicator: session.communicator))
+      return try Simulator.report(on: winner, communicator: session.communicator)
     }
     let report = SearchReport(
       scenario: scenario, outcomes: outcomes, best: best,

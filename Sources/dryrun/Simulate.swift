@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Hardware
 import Layout
 import Reports
 import RunForecast
@@ -88,21 +89,19 @@ struct Simulate: SessionCommand {
       if showSchedule { session.output(try picture(of: scenario)) }
       return ExitStatus.done
     }
-    if let trace { try write(trace, of: scenario, in: session) }
+    let traced = try tracedRanks(scenario)
     let step = try Simulator.step(
       of: scenario, communicator: session.communicator,
       log: arguments.quiet ? nil : { session.log($0) })
-    var report = try SimulationReport(
-      scenario: scenario, step: step,
-      uncertainty: MeasuredErrors.shipped.expected(for: scenario.job)
-        .map(SimulationReport.Uncertainty.init))
+    if let trace { try write(trace, of: traced ?? step.drawnRanks, step, scenario, in: session) }
+    var report = try Simulator.report(on: scenario, step: step, isJudged: true)
     report.distribution = try Simulator.distribution(
       of: report, communicator: session.communicator)
     report.checkpointSearch = CheckpointSearch(
       report.plan, settings: scenario.run, seed: scenario.simulation.seed)
     let json = report.json.text + "\n"
     let folder = output ?? "Results/" + arguments.folderName
-    let page = session.isRoot ? report.html(picture: try Self.picture(of: report)) : ""
+    let page = session.isRoot ? report.html(picture: try Self.picture(of: step, scenario)) : ""
     try session.write(
       [
         ("result.json", json), ("memory.csv", report.memoryCSV), ("report.txt", report.text),
@@ -119,44 +118,72 @@ struct Simulate: SessionCommand {
 
 extension Simulate {
   /// The step over time, for the page; `nil` when it is too long to draw.
-  private static func picture(of report: SimulationReport) throws -> StepPicture? {
+  private static func picture(of step: SimulatedStep, _ scenario: Scenario) throws -> StepPicture? {
     try StepPicture(
-      try StepProgram.compile(deciding: report.scenario.job),
-      memoryStage: report.step.fullestRank?.pipelineStage ?? 0)
+      step.program, ranks: step.drawnRanks,
+      memoryStage: step.summary.fullestRank?.pipelineStage ?? 0,
+      speeds: scenario.simulation.speeds, note: idleFabricNote(scenario))
   }
 
   /// The pipeline schedule in characters.
   private func picture(of scenario: Scenario) throws -> String {
     let program = try StepProgram.compile(deciding: scenario.job)
-    return ScheduleText.picture(
-      try FoldedSimulation.trace(program, stages: Array(program.stages.indices)))
+    let speeds = scenario.simulation.speeds
+    let ranks = try FoldedSimulation.run(program, speeds: speeds).ranks.map(\.rank)
+    let text = ScheduleText.picture(
+      try FoldedSimulation.trace(program, ranks: ranks, speeds: speeds),
+      namesRanks: !speeds.isUniform)
+    return text + (Self.idleFabricNote(scenario).map { $0 + "\n" } ?? "")
   }
 
-  /// Writes the step of the ranks asked for as trace events.
+  /// What no drawing of a step shows, where it matters.
   ///
-  /// Ranks of a stage do the same at the same time, on an idle fabric also message by message: the
-  /// folded simulation tells what each does.
-  private func write(_ path: String, of scenario: Scenario, in session: Session) throws {
-    let program = try StepProgram.compile(deciding: scenario.job)
-    let grid = RankGrid(scenario.job.parallelism)
-    var ranks = program.stages.map(\.rank)
-    if let traceRanks {
-      ranks = try traceRanks.split(separator: ",").map { text in
-        guard let rank = Int(text), (0..<grid.rankCount).contains(rank) else {
-          throw Failure(
-            code: ExitStatus.usage,
-            lines: ["--trace-ranks: error: \(text) is not one of ranks 0–\(grid.rankCount - 1)"])
-        }
-        return rank
+  /// Who does what when is recorded by the folded simulation; on an idle fabric messages one by one come
+  /// to the same.
+  private static func idleFabricNote(_ scenario: Scenario) -> String? {
+    scenario.job.cluster.sharesLinks
+      ? "Drawn with every group its links to itself: what messages cost one another is in the result "
+        + "at full fidelity only."
+      : nil
+  }
+
+  /// The ranks that `--trace-ranks` names.
+  private func tracedRanks(_ scenario: Scenario) throws -> [Int]? {
+    let count = scenario.job.parallelism.gpuCount
+    return try traceRanks?.split(separator: ",").map { text in
+      guard let rank = Int(text), (0..<count).contains(rank) else {
+        throw Failure(
+          code: ExitStatus.usage,
+          lines: ["--trace-ranks: error: \(text) is not one of ranks 0–\(count - 1)"])
       }
+      return rank
     }
-    let stages = Set(ranks.map { grid.stage(of: $0) }).sorted()
+  }
+
+  /// Writes the step of some ranks as trace events.
+  private func write(
+    _ path: String, of ranks: [Int], _ step: SimulatedStep, _ scenario: Scenario,
+    in session: Session
+  ) throws {
+    let note = Self.idleFabricNote(scenario)
     let text = TraceText.json(
-      of: program, ranks: ranks, traces: try FoldedSimulation.trace(program, stages: stages))
+      of: step.program,
+      traces: try FoldedSimulation.trace(
+        step.program, ranks: ranks, speeds: scenario.simulation.speeds),
+      note: note ?? "")
     let file = URL(fileURLWithPath: path)
     try session.write(
       [(file.lastPathComponent, text)], to: file.deletingLastPathComponent().path)
-    if !arguments.quiet { session.log("wrote \(path)") }
+    if !arguments.quiet { session.log("wrote \(path)" + (note.map { ". " + $0 } ?? "")) }
+  }
+}
+
+extension SimulatedStep {
+  /// Of each pipeline stage the rank that stands for it.
+  fileprivate var drawnRanks: [Int] {
+    program.stages.indices.map { stage in
+      summary.memory.first { $0.pipelineStage == stage }?.rank ?? program.stages[stage].rank
+    }
   }
 }
 
@@ -193,7 +220,7 @@ struct Memory: SessionCommand {
     let scenario = try session.scenario(
       at: arguments.scenario, settings: arguments.settings, fidelity: Fidelity.folded.rawValue)
     let step = try Simulator.step(of: scenario, communicator: session.communicator)
-    let report = try SimulationReport(scenario: scenario, step: step)
+    let report = try Simulator.report(on: scenario, step: step, isJudged: false)
     if timeline != nil || snapshot != nil { try writeMemory(of: scenario, step, in: session) }
     if arguments.json {
       session.output(report.memoryJSON.text)
@@ -214,17 +241,18 @@ struct Memory: SessionCommand {
 extension Memory {
   /// Writes timeline and snapshot of the rank asked for.
   private func writeMemory(
-    of scenario: Scenario, _ step: StepSummary, in session: Session
+    of scenario: Scenario, _ step: SimulatedStep, in session: Session
   ) throws {
-    let chosen = rank ?? step.fullestRank?.rank ?? 0
+    let chosen = rank ?? step.summary.fullestRank?.rank ?? 0
     let gpus = scenario.job.parallelism.gpuCount
     guard chosen >= 0, chosen < gpus else {
       throw Failure(
         code: ExitStatus.usage, lines: ["--rank \(chosen): error: not one of ranks 0–\(gpus - 1)"])
     }
-    let program = try StepProgram.compile(deciding: scenario.job)
+    let program = step.program
     let stage = RankGrid(scenario.job.parallelism).stage(of: chosen)
-    let moments = try FoldedSimulation.memoryTimeline(program, stage: stage)
+    let moments = try FoldedSimulation.memoryTimeline(
+      program, rank: chosen, speeds: scenario.simulation.speeds)
     func write(_ path: String, _ bytes: [UInt8]) throws {
       let file = URL(fileURLWithPath: path)
       try session.write(

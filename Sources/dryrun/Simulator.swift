@@ -6,9 +6,41 @@ import RunForecast
 import ScenarioFile
 import StepProgram
 import StepSimulation
+import Studies
+
+/// A simulated step with the program of the ranks.
+struct SimulatedStep {
+  var summary: StepSummary
+  var program: StepProgram
+}
 
 /// From a scenario to a simulated step: the one place where commands and simulation meet.
 enum Simulator {
+  /// Simulates one step of `scenario` and forecasts its run.
+  ///
+  /// - Parameters:
+  ///   - scenario: what to simulate.
+  ///   - communicator: the processes that share the work.
+  ///   - isJudged: whether to say how sure the result is.
+  /// - Returns: the report, the same in every process but for the time it took.
+  /// - Throws: `StepSimulationError` when the job has no program or a step does not end.
+  static func report(
+    on scenario: Scenario, communicator: any Communicator, isJudged: Bool = false
+  ) throws -> SimulationReport {
+    try report(
+      on: scenario, step: try step(of: scenario, communicator: communicator), isJudged: isJudged)
+  }
+
+  /// Forecasts the run of `scenario` from a step of it.
+  static func report(
+    on scenario: Scenario, step: SimulatedStep, isJudged: Bool
+  ) throws -> SimulationReport {
+    let expected = isJudged ? MeasuredErrors.shipped.expected(for: scenario.job) : nil
+    return try SimulationReport(
+      scenario: scenario, step: step.summary, program: step.program,
+      uncertainty: expected.map(SimulationReport.Uncertainty.init))
+  }
+
   /// Draws a scenario's runs, each process its share.
   ///
   /// - Parameters:
@@ -21,18 +53,25 @@ enum Simulator {
   ) throws -> RunDistribution? {
     let scenario = report.scenario
     guard report.run.wallTime.value.isFinite,
+      report.run.stragglers <= RunDistribution.stragglerLimit,
       let simulation = RunSimulation(report.plan, settings: scenario.run)
     else { return nil }
-    let draws = scenario.run.draws ?? RunDistribution.usualDraws(report.run)
+    let wanted = report.wantedDraws
     let width = RunOutcome.wordCount
-    var words = [Int64](repeating: 0, count: draws * width)
-    for index in stride(from: communicator.rank, to: draws, by: communicator.size) {
-      let outcome = simulation.run(index, seed: scenario.simulation.seed)
-      words.replaceSubrange(index * width..<(index + 1) * width, with: outcome.words)
-    }
-    try communicator.reduce(&words, with: .sum)
-    let outcomes = (0..<draws).map {
-      RunOutcome(words: words[$0 * width..<($0 + 1) * width])
+    var outcomes: [RunOutcome] = []
+    var events = 0
+    while outcomes.count < wanted {
+      let first = outcomes.count
+      let draws = RunDistribution.nextDraws(left: wanted - first, drawn: first, events: events)
+      if draws == 0 { break }
+      var words = [Int64](repeating: 0, count: draws * width)
+      for index in stride(from: communicator.rank, to: draws, by: communicator.size) {
+        let outcome = simulation.run(first + index, seed: scenario.simulation.seed)
+        words.replaceSubrange(index * width..<(index + 1) * width, with: outcome.words)
+      }
+      try communicator.reduce(&words, with: .sum)
+      outcomes += (0..<draws).map { RunOutcome(words: words[$0 * width..<($0 + 1) * width]) }
+      events += outcomes[first...].reduce(0) { $0 + $1.eventCount }
     }
     return RunDistribution(outcomes, of: report.run)
   }
@@ -47,7 +86,7 @@ enum Simulator {
   /// - Throws: `StepSimulationError` when the job has no program or its step does not end.
   static func step(
     of scenario: Scenario, communicator: any Communicator, log: ((String) -> Void)? = nil
-  ) throws -> StepSummary {
+  ) throws -> SimulatedStep {
     let clock = ContinuousClock()
     let start = clock.now
     let program = try StepProgram.compile(deciding: scenario.job)
@@ -65,7 +104,8 @@ enum Simulator {
         + Double(elapsed.components.attoseconds) * 1e-18)
     record.windows = result.statistics.windows
     record.shares = result.statistics.shares
-    return StepSummary(result, program: program, record: record)
+    return SimulatedStep(
+      summary: StepSummary(result, program: program, record: record), program: program)
   }
 
   /// Every rank by messages, after a check that this machine has room for it.

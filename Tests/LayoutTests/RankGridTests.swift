@@ -77,6 +77,29 @@ import Testing
         == GroupSpread(ranks: 6, ranksPerNode: 4, nodes: 2, groupsPerNode: 2))
   }
 
+  @Test("nodes are counted as members say, one by one", arguments: 0..<60)
+  func nodes(_ seed: UInt64) {
+    var random = Sequence64(seed: seed)
+    var layout = random.layout()
+    layout.order =
+      [
+        Parallelism.usualOrder, [.tensor, .context, .pipeline, .data],
+        [.pipeline, .data, .context, .tensor],
+      ][Int(seed % 3)]
+    let grid = RankGrid(layout)
+    for kind in [GroupKind.tensor, .pipeline, .data, .gradient, .shard, .world] {
+      for size in [1, 3, 4, 8] {
+        var perNode: [Int: Int] = [:]
+        for member in grid.group(kind, containing: 0).members {
+          perNode[member / size, default: 0] += 1
+        }
+        let spread = grid.spread(kind, gpusPerNode: size)
+        #expect(spread.nodes == perNode.count)
+        #expect(spread.ranksPerNode == perNode.values.max())
+      }
+    }
+  }
+
   @Test("every kind of group parts all ranks", arguments: 0..<60)
   func partition(_ seed: UInt64) {
     var random = Sequence64(seed: seed)

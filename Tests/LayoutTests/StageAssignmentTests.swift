@@ -25,7 +25,7 @@ import Transformer
     layout.stageLayers = [15, 16]
     #expect(
       layout.problems(request).map(\.description) == [
-        "parallelism.stage_layers: 2 needs 2 counts that add up to the 32 layers"
+        "parallelism.stage_layers: [15, 16] needs 2 counts that add up to the 32 layers"
       ])
   }
 }

@@ -50,6 +50,36 @@ import Transformer
     #expect(abs((guess - uniform) / (whole - uniform) - 1) < 0.2)
   }
 
+  @Test("fewer replicas keep their shard groups, and the slow among them")
+  func cut() throws {
+    var job = try job(replicas: 64)
+    job.parallelism.shardGroup = 8
+    let smaller = try #require(job.cut(toReplicas: 16))
+    #expect(smaller.parallelism.shardGroup == 8)
+    #expect(smaller.cluster.gpuCount == 16)
+    #expect(smaller.training.globalBatch == 8 * 16)
+    // Groups of 8 over 8 replicas are all of them; 12 they do not divide.
+    #expect(try #require(job.cut(toReplicas: 8)).parallelism.shardGroup == nil)
+    #expect(job.cut(toReplicas: 12) == nil)
+
+    // Tensor 2 × data 8 × pipeline 2: rank 2d + t of stage 0, 16 + 2d + t of stage 1. Slow are replica 7's
+    // rank 15 (stage 0, tensor 1), replica 3's rank 22 (stage 1, tensor 0), replica 5's rank 10 least.
+    let layout = Parallelism(tensor: 2, pipeline: 2, data: 8)
+    let speeds = RankSpeeds(slowdowns: [
+      RankSpeeds.Slowdown(ranks: 15..<16, factor: 1.5),
+      RankSpeeds.Slowdown(ranks: 22..<23, factor: 1.4),
+      RankSpeeds.Slowdown(ranks: 10..<11, factor: 1.1),
+    ])
+    // Of two replicas the first is the former 3: rank 4 + 0 of stage 1; the second the former 7: rank 3.
+    let two = speeds.cut(toReplicas: 2, of: layout)
+    #expect((0..<8).map { two.factor(of: $0) } == [1, 1, 1, 1.5, 1.4, 1, 1, 1])
+    // Of four the former 5 lies between them and the last has none.
+    let four = speeds.cut(toReplicas: 4, of: layout)
+    #expect(
+      (0..<16).map { four.factor(of: $0) }
+        == [1, 1, 1.1, 1, 1, 1.5, 1, 1, 1.4, 1, 1, 1, 1, 1, 1, 1])
+  }
+
   @Test("one slow rank holds up a step by what simulation says") func straggler() throws {
     let job = try job(replicas: 16)
     let program = StepCompiler.compile(job)

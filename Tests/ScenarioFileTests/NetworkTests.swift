@@ -58,7 +58,7 @@ import Testing
       ("dimensions: [4, 2]", "means nothing on a rail-fat-tree"),
       ("topology: torus, dimensions: [4, 4]", "4 × 4 = 16, but there are 8 nodes"),
       ("failed_nics: [64]", "64 is more than 63"),
-      ("slow_nics: {3: 2}", "not the part of its rate"),
+      ("slow_nics: {3: 2}", "not the part, above 0 to 1"),
       ("slow_nics: {64: 0.5}", "64 is not a whole number from 0 to 63"),
       ("failed_uplinks: {0: none}", "is not how many links"),
       ("failed_uplinks: {0: 99999999999}", "is not how many links"),
@@ -67,6 +67,10 @@ import Testing
         "topology: torus, dimensions: [1000000, 1000000, 1000000, 1000000]",
         "but there are 8 nodes"
       ),
+      // 8 nodes of 8 on one leaf switch a rail, 8 links up each.
+      ("failed_uplinks: {8: 1}", "8 is not one of leaf switches 0 to 7"),
+      ("failed_uplinks: {7: 8}", "8 of leaf switch 7 leave none of its 8 links upwards"),
+      ("topology: torus, oversubscription: 2", "means nothing on a torus"),
       ("levels: 4", "4 is more than 3"),
       ("routing: ecpm", "did you mean 'ecmp'?"),
     ])

@@ -13,7 +13,8 @@ import Testing
       try SmallJobs.job(Parallelism(tensor: 1, pipeline: 2, data: 1), microbatches: 4))
     let result = try FoldedSimulation.run(program)
     for stage in 0..<2 {
-      let timeline = try FoldedSimulation.memoryTimeline(program, stage: stage)
+      let timeline = try FoldedSimulation.memoryTimeline(
+        program, rank: program.stages[stage].rank)
       #expect(timeline.map(\.total).max() == result.ranks[stage].peak.count)
       #expect(timeline.first?.held == timeline.last?.held)
       #expect(timeline.first?.held == program.stages[stage].resident)

@@ -29,9 +29,9 @@ struct StepTraceTests {
   func spans(layout: Parallelism) throws {
     let program = try Self.program(layout)
     let result = try FoldedSimulation.run(program)
-    let traces = try FoldedSimulation.trace(program, stages: Array(program.stages.indices))
+    let traces = try FoldedSimulation.trace(program, ranks: program.stages.map(\.rank))
     for trace in traces {
-      for row in StageTrace.Row.allCases {
+      for row in RankTrace.Row.allCases {
         let spans = trace.spans.filter { $0.row == row }.sorted { $0.start < $1.start }
         for (one, next) in zip(spans, spans.dropFirst()) { #expect(one.end <= next.start) }
       }
@@ -55,10 +55,43 @@ struct StepTraceTests {
     }
   }
 
+  @Test("each rank is traced at its own speed, and the last ends when the step does")
+  func speeds() throws {
+    // Ranks 0 to 7 of stage 0 (tensor 2 × data 2) and 1; rank 3 is half as fast again.
+    let program = try Self.program(Self.layouts[0])
+    let slow = RankSpeeds(slowdowns: [RankSpeeds.Slowdown(ranks: 3..<4, factor: 1.5)])
+    let ranks = Array(0..<8)
+    let traces = try FoldedSimulation.trace(program, ranks: ranks, speeds: slow)
+    #expect(traces.map(\.rank) == ranks)
+    #expect(traces.map(\.stage) == [0, 0, 0, 0, 1, 1, 1, 1])
+    func kernels(_ trace: RankTrace) -> Double {
+      trace.spans.filter { $0.row == .compute }
+        .reduce(0) { $0 + Double($1.end.picoseconds - $1.start.picoseconds) }
+    }
+    for rank in [0, 1, 2] { #expect(kernels(traces[rank]) == kernels(traces[0])) }
+    // Each kernel is rounded to a picosecond.
+    #expect(abs(kernels(traces[3]) / kernels(traces[0]) - 1.5) < 1e-6)
+    // Rank 2 shares tensors with 3: its collectives last as long as it waits.
+    func exchanges(_ trace: RankTrace) -> Double {
+      trace.spans.filter { $0.row == .exchange }
+        .reduce(0) { $0 + Double($1.end.picoseconds - $1.start.picoseconds) }
+    }
+    #expect(exchanges(traces[2]) > exchanges(traces[3]) * 1.5)
+    let end = try FoldedSimulation.run(program, speeds: slow).duration.picoseconds
+    let last = traces.flatMap(\.turns).map(\.end.picoseconds).max()
+    #expect(last == end)
+    for trace in traces {
+      for row in RankTrace.Row.allCases {
+        let spans = trace.spans.filter { $0.row == row }.sorted { $0.start < $1.start }
+        for (one, next) in zip(spans, spans.dropFirst()) { #expect(one.end <= next.start) }
+      }
+    }
+  }
+
   @Test("what one stage sends another takes up, once, not before it has arrived")
   func messages() throws {
     let program = try Self.program(Self.layouts[0])
-    let traces = try FoldedSimulation.trace(program, stages: [0, 1])
+    let traces = try FoldedSimulation.trace(program, ranks: program.stages.map(\.rank))
     var arrivals: [[Int]: Int64] = [:]
     for span in traces.flatMap(\.spans) {
       guard case .send(let lane, let microbatch, _) = span.content else { continue }
@@ -77,8 +110,8 @@ struct StepTraceTests {
   @Test("the turns are the schedule's, in its order")
   func turns() throws {
     let program = try Self.program(Self.layouts[0])
-    let traces = try FoldedSimulation.trace(program, stages: [0, 1])
-    func words(_ trace: StageTrace) -> String {
+    let traces = try FoldedSimulation.trace(program, ranks: program.stages.map(\.rank))
+    func words(_ trace: RankTrace) -> String {
       trace.turns.map {
         switch $0.phase.kind {
         case .forward: "F\($0.phase.microbatch)"
