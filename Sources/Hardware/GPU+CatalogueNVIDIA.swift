@@ -97,7 +97,7 @@ extension GPU {
         Source("power", "300 W, V100 data sheet"),
         Source("idlePower", "nvidia-smi listings of idle boards: 38–53 W"),
         Source("hourlyPrice", "cohort median, aimultiple.com/gpu-index of 20 May 2026"),
-        Source("kernels", "no timings; constants of the A100, see KernelConstants.volta"),
+        Source("kernels", "one multiply timed; the rest as the A100, see KernelConstants.volta"),
       ])
   }
 

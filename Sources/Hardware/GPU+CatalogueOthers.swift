@@ -35,7 +35,7 @@ extension GPU {
         Source("power", "half of the board's 560 W, \(Origin.sheets)"),
         Source("idlePower", "as a fraction of the limit a little above the A100's (assumption)"),
         Source("hourlyPrice", "half of an MI300X (assumption: no open market)"),
-        Source("kernels", "no timings; see KernelConstants.instinct200"),
+        Source("kernels", "no timings; fractions of the MI300X, see KernelConstants.instinct200"),
       ]),
     GPU(
       name: "mi300x", memory: .gibibytes(191.98), memoryRate: .gigabytesPerSecond(5_300),
@@ -66,7 +66,7 @@ extension GPU {
         Source(
           "hourlyPrice", "1.71–1.85 USD on demand on specialised clouds, gpu.blog list of MI300X"),
         Source(
-          "kernels", "scaled to the MI300X best-shape matmul, see KernelConstants.instinct300"),
+          "kernels", "fitted on MI300X timings, see KernelConstants.instinct300"),
       ]),
   ]
 

@@ -231,9 +231,9 @@ public struct StepCompiler {
     case .modules(let modules):
       let plan = modules.plan(operations, input: flowing, coreInputs: coreInputBytes)
       kept = plan.kept
-      backward.append(builder.forward(plan.repeated, call: price))
+      backward.append(builder.forward(read(plan.repeated), call: price))
     case .full:
-      backward.append(builder.forward(operations, call: price))
+      backward.append(builder.forward(read(operations), call: price))
     }
     backward.append(builder.backward(operations, call: price))
     let shape = MemoryShape(kept, flowing: flowing)
@@ -274,6 +274,19 @@ public struct StepCompiler {
       made.weightGradient.append(builder.backward(operations, gradients: .weight, call: price))
     }
     return made
+  }
+
+  /// Those of a block's `operations` that are run again on recomputation.
+  ///
+  /// The last multiply of a dense feed-forward needs its input for the backward pass, not its output,
+  /// which only joins the residual stream; dropout would need it. Of experts the output is read: routing
+  /// weights scale it.
+  private func read(_ operations: [Operation]) -> [Operation] {
+    guard profile.recomputesOnlyWhatIsRead, job.architecture.hiddenDropout == 0 else {
+      return operations
+    }
+    let end = operations.lastIndex { !["down_proj", "feed_forward_residual"].contains($0.name) }
+    return Array(operations[...(end ?? operations.endIndex - 1)])
   }
 
   /// Inputs and output gradients of an operation's multiplies, which its weight gradient starts from
