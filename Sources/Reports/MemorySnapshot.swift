@@ -137,6 +137,9 @@ public struct MemorySnapshot {
     let opening = PickleValue.dictionary([
       ("action", .text("segment_alloc")), ("addr", .integer(Self.base)), ("size", .integer(total)),
       ("stream", .integer(0)), ("time_us", .integer(0)), ("frames", .list([])),
+      // The page stumbles over traces with categories but without this one (`annotate_snapshot` of
+      // PyTorch's `torch/utils/viz/MemoryViz.js`).
+      ("category", .text("unknown")),
     ])
     return Pickle.bytes(
       .dictionary([

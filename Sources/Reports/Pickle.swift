@@ -13,6 +13,10 @@ enum PickleValue {
 /// Opcodes are those of CPython's `pickletools`; only ones the unpickler of PyTorch's `memory_viz`
 /// page knows are used.
 enum Pickle {
+  /// Items a list grows by at once, as CPython's pickler has it: the page's unpickler passes them as
+  /// arguments of one call, of which a browser takes some ten thousands.
+  private static let batch = 1_000
+
   /// The pickle of `value`.
   static func bytes(_ value: PickleValue) -> [UInt8] {
     var output: [UInt8] = [0x80, 2]
@@ -31,9 +35,12 @@ enum Pickle {
       appendLittleEndian(UInt64(text.utf8.count), count: 4, to: &output)
       output += text.utf8
     case .list(let values):
-      output += [UInt8(ascii: "]"), UInt8(ascii: "(")]
-      for value in values { append(value, to: &output) }
-      output.append(UInt8(ascii: "e"))
+      output.append(UInt8(ascii: "]"))
+      for start in stride(from: 0, to: values.count, by: batch) {
+        output.append(UInt8(ascii: "("))
+        for value in values[start..<min(start + batch, values.count)] { append(value, to: &output) }
+        output.append(UInt8(ascii: "e"))
+      }
     case .dictionary(let members):
       output += [UInt8(ascii: "}"), UInt8(ascii: "(")]
       for member in members {

@@ -8,11 +8,14 @@ import Testing
   /// Every block is freed once and at its size, none overlap, and what is in use at the end are the
   /// segment's active blocks. Prints the most in use at once.
   private static let check = """
-    import pickle, sys
+    import pickle, pickletools, sys
+    known = {'PROTO', 'STOP', 'MARK', 'EMPTY_LIST', 'EMPTY_DICT', 'APPENDS', 'SETITEMS', 'BINUNICODE',
+             'BININT', 'LONG1', 'NEWTRUE', 'NEWFALSE', 'NONE'}
+    assert {op.name for op, _, _ in pickletools.genops(open(sys.argv[1], 'rb'))} <= known
     snapshot = pickle.load(open(sys.argv[1], 'rb'))
     (segment,) = snapshot['segments']
     (trace,) = snapshot['device_traces']
-    assert trace[0]['action'] == 'segment_alloc'
+    assert trace[0]['action'] == 'segment_alloc' and trace[0]['category'] == 'unknown'
     assert (trace[0]['addr'], trace[0]['size']) == (segment['address'], segment['total_size'])
     live, held, most, last = {}, 0, 0, 0
     for event in trace[1:]:
@@ -36,6 +39,11 @@ import Testing
     active = {b['address']: b['size'] for b in segment['blocks'] if b['state'] == 'active_allocated'}
     assert active == live
     assert sum(b['size'] for b in segment['blocks']) == segment['total_size']
+    # Blocks lie one behind the other: the page takes their addresses from their sizes.
+    at = segment['address']
+    for block in segment['blocks']:
+        assert block['address'] == at and block['requested_size'] <= block['size']
+        at += block['size']
     print(most, len(live))
     """
 
