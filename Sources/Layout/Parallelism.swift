@@ -31,6 +31,10 @@ public struct Parallelism: Hashable, Sendable {
   /// Whether optimizer states, masters included, are held and updated by the host
   /// (arXiv:2101.06840).
   public var offloadsOptimizer = false
+  /// Whether the shards of parameters that are gathered layer by layer wait in the host's memory, and
+  /// with optimizer states offloaded those of their gradients, too (`offload_param` of
+  /// arXiv:2104.07857; PyTorch FSDP2's `CPUOffloadPolicy`).
+  public var offloadsParameters = false
   /// Whether communication the framework can overlap is overlapped.
   public var overlaps: Bool
   /// Layers of each pipeline stage, in model order; `nil` for as even as they divide.

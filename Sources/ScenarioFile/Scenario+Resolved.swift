@@ -214,7 +214,12 @@ extension Parallelism {
     ]
     if let shardGroup { members.append(.init("shard_group", .integer(shardGroup))) }
     members.append(.init("zero", .integer(zero)))
-    if offloadsOptimizer { members.append(.init("offload", ["optimizer": .bool(true)])) }
+    if offloadsParameters {
+      members.append(
+        .init("offload", ["optimizer": .bool(offloadsOptimizer), "parameters": .bool(true)]))
+    } else if offloadsOptimizer {
+      members.append(.init("offload", ["optimizer": .bool(true)]))
+    }
     if let stageLayers {
       members.append(.init("stage_layers", .array(stageLayers.map { .integer($0) })))
     }

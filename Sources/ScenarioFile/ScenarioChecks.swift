@@ -105,6 +105,9 @@ struct ScenarioChecks {
     if value.schedule == .dualPipe, value.pipeline > 1, !value.pipeline.isMultiple(of: 2) {
       layout.report("schedule", "dualpipe needs an even pipeline, not \(value.pipeline)")
     }
+    if value.offloadsParameters, value.zero < 3 {
+      layout.report("offload", "parameters needs zero: 3, not \(value.zero)")
+    }
     // Groups are cut from ranks that lie at regular distances.
     if value.context > 1, let context = value.order.firstIndex(of: .context),
       let data = value.order.firstIndex(of: .data), abs(context - data) != 1

@@ -62,6 +62,7 @@ extension ScenarioReader {
     let order = axisOrder(block)
     let offload = block.block("offload")
     let offloadsOptimizer = offload.flag("optimizer")
+    let offloadsParameters = offload.flag("parameters") ?? false
     offload.finish()
     let stageLayers = counts(block, "stage_layers")
     let layerRange = 0...Limit.counts.upperBound
@@ -77,7 +78,9 @@ extension ScenarioReader {
       expert: expert, expertTensor: expertTensor, shardGroup: shardGroup,
       zero: zero, overlaps: overlap != OverlapChoice.none,
       order: order ?? Parallelism.usualOrder)
-    value.offloadsOptimizer = offloadsOptimizer ?? false
+    // FSDP's policy is for all three at once.
+    value.offloadsOptimizer = offloadsOptimizer ?? (offloadsParameters && framework.profile.isFSDP)
+    value.offloadsParameters = offloadsParameters
     value.sharding = sharding
     return LayoutDraft(
       value: value, data: data, expertTensor: expertTensor, stageLayers: stageLayers,

@@ -186,6 +186,7 @@ struct StageEmitter {
   /// Starts to gather a unit's parameters; for a backward pass from the second copy, where there is one.
   private mutating func launchGather(_ unit: UnitBlocks, slot: Int, backward: Bool = false) {
     let sharding = job.parallelism.sharding
+    let states = compiler.states
     let bytes = gatheredBytes(unit)
     let dense: CommunicationAxis =
       backward && sharding.secondaryGroup != nil ? .secondary : .shard
@@ -193,7 +194,13 @@ struct StageEmitter {
       let wire =
         sharding.quantizesWeights
         ? size / Int64(job.training.precision.activationFormat.bytesPerValue) : size
-      if let call = compiler.pricing.call(.allGather, on: axis, bytes: wire, category: .data) {
+      if var call = compiler.pricing.call(.allGather, on: axis, bytes: wire, category: .data) {
+        if states.offloadsParameters {
+          let count = axis == dense ? unit.parameters.dense : unit.parameters.expert
+          let degree = axis == dense ? states.shardDegree : states.expertShardDegree
+          call.duration += hostCopy(
+            Int64(states.owned(count, over: degree)) * states.parameterBytes)
+        }
         instructions.append(
           .launch(
             call: compiler.builder.index(of: call), afterCompute: !job.parallelism.overlaps,
@@ -202,6 +209,11 @@ struct StageEmitter {
     }
     if !job.parallelism.overlaps { instructions.append(.wait(slot: slot, .data)) }
     instructions.append(.memory(.parameters, bytes.dense + bytes.expert))
+  }
+
+  /// Time `bytes` take over the host link, before a gather or behind a reduction on the same stream.
+  private func hostCopy(_ bytes: Int64) -> SimDuration {
+    SimDuration(seconds: job.cluster.gpu.hostCopySeconds(bytes: bytes))
   }
 
   /// Waits for a unit's parameters, and makes bf16 of int8 where they came so.
@@ -389,9 +401,15 @@ struct StageEmitter {
     let isQuantized = operation == .reduceScatter && job.parallelism.sharding.quantizesGradients
     let bytes =
       isQuantized ? (Int64(elements) + 1) / 2 : Int64(elements) * compiler.states.reduceBytes
-    guard let call = compiler.pricing.call(operation, on: axis, bytes: bytes, category: .data)
+    guard var call = compiler.pricing.call(operation, on: axis, bytes: bytes, category: .data)
     else {
       return
+    }
+    if compiler.states.offloadsGradients, operation == .reduceScatter {
+      let degree =
+        axis == .shard ? compiler.states.shardDegree : compiler.states.expertShardDegree
+      call.duration += hostCopy(
+        Int64(compiler.states.owned(elements, over: degree)) * compiler.states.gradientBytes)
     }
     let slot = 2 * compiler.unitCount
     instructions.append(
@@ -496,6 +514,11 @@ struct StageEmitter {
       kernels.append(.stream(StreamingKernel(.multiTensor, read: bytes, written: bytes)))
     }
     assembly.append(compiler.builder.work(kernels), as: .optimizer)
+    if states.offloadsParameters, !job.parallelism.offloadsOptimizer {
+      // What the device has updated goes back to where it waits.
+      assembly.append(
+        .kernel(host: .zero, device: hostCopy(owned * states.parameterBytes)), as: .optimizer)
+    }
     return compiler.builder.add(assembly.block(named: "optimizer"))
   }
 }

@@ -129,33 +129,46 @@ struct StatePlan {
   /// Bytes of optimizer state a rank of the stage owns: masters, where they are not the parameters
   /// themselves, and moments.
   func ownedOptimizerBytes(ofStage stage: Int) -> Int64 {
-    let local = parameters(ofStage: stage)
-    let owned = Int64(
-      owned(local.dense, over: shardDegree) + owned(local.expert, over: expertShardDegree))
+    let owned = ownedCount(ofStage: stage)
     guard let moments = moments[stage] else { return owned * optimizerBytes }
     let share = { (bytes: Int64, degree: Int) in (bytes + Int64(degree) - 1) / Int64(degree) }
     return owned * masterBytes + share(moments.dense, shardDegree)
       + share(moments.expert, expertShardDegree)
   }
 
+  /// Whether the shards that are gathered wait in the host's memory.
+  var offloadsParameters: Bool { job.parallelism.offloadsParameters && gathersParameters }
+
+  /// Whether gradients go to the host as they are reduced.
+  var offloadsGradients: Bool { offloadsParameters && job.parallelism.offloadsOptimizer }
+
   /// Bytes of the stage's states that the host holds.
   func hostBytes(ofStage stage: Int) -> Int64 {
-    job.parallelism.offloadsOptimizer ? ownedOptimizerBytes(ofStage: stage) : 0
+    let owned = ownedCount(ofStage: stage)
+    return (job.parallelism.offloadsOptimizer ? ownedOptimizerBytes(ofStage: stage) : 0)
+      + (offloadsParameters ? owned * parameterBytes : 0)
+      + (offloadsGradients ? owned * gradientBytes : 0)
+  }
+
+  /// Parameters of the stage that a rank owns.
+  private func ownedCount(ofStage stage: Int) -> Int64 {
+    let local = parameters(ofStage: stage)
+    return Int64(
+      owned(local.dense, over: shardDegree) + owned(local.expert, over: expertShardDegree))
   }
 
   /// Seconds of an update on the host of `owned` parameters with `state` bytes of states.
   ///
-  /// Gradients come over the host link when all are there; then states are read and written and the
-  /// working copy written, piece by piece, and finished pieces go back meanwhile (arXiv:2101.06840,
-  /// section 5).
+  /// Gradients come over the host link when all are there, if they are not in its memory yet; then states
+  /// are read and written and the working copy written, piece by piece, and finished pieces go back
+  /// meanwhile, but where they wait there for their next use (arXiv:2101.06840, section 5).
   func hostUpdate(owned: Int64, state: Int64) -> Double {
     let gpu = job.cluster.gpu
     let copy = owned * Int64(job.training.precision.activationFormat.bytesPerValue)
     let gradients = owned * gradientBytes
-    return gpu.hostCopySeconds(bytes: gradients)
-      + max(
-        gpu.hostUpdateSeconds(bytes: 2 * state + gradients + copy), gpu.hostCopySeconds(bytes: copy)
-      )
+    let update = gpu.hostUpdateSeconds(bytes: 2 * state + gradients + copy)
+    return (offloadsGradients ? 0 : gpu.hostCopySeconds(bytes: gradients))
+      + (offloadsParameters ? update : max(update, gpu.hostCopySeconds(bytes: copy)))
   }
 
   /// Bytes of moments of what a rank of the stage trains, shared with nobody; `nil` where every
@@ -184,12 +197,14 @@ struct StatePlan {
     let gradients = zero >= 2 && !areWhole ? owned : local.total
     var items = [
       MemoryItem(
-        name: "weights", category: .parameters, bytes: Int64(weights) * parameterBytes),
+        name: "weights", category: .parameters,
+        bytes: offloadsParameters ? 0 : Int64(weights) * parameterBytes),
       MemoryItem(
-        name: "gradients", category: .gradients, bytes: Int64(gradients) * gradientBytes),
+        name: "gradients", category: .gradients,
+        bytes: offloadsGradients && !areWhole ? 0 : Int64(gradients) * gradientBytes),
       MemoryItem(
         name: "optimizer states", category: .optimizer,
-        bytes: ownedOptimizerBytes(ofStage: stage) - hostBytes(ofStage: stage)),
+        bytes: job.parallelism.offloadsOptimizer ? 0 : ownedOptimizerBytes(ofStage: stage)),
     ]
     if profile.keepsWorkingGradients, gradientFormat == .fp32 {
       items.append(

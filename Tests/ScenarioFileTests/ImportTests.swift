@@ -151,7 +151,7 @@ import Hardware
     #expect(job.parallelism.sharding.secondaryGroup == 8)
     #expect(job.parallelism.sharding.bucketParameters == 500_000_000)
     #expect(job.parallelism.offloadsOptimizer)
-    #expect(notes.contains { $0.contains("offload_param") })
+    #expect(job.parallelism.offloadsParameters)
     #expect(notes.contains { $0.contains("odd") })
   }
 

@@ -110,6 +110,25 @@ import Transformer
     #expect(!(try Sample.read(Sample.text).job.parallelism.offloadsOptimizer))
   }
 
+  @Test("shards of parameters can wait in the host's memory; FSDP's states and gradients then, too")
+  func offloadOfParameters() throws {
+    func layout(_ framework: String, zero: Int) throws -> Parallelism {
+      let text =
+        Sample.replacing(
+          "tensor: 4", with: "tensor: 4\n  zero: \(zero)\n  offload: {parameters: true}")
+        + "\n  framework: \(framework)\n"
+      let scenario = try Sample.read(text)
+      let again = try Scenario(ScenarioSource(path: "b.json", text: scenario.resolved.text))
+      #expect(again.job == scenario.job)
+      return scenario.job.parallelism
+    }
+    let deepspeed = try layout("deepspeed", zero: 3)
+    #expect(deepspeed.offloadsParameters && !deepspeed.offloadsOptimizer)
+    let fsdp = try layout("torchtitan", zero: 3)
+    #expect(fsdp.offloadsParameters && fsdp.offloadsOptimizer)
+    #expect(throws: ScenarioError.self) { try layout("deepspeed", zero: 1) }
+  }
+
   @Test("recompute takes modules, which the model must have") func modules() throws {
     let text = Sample.text + "\n  recompute: {modules: [layernorm, core_attn, mlp]}"
     let scenario = try Sample.read(text)

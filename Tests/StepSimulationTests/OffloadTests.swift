@@ -1,3 +1,4 @@
+import Collectives
 import Hardware
 import Layout
 import Quantities
@@ -42,5 +43,55 @@ struct OffloadTests {
     // The device's own update falls away: 24 bytes of states, 4 + 2 + 12 others, 42 × 45 353 472 at
     // no more than 2.04 TB/s: 0.93 ms or somewhat more.
     #expect(more > 0.0580 && more < 0.0594)
+  }
+
+  private func sharded(_ parameters: Bool, _ optimizer: Bool, _ framework: Framework) throws
+    -> StepProgram
+  {
+    var layout = Parallelism(data: 2, zero: 3)
+    layout.offloadsParameters = parameters
+    layout.offloadsOptimizer = optimizer
+    return StepCompiler.compile(
+      try SmallJobs.job(
+        layout, model: SmallJobs.model(layers: 2), microbatches: 1, framework: framework))
+  }
+
+  @Test("parameters wait in the host's memory, gradients too where it updates")
+  func shards() throws {
+    let count: Int64 = 45_353_472
+    func held(_ program: StepProgram, _ category: MemoryCategory) -> Int64 {
+      program.stages[0].resident[category.rawValue]
+    }
+    // ZeRO-Infinity: two bytes a parameter on the host, gradients and states on the device.
+    let infinity = try sharded(true, false, .deepspeed)
+    #expect(infinity.stages[0].hostBytes.count == 2 * count)
+    #expect(held(infinity, .parameters) == 0)
+    #expect(held(infinity, .gradients) > 0 && held(infinity, .optimizer) == 12 * count)
+    // FSDP2: parameters in fp32, moments of 8 bytes, gradients in fp32.
+    let fsdp = try sharded(true, true, .torchtitan)
+    #expect(fsdp.stages[0].hostBytes.count == (4 + 8 + 4) * count)
+    #expect(held(fsdp, .parameters) + held(fsdp, .gradients) + held(fsdp, .optimizer) == 0)
+  }
+
+  @Test("gathers wait for the host link: a shard for the forward and one for the backward")
+  func gathers() throws {
+    func data(_ parameters: Bool) throws -> [Int64] {
+      try sharded(parameters, false, .deepspeed).calls.filter { $0.operation == .allGather }.map {
+        $0.duration.picoseconds
+      }
+    }
+    // A layer of 12 × 1,024² weights and two norms of 1,024, half of it, 2 bytes over 25.6 GB/s of
+    // PCIe 4: (12 582 912 + 2 048) / 25.6e9 = 491.6 µs.
+    let plain = try data(false)
+    let offloaded = try data(true)
+    #expect(plain.count == offloaded.count)
+    let more = zip(offloaded, plain).map { $0 - $1 }
+    #expect(more.contains { abs($0 - 491_600_000) < 100_000 })
+    #expect(more.allSatisfy { $0 > 0 })
+    // The same on every rank, message by message.
+    let program = try sharded(true, true, .torchtitan)
+    let folded = try FoldedSimulation.run(program).duration.seconds
+    let full = try SmallJobs.full(program).duration.seconds
+    #expect(abs(full / folded - 1) < 0.001)
   }
 }

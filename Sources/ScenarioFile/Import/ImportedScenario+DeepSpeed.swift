@@ -60,7 +60,8 @@ extension ImportedScenario {
       if device != "cpu" { notes.append("offload_optimizer to \(device) is taken as to the host.") }
     }
     if let device = zero?["offload_param"]?["device"]?.scalarText, device != "none" {
-      notes.append("offload_param to \(device) is left out: parameters stay on the GPU.")
+      set("parallelism.offload.parameters", true)
+      if device != "cpu" { notes.append("offload_param to \(device) is taken as to the host.") }
     }
     if let group = zero?["zero_hpz_partition_size"]?.wholeNumber, group > 1 {
       set("parallelism.secondary_group", .integer(group))
