@@ -1,7 +1,9 @@
+import EventKernel
 public import Hardware
+import Quantities
 
 /// Messages over shared links, without ranks: what an oracle and a benchmark ask for.
-public struct SharedLinks {
+public struct SharedLinks: ~Copyable {
   /// A message and the links it crosses.
   public struct Message: Sendable {
     /// When it begins, picoseconds.
@@ -29,83 +31,71 @@ public struct SharedLinks {
   ///   - capacities: what each link carries, in cards.
   /// - Returns: one end a message, in their order.
   public static func ends(of messages: [Message], over capacities: [Double]) -> [Int64] {
-    var run = Self(capacities)
-    return run.ends(of: messages)
+    var run = Self(messages, capacities)
+    return run.ends()
   }
 
-  private struct Pending {
-    var time: Int64
-    var flow: Int32
-    var generation: UInt32
-  }
-
+  private let messages: [Message]
   private var network: FlowNetwork
-  private var pending: [Pending] = []
+  /// Messages that begin, by number; flows that end, by number behind all messages.
+  private var events = EventQueue()
+  private var carried: [Int] = []
   private var sooner: [Int32] = []
 
-  private init(_ capacities: [Double]) { network = FlowNetwork(capacities: capacities) }
+  private init(_ messages: [Message], _ capacities: [Double]) {
+    self.messages = messages
+    network = FlowNetwork(capacities: capacities)
+  }
 
-  private mutating func ends(of messages: [Message]) -> [Int64] {
-    let order = messages.indices.sorted { (messages[$0].start, $0) < (messages[$1].start, $1) }
+  private mutating func ends() -> [Int64] {
     var ends = Array(repeating: Int64(0), count: messages.count)
-    var carried: [Int] = []
-    var next = 0
-    while true {
-      var now = next < order.count ? messages[order[next]].start : .max
-      if let first = pending.first { now = min(now, first.time) }
-      guard now < .max else { return ends }
-      while let first = pending.first, first.time == now {
-        removeFirst()
-        let flow = Int(first.flow)
+    for (index, message) in messages.enumerated() { push(index, at: message.start) }
+    var event = Event(time: .zero, destination: 0, source: 0, sequence: 0, kind: 0, payload: 0)
+    while events.pop(before: .never, into: &event) {
+      let now = event.time.picoseconds
+      repeat {
+        let index = Int(event.destination)
+        if index < messages.count {
+          begin(index, at: now)
+          continue
+        }
+        let flow = index - messages.count
         let state = network.flows[flow]
-        guard state.generation == first.generation else { continue }
+        guard state.generation == event.sequence else { continue }
         guard state.end <= now else {
           schedule(flow)
           continue
         }
         network.finish(flow)
         ends[carried[flow]] = now
-      }
-      while next < order.count, messages[order[next]].start == now {
-        let message = messages[order[next]]
-        let flow = network.begin(
-          work: message.work, demand: message.demand, hops: message.hops, at: now)
-        if flow == carried.count { carried.append(0) }
-        carried[flow] = order[next]
-        if network.flows[flow].end < .max { schedule(flow) }
-        next += 1
-      }
+      } while events.pop(before: SimTime(picoseconds: now + 1), into: &event)
       guard network.needsSettling else { continue }
       sooner.removeAll(keepingCapacity: true)
       network.settle(at: now, sooner: &sooner)
       for flow in sooner { schedule(Int(flow)) }
     }
+    return ends
+  }
+
+  private mutating func begin(_ index: Int, at now: Int64) {
+    let message = messages[index]
+    let flow = network.begin(
+      work: message.work, demand: message.demand, hops: message.hops, at: now)
+    if flow == carried.count { carried.append(0) }
+    carried[flow] = index
+    if network.flows[flow].end < .max { schedule(flow) }
   }
 
   private mutating func schedule(_ flow: Int) {
     let state = network.flows[flow]
     network.schedule(flow, at: state.end)
-    pending.append(
-      Pending(time: state.end, flow: Int32(flow), generation: state.generation))
-    var place = pending.count - 1
-    while place > 0, pending[place].time < pending[(place - 1) / 2].time {
-      pending.swapAt(place, (place - 1) / 2)
-      place = (place - 1) / 2
-    }
+    push(messages.count + flow, generation: state.generation, at: state.end)
   }
 
-  private mutating func removeFirst() {
-    let last = pending.removeLast()
-    guard !pending.isEmpty else { return }
-    pending[0] = last
-    var place = 0
-    while true {
-      var child = 2 * place + 1
-      guard child < pending.count else { return }
-      if child + 1 < pending.count, pending[child + 1].time < pending[child].time { child += 1 }
-      guard pending[child].time < pending[place].time else { return }
-      pending.swapAt(child, place)
-      place = child
-    }
+  private mutating func push(_ index: Int, generation: UInt32 = 0, at time: Int64) {
+    events.push(
+      Event(
+        time: SimTime(picoseconds: time), destination: UInt32(index), source: 0,
+        sequence: generation, kind: 0, payload: 0))
   }
 }

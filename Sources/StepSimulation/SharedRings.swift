@@ -1,4 +1,6 @@
+import EventKernel
 import Hardware
+import Quantities
 
 /// Members in rings, each of which sends its message of a step when the one before has left and its
 /// predecessor's of the step before has come, over links that some of them share.
@@ -7,7 +9,7 @@ import Hardware
 /// follows from the first: when its message has left, those behind it send theirs of the steps after, one
 /// after the other, until one comes to the next member whose messages may meet. So a step costs an
 /// addition and a comparison where nothing meets, and a beginning and an end of a flow where it may.
-struct SharedRings {
+struct SharedRings: ~Copyable {
   /// A member: whom it sends to, how long its message takes alone and travels after it has left, and
   /// when it begins with the first step; picoseconds.
   struct Member {
@@ -33,14 +35,6 @@ struct SharedRings {
     var hops: [LinkGraph.Hop]
   }
 
-  private struct Pending {
-    var time: Int64
-    /// A flow and which of its events, or a segment that begins.
-    var index: Int32
-    var generation: UInt32
-    var isStart: Bool
-  }
-
   /// Of members in the order of their rings: their numbers, how long their messages take alone and how
   /// long these travel then, and when the last one left.
   private var numbers: [Int32] = []
@@ -51,7 +45,8 @@ struct SharedRings {
   private let steps: Int
   private let demand: Double
   private var network: FlowNetwork
-  private var pending: [Pending] = []
+  /// Segments that begin, by number; flows that end, by number behind all segments.
+  private var events = EventQueue()
   private var carried: [Int32] = []
   private var sooner: [Int32] = []
   /// Messages sent ahead: when each comes, and the next of its queue or of the free ones.
@@ -66,6 +61,7 @@ struct SharedRings {
   ///   - demand: what a message takes of each link alone.
   ///   - capacities: what each link carries.
   ///   - folds: whether of members that are alike one may stand for all.
+  /// - Returns: a time of each, picoseconds.
   static func departures(
     of members: [Member], steps: Int, demand: Double, over capacities: [Double],
     folds: Bool = true
@@ -151,24 +147,22 @@ struct SharedRings {
 
   private mutating func runFlows() {
     for index in segments.indices {
-      push(
-        Pending(
-          time: left[Int(segments[index].head)], index: Int32(index), generation: 0,
-          isStart: true))
+      push(index, at: left[Int(segments[index].head)])
       // What those behind it send before anything of its comes to them.
       let behind = Int(segments[index].end - segments[index].head) - 1
       for place in stride(from: behind, to: 0, by: -1) { follow(index, from: place, step: 0) }
     }
-    while let first = pending.first {
-      let now = first.time
-      while let event = pending.first, event.time == now {
-        removeFirst()
-        if event.isStart {
-          begin(Int(event.index), at: now)
+    var event = Event(time: .zero, destination: 0, source: 0, sequence: 0, kind: 0, payload: 0)
+    while events.pop(before: .never, into: &event) {
+      let now = event.time.picoseconds
+      repeat {
+        let index = Int(event.destination)
+        if index < segments.count {
+          begin(index, at: now)
         } else {
-          end(Int(event.index), event.generation, at: now)
+          end(index - segments.count, event.sequence, at: now)
         }
-      }
+      } while events.pop(before: SimTime(picoseconds: now + 1), into: &event)
       guard network.needsSettling else { continue }
       sooner.removeAll(keepingCapacity: true)
       network.settle(at: now, sooner: &sooner)
@@ -208,7 +202,7 @@ struct SharedRings {
     if time <= now {
       begin(index, at: now)
     } else {
-      push(Pending(time: time, index: Int32(index), generation: 0, isStart: true))
+      push(index, at: time)
     }
   }
 
@@ -236,10 +230,7 @@ struct SharedRings {
   private mutating func hear(_ index: Int, at time: Int64) {
     if segments[index].waits {
       segments[index].waits = false
-      push(
-        Pending(
-          time: max(time, left[Int(segments[index].head)]), index: Int32(index), generation: 0,
-          isStart: true))
+      push(index, at: max(time, left[Int(segments[index].head)]))
       return
     }
     let entry: Int32
@@ -262,35 +253,13 @@ struct SharedRings {
   private mutating func schedule(_ flow: Int) {
     let state = network.flows[flow]
     network.schedule(flow, at: state.end)
-    push(
-      Pending(
-        time: state.end, index: Int32(flow), generation: state.generation, isStart: false))
+    push(segments.count + flow, generation: state.generation, at: state.end)
   }
 
-  // MARK: A binary heap by time
-
-  private mutating func push(_ event: Pending) {
-    pending.append(event)
-    var place = pending.count - 1
-    while place > 0, event.time < pending[(place - 1) / 2].time {
-      pending[place] = pending[(place - 1) / 2]
-      place = (place - 1) / 2
-    }
-    pending[place] = event
-  }
-
-  private mutating func removeFirst() {
-    let last = pending.removeLast()
-    guard !pending.isEmpty else { return }
-    var place = 0
-    while true {
-      var child = 2 * place + 1
-      guard child < pending.count else { break }
-      if child + 1 < pending.count, pending[child + 1].time < pending[child].time { child += 1 }
-      guard pending[child].time < last.time else { break }
-      pending[place] = pending[child]
-      place = child
-    }
-    pending[place] = last
+  private mutating func push(_ index: Int, generation: UInt32 = 0, at time: Int64) {
+    events.push(
+      Event(
+        time: SimTime(picoseconds: time), destination: UInt32(index), source: 0,
+        sequence: generation, kind: 0, payload: 0))
   }
 }
