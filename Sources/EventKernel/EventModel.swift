@@ -22,6 +22,15 @@ public protocol EventModel: ~Copyable {
   /// The logical processes of this process that still wait for something; asked when no event is
   /// left anywhere. An empty answer means that the simulation is complete.
   func stuckProcesses() -> [StuckProcess]
+
+  /// Bytes that the model holds for the logical processes of this process, for
+  /// ``ProcessShare/stateBytes``; zero when it does not say.
+  var stateBytes: Int { get }
+}
+
+extension EventModel where Self: ~Copyable {
+  /// Zero: the model does not say.
+  public var stateBytes: Int { 0 }
 }
 
 /// A logical process that waits for something that will never happen.
@@ -79,6 +88,14 @@ public struct ProcessShare: Hashable, Sendable {
   public var blockedSeconds: Double
   /// Wall-clock seconds from its first event to its last, ``blockedSeconds`` included.
   public var wallSeconds: Double
+  /// Bytes the model and the kernel hold for its logical processes, pending events not counted: room
+  /// that was taken, whether or not it is full.
+  public var stateBytes: Int
+  /// Bytes of room for pending events and for those on their way to other processes; as it never
+  /// shrinks, the most of the run.
+  public var pendingBytes: Int
+  /// The most bytes of memory the process ever had resident, program and all (`getrusage(2)`).
+  public var residentBytes: Int
 
   /// Wall-clock seconds in which it handled events.
   public var busySeconds: Double { wallSeconds - blockedSeconds }

@@ -184,6 +184,11 @@ extension EventQueue {
     for index in unsafe slabs.indices { unsafe slabs[index].deallocate() }
   }
 
+  /// Bytes of all slabs.
+  var bytes: Int {
+    unsafe slabs.count * Self.slabPages * (Self.events + 1) * MemoryLayout<Event>.stride
+  }
+
   /// A page for ``events`` events.
   mutating func take() -> UnsafeMutablePointer<Event> {
     if let page = unsafe free {

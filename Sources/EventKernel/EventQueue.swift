@@ -108,6 +108,13 @@ public import Quantities
   /// The number of pending events.
   public var count: Int { unsafe (runEnd - runStart) + lateCount + wheelCount }
 
+  /// Bytes of memory in use, for events and for finding them.
+  var bytes: Int {
+    let slotBytes = unsafe Self.radix * MemoryLayout<Slot>.stride + MemoryLayout<UInt64>.stride
+    return (runCapacity + lateCapacity + scratchCapacity) * MemoryLayout<Event>.stride + pages.bytes
+      + Self.levelCount * slotBytes
+  }
+
   /// Adds an event.
   ///
   /// - Precondition: its time is not negative and before ``Quantities/SimTime/never``.

@@ -23,6 +23,9 @@ public import Quantities
     unsafe digests.deallocate()
   }
 
+  /// Bytes of the digests.
+  var bytes: Int { count * MemoryLayout<UInt64>.stride }
+
   /// Whether there is anything to digest.
   @usableFromInline let isRecording: Bool
 

@@ -29,6 +29,13 @@ import Quantities
     unsafe batches.deallocate()
   }
 
+  /// Bytes of all batches.
+  var bytes: Int {
+    (0..<partition.processes).reduce(0) {
+      unsafe $0 + (batches[$1].capacity + 1) * MemoryLayout<Event>.stride
+    }
+  }
+
   /// The number of logical processes on all processes.
   var logicalProcesses: Int { partition.count }
 

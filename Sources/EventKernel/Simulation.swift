@@ -1,3 +1,4 @@
+import Glibc
 public import MessagePassing
 public import Quantities
 
@@ -37,7 +38,7 @@ public import Quantities
       simulation.run(&model, before: horizon)
     }
   }
-  return try simulation.finish(stuck: model.stuckProcesses())
+  return try simulation.finish(stuck: model.stuckProcesses(), modelBytes: model.stateBytes)
 }
 
 /// The state of a run on one process.
@@ -151,11 +152,11 @@ public import Quantities
   }
 
   /// Audits the run and adds up what all processes did.
-  @usableFromInline func finish(stuck: [StuckProcess]) throws(SimulationError)
-    -> SimulationOutcome
-  {
+  @usableFromInline func finish(
+    stuck: [StuckProcess], modelBytes: Int
+  ) throws(SimulationError) -> SimulationOutcome {
     do {
-      let shares = try shares()
+      let shares = try shares(modelBytes: modelBytes)
       var sums = [
         handled, unsafe context.pointee.scheduled, unsafe context.pointee.messages,
         exchange.sent.reduce(0, +), Int64(exchange.batches), Int64(bitPattern: history.digest),
@@ -180,18 +181,30 @@ public import Quantities
   }
 
   /// What each process did.
-  private func shares() throws -> [ProcessShare] {
+  private func shares(modelBytes: Int) throws -> [ProcessShare] {
     let local = unsafe context.pointee.localProcesses.count
     let sent: Int64 = exchange.sent.reduce(0, +)
     let wall = Self.nanoseconds(ContinuousClock.now - began)
-    let own = Wire.encode([Int64(local), handled, sent, Self.nanoseconds(blocked), wall])
+    let state = modelBytes + local * MemoryLayout<UInt32>.stride + history.bytes
+    let pending = unsafe context.pointee.queue.bytes + context.pointee.outbox.bytes
+    let own = Wire.encode(
+      [Int64(local), handled, sent, Self.nanoseconds(blocked), wall]
+        + [state, pending, Self.residentBytes()].map { Int64($0) })
     let all = communicator.size == 1 ? [own] : try communicator.gatherToAll(own)
     return all.map { bytes in
       let counts = Wire.decodeCounts(bytes)
       return ProcessShare(
         logicalProcesses: Int(counts[0]), events: Int(counts[1]), mpiMessages: Int(counts[2]),
-        blockedSeconds: Double(counts[3]) * 1e-9, wallSeconds: Double(counts[4]) * 1e-9)
+        blockedSeconds: Double(counts[3]) * 1e-9, wallSeconds: Double(counts[4]) * 1e-9,
+        stateBytes: Int(counts[5]), pendingBytes: Int(counts[6]), residentBytes: Int(counts[7]))
     }
+  }
+
+  /// The most bytes this process ever had resident; `getrusage` counts in KiB on Linux.
+  private static func residentBytes() -> Int {
+    var usage = rusage()
+    guard unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) == 0 else { return 0 }
+    return usage.ru_maxrss * 1_024
   }
 
   private static func nanoseconds(_ duration: Duration) -> Int64 {

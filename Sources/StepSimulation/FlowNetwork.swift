@@ -111,6 +111,16 @@ struct FlowNetwork {
     links = Array(repeating: LinkState(), count: capacities.count)
   }
 
+  /// Bytes of the links and of all messages that were ever on their way at once.
+  var bytes: Int {
+    let links =
+      capacities.allocatedBytes + loads.allocatedBytes + links.allocatedBytes
+      + dirty.allocatedBytes + heap.allocatedBytes + offers.allocatedBytes
+    return links + flows.allocatedBytes + bounds.allocatedBytes + crossings.allocatedBytes
+      + touched.allocatedBytes + freeFlows.allocatedBytes
+      + freeRuns.reduce(freeRuns.allocatedBytes) { $0 + $1.allocatedBytes }
+  }
+
   /// Whether rates must be worked out before time goes on.
   var needsSettling: Bool { !dirty.isEmpty }
 

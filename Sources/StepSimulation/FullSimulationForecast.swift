@@ -38,7 +38,9 @@ public struct FullSimulationForecast: Hashable, Sendable {
     let pending = Self.pendingEvents(program, code, fabric)
     // Pages of the queue are two thirds full in the mean.
     let perEvent = 1.5 * Double(MemoryLayout<Event>.stride)
-    memory = Bytes(Int64(Double(ranks) * (Double(state) + pending * perEvent)))
+    memory = Bytes(
+      Int64(Double(ranks) * (Double(state) + pending * perEvent)) + Int64(code.bytes + fabric.bytes)
+    )
   }
 
   /// Events of one member of a collective, in the mean.
@@ -85,33 +87,5 @@ public struct FullSimulationForecast: Hashable, Sendable {
       return 4 * links * Double(plan.stepCount(lane: 0))
     }
     return Double((0..<plan.laneCount).reduce(0) { $0 + plan.stepCount(lane: $1) })
-  }
-}
-
-extension FullSimulationModel {
-  /// Bytes of state that a rank has in this model and in the kernel.
-  static func bytesPerRank(
-    _ program: StepProgram, _ code: FullSimulationCode, _ fabric: FullSimulationFabric
-  ) -> Int {
-    let words = (code.receivedLanes * program.job.microbatchCount + 63) / 64
-    var collectives =
-      2 * MemoryLayout<FullSimulationFabric.Active>.stride
-      + fabric.communicators.count * MemoryLayout<Meeting>.stride
-    if fabric.requestDelay > 0 {
-      collectives +=
-        2 * fabric.laneWidth * MemoryLayout<FullSimulationFabric.Lane>.stride
-        + fabric.communicators.count * MemoryLayout<FullSimulationFabric.Inbox>.stride
-        + fabric.countersPerRank * MemoryLayout<UInt32>.stride
-        + (2 * fabric.laneWidth + 1) * MemoryLayout<FullSimulationNetwork.Queue>.stride
-    }
-    // Each of the data stream's operations of a stage may wait for its turn at once.
-    let operations = code.stages.map(\.operations.count).max() ?? 0
-    let streams =
-      MemoryLayout<RankState>.stride + categories * MemoryLayout<Int64>.stride
-      + code.slotCount * MemoryLayout<Slot>.stride + words * MemoryLayout<UInt64>.stride
-      + MemoryLayout<FullSimulationBacklogs.Queue>.stride
-      + operations * MemoryLayout<Int64>.stride
-    // Numbers, stage, speed, and the kernel's sequence.
-    return collectives + streams + 4 + 4 + 8 + 4
   }
 }

@@ -207,6 +207,11 @@ struct FullSimulationModel: EventModel {
   /// The number of a local rank.
   func rank(of local: Int) -> Int { Int(numbers[local]) }
 
+  /// Bytes of what says which rank each local one is, and how fast.
+  var identityBytes: Int {
+    numbers.allocatedBytes + stages.allocatedBytes + factors.allocatedBytes
+  }
+
   /// The pipeline stage of a local rank.
   func stage(of local: Int) -> Int { Int(stages[local]) }
 

@@ -30,6 +30,9 @@ struct RankOrder {
     for (place, node) in nodes.enumerated() { places[Int(node)] = UInt32(place) }
   }
 
+  /// Bytes of both tables.
+  var bytes: Int { nodes.allocatedBytes + places.allocatedBytes }
+
   /// The rank that a logical process is.
   func rank(of process: LogicalProcess) -> Int {
     Int(nodes[Int(process) / perNode]) * perNode + Int(process) % perNode

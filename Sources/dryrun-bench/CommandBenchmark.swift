@@ -12,7 +12,8 @@ struct CommandRow {
   var gpus = 0
 }
 
-/// Times whole commands of `dryrun`: wall time, peak memory of the largest process, rate.
+/// Times whole commands of `dryrun`: wall time, peak memory of the largest process, what a full
+/// simulation says it holds for each GPU, rate.
 enum CommandBenchmark {
   private static let large = "Scenarios/llama-3.1-405b-16384xh100.yaml"
 
@@ -58,10 +59,15 @@ enum CommandBenchmark {
       work: (16_384 * (14 + 4_094), "messages")),
     CommandRow(
       name: "full step, Llama 3.1 405B on 16,384 GPUs",
-      arguments: step(16_384) + ["--fidelity", "full"], repeats: 1, gpus: 16_384),
+      arguments: step(16_384) + ["--fidelity", "full"], repeats: 5, gpus: 16_384),
     CommandRow(
       name: "the same, 2 processes", arguments: step(16_384) + ["--fidelity", "full"],
-      processes: 2, repeats: 1, gpus: 16_384),
+      processes: 2, repeats: 5, gpus: 16_384),
+    CommandRow(
+      name: "the same with jitter, 1 process",
+      arguments: step(16_384) + [
+        "--fidelity", "full", "--set", "simulation.jitter={kernel: 2 %}",
+      ], repeats: 1, gpus: 16_384),
     CommandRow(
       name: "full step, GPT-3 175B on 1,024 GPUs",
       arguments: ["simulate", "Scenarios/gpt-3-175b-1024xa100.yaml", "--fidelity", "full"],
@@ -95,9 +101,10 @@ enum CommandBenchmark {
   static func run(_ program: String) throws {
     let folder = FileManager.default.temporaryDirectory
       .appending(path: "dryrun-bench-\(ProcessInfo.processInfo.processIdentifier)").path
-    print("| command | seconds | peak MiB of a process | bytes a GPU | rate |")
-    print("| --- | --- | --- | --- | --- |")
-    var idle = 0
+    print(
+      "| command | seconds | peak MiB of a process | state, bytes a GPU | pending events, bytes a GPU "
+        + "| rate |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for row in rows {
       var arguments = [program] + row.arguments
       if row.arguments[0] == "simulate" || row.arguments[0] == "search" {
@@ -113,17 +120,33 @@ enum CommandBenchmark {
         times.append(time)
         peak = max(peak, memory)
       }
-      // What the program holds before it simulates: the first row's peak.
-      if idle == 0 { idle = peak }
-      let bytes = Double((peak - idle) * row.processes << 20) / Double(max(1, row.gpus))
-      let each = row.gpus == 0 ? "" : "\(Int(bytes.rounded()))"
+      // What the simulation itself says; nothing where no event was handled.
+      let held = row.gpus == 0 ? nil : try? contents(of: folder + "/result.json")
+      let state = held.flatMap { each("state_bytes", in: $0, gpus: row.gpus) } ?? ""
+      let pending = held.flatMap { each("pending_event_bytes", in: $0, gpus: row.gpus) } ?? ""
       let time = median(times)
       let rate =
         row.work.map { "\(thousands($0.count / time)) \($0.unit)/s" } ?? ""
-      print("| \(row.name) | \(hundredths(time)) | \(peak) | \(each) | \(rate) |")
+      print(
+        "| \(row.name) | \(hundredths(time)) | \(peak) | \(state) | \(pending) | \(rate) |")
       fflush(nil)
     }
     _ = try? measured(["rm", "-r", folder])
+  }
+
+  /// The first number of that name in a result, for each GPU.
+  private static func each(_ name: String, in text: [UInt8], gpus: Int) -> String? {
+    let key = Array("\"\(name)\":".utf8)
+    guard let start = text.indices.first(where: { text[$0...].starts(with: key) }) else {
+      return nil
+    }
+    let digits = text[(start + key.count)...].drop { $0 == UInt8(ascii: " ") }
+      .prefix { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }
+    return Int(String(decoding: digits, as: UTF8.self)).map { "\($0 / max(1, gpus))" }
+  }
+
+  private static func contents(of path: String) throws -> [UInt8] {
+    Array(try Data(contentsOf: URL(filePath: path)))
   }
 
   private static func thousands(_ value: Double) -> String {

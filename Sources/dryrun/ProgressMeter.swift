@@ -32,17 +32,36 @@ struct ProgressMeter {
 
 /// The machine a process runs on.
 struct Machine {
-  /// Bytes of memory.
+  /// Bytes of memory that its processes may take together.
   let memory: Double
   /// Part of the job's processes that run here.
   let share: Double
 
   /// The machine of one of so many processes.
   init(processes: Int) {
-    memory = Double(ProcessInfo.processInfo.physicalMemory)
     // Open MPI tells each process how many of the job run on its machine (mpirun(1)).
-    let here = ProcessInfo.processInfo.environment["OMPI_COMM_WORLD_LOCAL_SIZE"].flatMap(Int.init)
-    share = Double(here ?? processes) / Double(max(1, processes))
+    let here =
+      ProcessInfo.processInfo.environment["OMPI_COMM_WORLD_LOCAL_SIZE"].flatMap(Int.init)
+      ?? processes
+    share = Double(here) / Double(max(1, processes))
+    memory = min(
+      Double(ProcessInfo.processInfo.physicalMemory), Self.containerLimit ?? .infinity,
+      Self.processLimit.map { $0 * Double(here) } ?? .infinity)
+  }
+
+  /// What the container may take (cgroups 2: `memory.max`); `nil` without a limit.
+  private static var containerLimit: Double? {
+    (try? String(contentsOfFile: "/sys/fs/cgroup/memory.max", encoding: .utf8))
+      .flatMap { Double($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
+  }
+
+  /// What a process may take (`ulimit -v`, see `getrlimit(2)`); `nil` without a limit.
+  private static var processLimit: Double? {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0,
+      limit.rlim_cur < rlim_t.max
+    else { return nil }
+    return Double(limit.rlim_cur)
   }
 
   /// Bytes in GB with one decimal, less than one in MB.

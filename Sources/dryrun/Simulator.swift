@@ -120,8 +120,9 @@ enum Simulator {
       throw Failure(
         code: ExitStatus.usage,
         lines: [
-          "this needs about \(Machine.text(needed)), the machine has "
-            + "\(Machine.text(machine.memory)); use --fidelity folded or more machines"
+          "this needs about \(Machine.text(needed)), here may be taken "
+            + "\(Machine.text(machine.memory)); use --fidelity folded or more processes, on more "
+            + "machines"
         ])
     }
     guard let log, communicator.isRoot else {
