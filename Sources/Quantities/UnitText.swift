@@ -78,17 +78,31 @@ extension UnitTextConvertible {
     self.init(baseValue: number * known.size)
   }
 
-  /// The quantity in the largest preferred unit that leaves a number of at least one.
+  /// The quantity in the largest preferred unit that leaves a number of at least one; where that has many
+  /// digits, in the largest that leaves a whole one below a million: 50,000 h are not 5.7077… y.
   public var unitText: String {
     let magnitude = abs(baseValue)
     let preferred = Self.units.filter(\.isPreferred)
     let unit =
       preferred.last { magnitude >= $0.size * 0.999_999_5 } ?? preferred.first
       ?? TextUnit("", 1)
-    // The shortest decimal that reads back to the same value in this unit.
-    let scaled = baseValue / unit.size
-    let text = scaled == scaled.rounded() && abs(scaled) < 1e15 ? "\(Int64(scaled))" : "\(scaled)"
+    let text = number(in: unit)
+    // Seven: a sign or a point and six digits.
+    if text.count > 7,
+      let plain = preferred.last(where: {
+        let scaled = magnitude / $0.size
+        return scaled == scaled.rounded() && scaled >= 1 && scaled < 1e6
+      })
+    {
+      return "\(number(in: plain)) \(plain.name)"
+    }
     return "\(text) \(unit.name)"
+  }
+
+  /// The shortest decimal that reads back to the same value in that unit.
+  private func number(in unit: TextUnit) -> String {
+    let scaled = baseValue / unit.size
+    return scaled == scaled.rounded() && abs(scaled) < 1e15 ? "\(Int64(scaled))" : "\(scaled)"
   }
 }
 

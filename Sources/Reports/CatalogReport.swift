@@ -31,7 +31,9 @@ public enum CatalogReport {
 
   /// Kinds of cluster, one a line.
   public static var clusterText: String {
-    var table = TextTable(["Cluster", "GPU", "a node", "inside GB/s", "out Gb/s", "source"])
+    var table = TextTable(
+      ["Cluster", "GPU", "a node", "inside GB/s", "out Gb/s", "source"], leftColumns: 2,
+      endsInWords: true)
     for design in ClusterDesign.catalogue {
       let node = design.node
       table.add([
@@ -45,7 +47,8 @@ public enum CatalogReport {
 
   /// Models, one a line.
   public static var modelText: String {
-    var table = TextTable(["Model", "parameters", "active", "layers", "hidden", "source"])
+    var table = TextTable(
+      ["Model", "parameters", "active", "layers", "hidden", "source"], endsInWords: true)
     for entry in Architecture.catalogue {
       let model = entry.architecture
       table.add([
@@ -65,7 +68,11 @@ public enum CatalogReport {
       return gpu.name + "\n" + table.lines(indent: 0).joined(separator: "\n") + "\n"
     }
     if let design = ClusterDesign.catalogue.first(where: { $0.name == name }) {
-      return "\(design.name): nodes of \(design.node.gpusPerNode) \(design.node.gpu.name)\n"
+      let node = design.node
+      return "\(design.name): nodes of \(node.gpusPerNode) \(node.gpu.name), "
+        + "\(Format.number(node.intraNode.rate.bytesPerSecond / 1e9)) GB/s a GPU inside, "
+        + "\(Format.number(node.interNode.rate.bytesPerSecond * 8 / 1e9)) Gb/s out of it, "
+        + "\(node.topology.rawValue)\n"
         + "source: \(design.source)\n"
     }
     guard let model = Architecture.named(name) else { return nil }

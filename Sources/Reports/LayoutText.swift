@@ -32,6 +32,7 @@ struct LayoutText {
     case .selective: "selective"
     case .passes: "passes"
     case .full: "full"
+    case .fullLayers(let count): "{full_layers: \(count)}"
     case .modules(let modules): modules.names.joined(separator: "+")
     default: "\(job.training.recompute)"
     }

@@ -260,6 +260,11 @@ extension PlanReport {
     return lines.joined(separator: "\n") + "\n"
   }
 
+  /// A ratio as a change, with its sign.
+  private static func change(_ ratio: Double) -> String {
+    (ratio >= 1 ? "+" : "−") + Format.percent(abs(ratio - 1))
+  }
+
   private var verdict: [String] {
     var lines: [String] = []
     if let chosen, let report = chosen.report {
@@ -281,9 +286,9 @@ extension PlanReport {
       lines.append(
         "\(Format.grouped(larger.gpus - chosen.gpus)) GPUs more, the fewest whole nodes that divide "
           + "the batch: \(Format.number(larger.days)) days "
-          + "(\(Format.percent(larger.days / chosen.days - 1))), "
+          + "(\(Self.change(larger.days / chosen.days))), "
           + "\(Format.dollars(Dollars(larger.cost))) "
-          + "(\(Format.percent(larger.cost / chosen.cost - 1))), "
+          + "(\(Self.change(larger.cost / chosen.cost))), "
           + LayoutText(job: report.scenario.job).line + ".")
     } else if chosen != nil {
       lines.append("No whole number of nodes up to twice as many divides the batch better.")

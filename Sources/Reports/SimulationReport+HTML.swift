@@ -4,6 +4,7 @@ import Quantities
 import RunForecast
 import ScenarioFile
 import StepProgram
+import StepSimulation
 import Studies
 
 extension SimulationReport {
@@ -56,8 +57,9 @@ extension SimulationReport {
       svg { width: 100%; height: auto; background: #fff }
       .fits, .not { padding: .5em .8em; border-left: 5px solid #228833; background: #22883318 }
       .not { border-color: #cc3311; background: #cc331118 }
-      .cards { display: flex; flex-wrap: wrap; gap: .8em }
-      .cards div { flex: 1 1 140px; border: 1px solid #ddd; border-radius: 6px; padding: .5em .8em }
+      .cards { display: grid; grid-template-columns: repeat(4, 1fr); gap: .8em }
+      @media (max-width: 700px) { .cards { grid-template-columns: repeat(2, 1fr) } }
+      .cards div { border: 1px solid #ddd; border-radius: 6px; padding: .5em .8em }
       .cards b { display: block; font-size: 1.25em } .cards span { color: #666; font-size: .85em }
       table { border-collapse: collapse } td, th { padding: .15em .8em .15em 0; text-align: left }
       td.n { text-align: right; font-variant-numeric: tabular-nums }
@@ -104,10 +106,10 @@ extension SimulationReport {
       let share = part.seconds.value / total
       bar +=
         "<rect x=\"\(SVG.coordinate(place * 1_000))\" y=\"2\" width=\"\(SVG.coordinate(share * 1_000))\" "
-        + "height=\"30\" fill=\"\(colour)\"><title>\(part.key)</title></rect>"
+        + "height=\"30\" fill=\"\(colour)\"><title>\(Self.words(part.key))</title></rect>"
       place += share
       rows +=
-        "<tr><td><span style=\"color:\(colour)\">■</span> \(part.key)</td>"
+        "<tr><td><span style=\"color:\(colour)\">■</span> \(Self.words(part.key))</td>"
         + "<td class=\"n\">\(Format.duration(part.seconds))</td>"
         + "<td class=\"n\">\(Format.percent(share))</td></tr>"
     }
@@ -133,7 +135,7 @@ extension SimulationReport {
     for (row, rank) in shown.enumerated() {
       let y = 22 + 20 * row
       svg +=
-        "<text x=\"114\" y=\"\(y + 13)\" text-anchor=\"end\">rank \(rank.rank), \(rank.count) alike</text>"
+        "<text x=\"114\" y=\"\(y + 13)\" text-anchor=\"end\">rank \(rank.rank)\(alike(rank))</text>"
       var place = 120.0
       for (key, bytes) in rank.parts where bytes.count > 0 {
         svg +=
@@ -151,6 +153,11 @@ extension SimulationReport {
       + "<text x=\"\(limit)\" y=\"\(height - 6)\" text-anchor=\"middle\" fill=\"#cc3311\">"
       + "\(Format.gibibytes(capacity)) GiB a GPU</text></svg>"
     return svg
+  }
+
+  /// How many ranks one stands for.
+  private func alike(_ rank: RankMemory) -> String {
+    scenario.simulation.speeds.isUniform ? ", \(rank.count) alike" : " of \(rank.count)"
   }
 
   private func fullestRanks(_ count: Int) -> [RankMemory] {
@@ -172,7 +179,7 @@ extension SimulationReport {
       let from = min(place, place + share)
       svg +=
         "<text x=\"154\" y=\"\(22 * row + 14)\" text-anchor=\"end\">"
-        + "\(part.key.split(separator: "_").joined(separator: " "))</text>"
+        + "\(Self.words(part.key))</text>"
         + "<rect x=\"\(SVG.coordinate(160 + 700 * from))\" y=\"\(22 * row + 2)\" "
         + "width=\"\(SVG.coordinate(max(1, 700 * abs(share))))\" height=\"16\" "
         + "fill=\"\(row == 0 ? "#228833" : "#4477AA")\"/>"
@@ -200,6 +207,11 @@ extension SimulationReport {
     return "Half of the measured runs most like this one are predicted within "
       + "\(Format.percent(uncertainty.median)), nine in ten within "
       + "\(Format.percent(uncertainty.ninetiethPercentile)): \(uncertainty.basis)."
+  }
+
+  /// A key of a result in words: `tensor exposed`.
+  private static func words(_ key: String) -> String {
+    key.split(separator: "_").joined(separator: " ")
   }
 
   private static func escaped(_ text: String) -> String { SVG.escaped(text) }

@@ -123,12 +123,12 @@ public struct StepPicture: Sendable {
       column += 110
       for index in below.indices { below[index] += held[index] }
     }
-    for share in [0.25, 0.5, 0.75, 1] {
-      let bytes = Int64(Double(most) * share)
+    for tick in SVG.ticks(upTo: Bytes(most).gibibytes).dropFirst() {
+      let bytes = Bytes.gibibytes(tick).count
       lines.append(
         "<path d=\"M\(text(Self.left)) \(text(y(bytes)))h\(text(Self.width))\" stroke=\"#0002\"/>"
           + "<text x=\"\(text(Self.left - 6))\" y=\"\(text(y(bytes) + 4))\" text-anchor=\"end\">"
-          + "\(Format.number(Bytes(bytes).gibibytes)) GiB</text>")
+          + "\(Format.number(tick)) GiB</text>")
     }
     lines.append(axis(at: base))
     return (lines + ["</svg>"]).joined(separator: "\n")
@@ -153,10 +153,12 @@ public struct StepPicture: Sendable {
   }
 
   private func axis(at y: Double) -> String {
-    (0...4).map { tick in
-      let seconds = Seconds(end * 1e-12 * Double(tick) / 4)
-      return "<text x=\"\(text(Self.left + Self.width * Double(tick) / 4))\" y=\"\(text(y + 16))\" "
-        + "text-anchor=\"middle\">\(Format.duration(seconds))</text>"
+    var ticks = SVG.ticks(upTo: end * 1e-12)
+    // The end itself, where a round number does not stand beside it.
+    if let last = ticks.last, x(Int64(end)) - x(Int64(last * 1e12)) < 60 { ticks.removeLast() }
+    return (ticks + [end * 1e-12]).map { tick in
+      "<text x=\"\(text(x(Int64(tick * 1e12))))\" y=\"\(text(y + 16))\" "
+        + "text-anchor=\"middle\">\(Format.duration(Seconds(tick)))</text>"
     }.joined()
   }
 

@@ -3,11 +3,13 @@
 struct TextTable {
   private var rows: [[String]]
   private let leftColumns: Int
+  private let endsInWords: Bool
 
-  /// A table headed by `heading`; its first `leftColumns` columns hold words.
-  init(_ heading: [String], leftColumns: Int = 1) {
+  /// A table headed by `heading`; its first `leftColumns` columns hold words, and perhaps its last.
+  init(_ heading: [String], leftColumns: Int = 1, endsInWords: Bool = false) {
     rows = [heading]
     self.leftColumns = leftColumns
+    self.endsInWords = endsInWords
   }
 
   /// Adds a row.
@@ -25,7 +27,8 @@ struct TextTable {
       var line = margin
       for (column, cell) in row.enumerated() {
         let padding = String(repeating: " ", count: widths[column] - cell.count)
-        line += column < leftColumns ? cell + padding : padding + cell
+        let isText = column < leftColumns || endsInWords && column + 1 == columns
+        line += isText ? cell + padding : padding + cell
         if column + 1 < row.count { line += "  " }
       }
       while line.hasSuffix(" ") { line.removeLast() }

@@ -180,6 +180,7 @@ public struct Estimate: Hashable, Sendable {
   private static func billions(_ value: Double) -> String { rounded(value / 1e9) + " billion" }
 
   private static func rounded(_ value: Double) -> String {
+    if value > 0, value < 0.1 { return "less than 0.1" }
     let tenths = (value * 10).rounded() / 10
     return tenths == tenths.rounded() && abs(tenths) < 1e15 ? "\(Int64(tenths))" : "\(tenths)"
   }

@@ -17,6 +17,9 @@ public struct FrameworkOffer: Hashable, Sendable {
   public var sequence: [Bool]
   /// Whether states can be sharded within groups of the replicas (hybrid sharding).
   public var hasShardGroups: Bool
+  /// Whether some layers of each model chunk can be recomputed and the others not (Megatron-LM's
+  /// `--recompute-method block --recompute-num-layers`).
+  public var recomputesSomeLayers: Bool
   /// Orders of the axes on the nodes, fastest first.
   public var orders: [[Axis]]
   /// Where this is documented.
@@ -27,7 +30,8 @@ public struct FrameworkOffer: Hashable, Sendable {
   init(
     zeroStages: [Int], zeroStagesInPipeline: [Int], schedules: [PipelineSchedule],
     hasTensor: Bool, sequence: [Bool] = [true], hasShardGroups: Bool = false,
-    orders: [[Axis]] = [Parallelism.usualOrder], source: String
+    recomputesSomeLayers: Bool = false, orders: [[Axis]] = [Parallelism.usualOrder],
+    source: String
   ) {
     self.zeroStages = zeroStages
     self.zeroStagesInPipeline = zeroStagesInPipeline
@@ -35,6 +39,7 @@ public struct FrameworkOffer: Hashable, Sendable {
     self.hasTensor = hasTensor
     self.sequence = sequence
     self.hasShardGroups = hasShardGroups
+    self.recomputesSomeLayers = recomputesSomeLayers
     self.orders = orders
     self.source = source
   }
@@ -52,13 +57,13 @@ extension Framework {
       FrameworkOffer(
         zeroStages: [0, 1], zeroStagesInPipeline: [0, 1],
         schedules: [.oneForwardOneBackward, .interleaved], hasTensor: true,
-        sequence: [true, false],
+        sequence: [true, false], recomputesSomeLayers: true,
         source: "Megatron-LM v3.0, --use-distributed-optimizer, --sequence-parallel, schedules.py")
     case .megatronCore, .nemo:
       FrameworkOffer(
         zeroStages: [0, 1, 2, 3], zeroStagesInPipeline: [0, 1],
         schedules: [.oneForwardOneBackward, .interleaved], hasTensor: true,
-        sequence: [true, false], hasShardGroups: true,
+        sequence: [true, false], hasShardGroups: true, recomputesSomeLayers: true,
         orders: [Parallelism.usualOrder, FrameworkOffer.pipelineBeforeData],
         source: "Megatron-LM d98e8a6, --data-parallel-sharding-strategy of Megatron FSDP, "
           + "--num-distributed-optimizer-instances, --use-tp-pp-dp-mapping")
@@ -94,7 +99,7 @@ extension Framework {
       FrameworkOffer(
         zeroStages: [0, 1, 2, 3], zeroStagesInPipeline: [0, 1, 2, 3],
         schedules: [.oneForwardOneBackward, .interleaved, .zeroBubble], hasTensor: true,
-        sequence: [true, false], hasShardGroups: true,
+        sequence: [true, false], hasShardGroups: true, recomputesSomeLayers: true,
         orders: [Parallelism.usualOrder, FrameworkOffer.pipelineBeforeData],
         source: "no restriction taken")
     }

@@ -9,7 +9,8 @@ import Transformer
 /// the divisors of a node (if the framework offers it: ``Framework/offer``); pipeline and virtual stages what cuts the layers (with the embedding and
 /// the head perhaps counted as layers) evenly; context 1 and powers of two that leave 8,192 tokens a
 /// rank; expert the divisors of the experts; ZeRO and schedule what the framework offers; micro-batch
-/// the powers of two up to 16; recompute none, selective and full; shard group all replicas and, where
+/// the powers of two up to 16; recompute none, selective and full, and full in half of each chunk's layers
+/// where the framework offers that; shard group all replicas and, where
 /// the framework shards within groups, a node's worth times powers of two; sequence and order what the
 /// framework offers; and always what the job itself says. Data parallelism takes the GPUs that remain.
 public struct LayoutSpace: Sendable {
@@ -33,7 +34,7 @@ public struct LayoutSpace: Sendable {
     public func accepts(_ value: String) -> Bool {
       switch self {
       case .schedule: PipelineSchedule(rawValue: value) != nil
-      case .recompute: LayoutSpace.recomputes[value] != nil
+      case .recompute: LayoutSpace.recompute(value) != nil
       case .zero: Int(value).map { (0...3).contains($0) } ?? false
       case .sequence: Bool(value) != nil
       case .order: LayoutSpace.order(value) != nil
@@ -61,6 +62,17 @@ public struct LayoutSpace: Sendable {
   private static let recomputes: [String: Recompute] = [
     "none": Recompute.none, "selective": .selective, "full": .full,
   ]
+
+  /// A recomputation as a scenario writes it, of those a search tries.
+  static func recompute(_ text: String) -> Recompute? {
+    if let named = recomputes[text] { return named }
+    let key = "full_layers:"
+    let inner = text.filter { $0 != " " }
+    guard inner.hasPrefix("{" + key), inner.hasSuffix("}"),
+      let count = Int(inner.dropFirst(key.count + 1).dropLast()), count >= 0
+    else { return nil }
+    return .fullLayers(count)
+  }
 
   /// What a job of the space has of its own.
   private struct Choice: Hashable {
@@ -232,9 +244,12 @@ public struct LayoutSpace: Sendable {
     let sizes = values(.microBatch, own: job.training.microBatch, [1, 2, 4, 8, 16])
     var modes: [Recompute] = [.none, .selective, .full]
     if let names = restrictions[.recompute] {
-      modes = names.compactMap { Self.recomputes[$0] }
+      modes = names.compactMap(Self.recompute)
     } else if pinned.contains(.recompute) {
       modes = [job.training.recompute]
+    } else if offer.recomputesSomeLayers {
+      let half = layerCount / max(1, layout.pipeline * layout.virtualStages) / 2
+      if half > 0 { modes.append(.fullLayers(half)) }
     }
     return sizes.flatMap { size -> [Choice] in
       let request = LayoutRequest(

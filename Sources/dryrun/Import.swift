@@ -41,6 +41,7 @@ struct Import: SessionCommand {
         let imported = try ImportedScenario(
           text, path: file, format: from ?? .guessed(path: file, text: text),
           supplement: .init(gpu: gpu, gpus: gpus, model: model, sequenceLength: sequenceLength))
+        if output != nil { for note in imported.notes { session.log("note: \(note)") } }
         return Array(imported.fileText.utf8)
       }
     }

@@ -40,7 +40,7 @@ import Hardware
         --num-layers-per-virtual-pipeline-stage 4 --expert-model-parallel-size 4
         --use-distributed-optimizer --sequence-parallel --overlap-grad-reduce
         --recompute-granularity full --recompute-method block --recompute-num-layers 3
-        --log-interval 1
+        --log-interval 1 --tp-comm-overlap --eval-interval 500 --eval-iters 8
     )
     torchrun --nproc_per_node $GPUS_PER_NODE --nnodes $NNODES pretrain_gpt.py ${MODEL_ARGS[@]}
     """
@@ -65,7 +65,8 @@ import Hardware
     #expect(job.training.globalBatch == 256 && job.training.microBatch == 1)
     #expect(job.training.recompute == .fullLayers(3))
     #expect(tokens == 1_000 * 256 * 4_096)
-    #expect(notes.contains { $0.contains("--log-interval") })
+    #expect(notes.contains { $0.contains("--tp-comm-overlap") })
+    #expect(!notes.contains { $0.contains("--log-interval") })
     #expect(!notes.contains { $0.contains("--hidden-size") })
   }
 

@@ -6,6 +6,7 @@ import StepProgram
 import StepSimulation
 import Studies
 import Testing
+import Transformer
 
 /// A search that simulates few layouts finds what one that simulates all finds.
 @Suite struct LayoutSearchTests {
@@ -45,6 +46,24 @@ import Testing
       ]
     ).jobs
     return stride(from: index, to: jobs.count, by: max(1, jobs.count / 150)).map { jobs[$0] }
+  }
+
+  @Test("full recomputation of half a chunk's layers is searched where the framework has it")
+  func someLayers() throws {
+    // gpt2-xl has 48 layers: of 4 stages 12 each, of 4 × 3 chunks 4.
+    func modes(_ index: Int, _ pipeline: String, _ chunks: String) throws -> Set<Recompute> {
+      let jobs = LayoutSpace(
+        job: try Self.job(index),
+        restrictions: [.pipeline: [pipeline], .virtualStages: [chunks], .microBatch: ["1"]]
+      ).jobs
+      return Set(jobs.map(\.training.recompute))
+    }
+    #expect(try modes(0, "4", "1") == [.none, .selective, .full, .fullLayers(6)])
+    #expect(try modes(0, "4", "3") == [.none, .selective, .full, .fullLayers(2)])
+    // nanotron recomputes all layers or none.
+    #expect(try modes(3, "4", "1") == [.none, .selective, .full])
+    #expect(LayoutSpace.Axis.recompute.accepts("{full_layers: 3}"))
+    #expect(!LayoutSpace.Axis.recompute.accepts("{full_layers: many}"))
   }
 
   @Test("no step is shorter, and no peak lower, than its bound", arguments: scenarios.indices)

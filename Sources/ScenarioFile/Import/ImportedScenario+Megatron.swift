@@ -9,10 +9,22 @@ extension ImportedScenario {
     try readCluster(&flags, path, supplement)
     readLayout(&flags)
     try readTraining(&flags, path, supplement)
+    readEvaluation(&flags)
     let unread = flags.unread
     if !unread.isEmpty {
-      notes.append("Not read, as far as they matter at all: \(unread.joined(separator: " "))")
+      notes.append("Not read, and perhaps of effect: \(unread.joined(separator: " "))")
     }
+  }
+
+  /// Every `--eval-interval` steps `--eval-iters` batches as large as those of training pass
+  /// (`evaluate` in `megatron/training/training.py`).
+  private mutating func readEvaluation(_ flags: inout MegatronFlags) {
+    guard let every = flags.integer("eval_interval"), every > 0,
+      let batches = flags.integer("eval_iters"), batches > 0,
+      case .integer(let batch)? = tree["training"]?["global_batch"]
+    else { return }
+    set("run.evaluation.every_steps", .integer(every))
+    set("run.evaluation.sequences", .integer(Int64(batches) * batch))
   }
 
   private mutating func readModel(_ flags: inout MegatronFlags, _ path: String)

@@ -19,7 +19,7 @@ extension ImportedScenario {
     try readTraining(&job, path, supplement)
     let unread = job.unread
     if !unread.isEmpty {
-      notes.append("Not read, as far as they matter at all: \(unread.joined(separator: " "))")
+      notes.append("Not read, and perhaps of effect: \(unread.joined(separator: " "))")
     }
   }
 
@@ -187,8 +187,12 @@ struct TorchtitanJob {
   /// Keys nobody asked for that bear on speed or memory, in alphabetical order.
   var unread: [String] {
     let sections = ["training", "parallelism", "activation_checkpoint", "float8", "experimental"]
+    let idle = [
+      "training.dataset", "training.dataset_path", "training.max_norm", "training.seed",
+      "training.deterministic",
+    ]
     return values.keys.filter { key in
-      !read.contains(key) && sections.contains { key.hasPrefix($0 + ".") }
+      !read.contains(key) && !idle.contains(key) && sections.contains { key.hasPrefix($0 + ".") }
     }.sorted()
   }
 }

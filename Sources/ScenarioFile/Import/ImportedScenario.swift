@@ -69,7 +69,7 @@ public struct ImportedScenario: Hashable, Sendable {
 
   /// The scenario as a file, notes as comments in front.
   public var fileText: String {
-    let order = ["name", "model", "cluster", "parallelism", "training"]
+    let order = ["name", "model", "cluster", "parallelism", "training", "run"]
     let members = order.compactMap { key in tree[key].map { JSONValue.Member(key, $0) } }
     return notes.map { "# \($0)\n" }.joined() + JSONValue.object(members).yamlText
   }

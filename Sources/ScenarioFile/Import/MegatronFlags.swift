@@ -182,10 +182,27 @@ extension MegatronFlags {
   /// The value of a flag as a number.
   mutating func number(_ name: String) -> Double? { text(name).flatMap { Double($0) } }
 
-  /// Flags nobody asked for, in alphabetical order.
+  /// Flags nobody asked for that may bear on speed or memory, in alphabetical order.
   var unread: [String] {
-    values.keys.filter { !read.contains($0) }.sorted().map {
-      "--" + $0.replacing("_", with: "-")
-    }
+    values.keys.filter { name in
+      !read.contains(name) && !Self.idle.contains(name)
+        && !Self.idleBeginnings.contains { name.hasPrefix($0) }
+    }.sorted().map { "--" + $0.replacing("_", with: "-") }
   }
+
+  /// Flags that change what is learned, kept or told, not how long a step takes or what it holds
+  /// (`megatron/training/arguments.py` at d98e8a6).
+  private static let idle: Set<String> = [
+    "lr", "min_lr", "weight_decay", "start_weight_decay", "end_weight_decay", "clip_grad", "seed",
+    "save", "load", "save_interval", "ckpt_format", "no_load_optim", "no_load_rng", "no_save_optim",
+    "no_save_rng", "finetune", "exit_interval", "exit_duration_in_mins", "split", "dataloader_type",
+    "num_workers", "vocab_file", "merge_file", "init_method_std", "norm_epsilon", "rotary_base",
+    "rotary_percent", "use_mcore_models", "distributed_backend", "distributed_timeout_minutes",
+    "timing_log_level", "timing_log_option", "make_vocab_size_divisible_by", "mock_data",
+  ]
+
+  private static let idleBeginnings = [
+    "lr_", "adam_", "log_", "tensorboard_", "wandb_", "tokenizer_", "data_", "train_data",
+    "valid_data", "test_data", "eval_", "moe_aux_loss", "moe_z_loss", "override_opt",
+  ]
 }
