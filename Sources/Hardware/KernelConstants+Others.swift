@@ -89,6 +89,7 @@ extension KernelConstants {
     constants.attention = AttentionConstantsTable(
       flash1: attention, flash2: attention, flash3: attention)
     constants.trainingAttention = 1
+    constants.trainingFlash3 = 1
     return constants
   }()
 

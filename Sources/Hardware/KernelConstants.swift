@@ -41,6 +41,12 @@ public struct KernelConstants: Hashable, Sendable {
   /// Rate of fused attention inside training steps over its rate in benchmark loops, beyond the
   /// sustained clock: real masks, unaligned strides, cold caches.
   public var trainingAttention = 1.0
+  /// The same of kernels of FlashAttention-3's class.
+  ///
+  /// The vendor's library, tuned for the GPU, loses less of its benchmark than FlashAttention-2 does. Up
+  /// to 1 over the sustained clock: there the benchmark's own loops are reached, which met the power
+  /// limit too.
+  public var trainingFlash3 = 1.0
   /// Board power by activity, as a fraction of the way from idle power to the power limit.
   public var activity: ActivityPower
 

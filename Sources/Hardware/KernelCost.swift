@@ -205,9 +205,11 @@ public struct KernelCost: Sendable {
       case .backward: 2 * (3 * queryKey + 2 * value)
       }
     let perScore = products * (1 + constants.softmaxDimensions / (queryKey + value))
+    let inTraining =
+      attention.algorithm == .flash3
+      ? self.constants.trainingFlash3 : self.constants.trainingAttention
     let rate =
-      attentionRate[attention.format.index] * constants.efficiency
-      * self.constants.trainingAttention / multiprocessors
+      attentionRate[attention.format.index] * constants.efficiency * inTraining / multiprocessors
     let blockRows = 128.0
     let blocks = sequences * (Double(attention.queryLength) / blockRows).rounded(.up)
     let average = blockRows * (scoresPerQuery + constants.prologueKeys) * perScore / rate

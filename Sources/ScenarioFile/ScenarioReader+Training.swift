@@ -28,8 +28,9 @@ extension ScenarioReader {
     let gradients = block.node("gradients").flatMap {
       block.choice($0, "gradients", among: ["fp32", "parameters"])
     }
-    let attention = block.choice("attention", of: AttentionAlgorithm.self) ?? .flash2
     let framework = block.choice("framework", of: Framework.self) ?? .generic
+    let attention =
+      block.choice("attention", of: AttentionAlgorithm.self) ?? framework.defaultAttention
     let dispatch = dispatch(block.block("moe"))
     let blocksLaunches = block.flag("blocking_launches")
     let ramp = ramp(block, below: globalBatch)

@@ -236,7 +236,7 @@ extension BlockBuilder {
   ) -> BlockAssembly {
     var assembly = self.assembly
     for operation in operations {
-      assembly.append(.hostOnly(profile.hostPerOperation))
+      assembly.append(.hostOnly(profile.hostPerOperation * operation.hostOperations))
       // Beside another microbatch's kernels the device does not run dry meanwhile.
       if operation.readsCounts, profile.readsTokenCounts, !hidesExpertTraffic {
         assembly.readBack()
@@ -280,7 +280,8 @@ extension BlockBuilder {
   ) -> BlockAssembly {
     var assembly = self.assembly
     for operation in operations.reversed() {
-      assembly.append(.hostOnly(profile.hostPerOperationBackward))
+      assembly.append(
+        .hostOnly(profile.hostPerOperationBackward * operation.hostOperations))
       let weights = gradients == .input ? [] : operation.weightGradient
       if gradients == .weight {
         assembly.count(weights)

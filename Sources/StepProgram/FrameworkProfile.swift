@@ -101,6 +101,11 @@ public struct FrameworkProfile: Hashable, Sendable {
   public var sendsBlock = true
   /// Whether the host waits for the device at every stage boundary.
   public var pipelineSynchronizesHost = true
+  /// Whether the host waits for the device before and behind every pass of a microbatch: the timers of
+  /// Megatron-LM did before they had levels (`torch.cuda.synchronize` in `start` and `stop` of
+  /// `timers.py`, `forward-compute` and the like in `schedules.py`), and every batch's sizes are read
+  /// back from the device (`broadcast_data` in `data.py`).
+  public var synchronizesPasses = false
   /// Whether stage-to-stage traffic without sequence parallelism is cut over tensor ranks.
   public var scattersPipeline = false
   /// The vocabulary is padded to a multiple of this times the tensor degree.
@@ -211,6 +216,15 @@ public struct FrameworkProfile: Hashable, Sendable {
 }
 
 extension Framework {
+  /// The attention it runs unless told otherwise: Megatron-LM's own layers fuse the softmax, and take
+  /// FlashAttention with `--use-flash-attn` only (`arguments.py`).
+  public var defaultAttention: AttentionAlgorithm {
+    switch self {
+    case .megatronLM, .megatronDeepSpeed: .fusedSoftmax
+    default: .flash2
+    }
+  }
+
   /// Time of data-parallel collectives between nodes over that at the NICs' rate, in nanotron and Aleph
   /// Alpha's library; fitted on the former's rows only.
   ///
@@ -236,6 +250,7 @@ extension Framework {
     var profile = FrameworkProfile()
     switch self {
     case .megatronLM:
+      profile.synchronizesPasses = true
       profile.accumulatesHalfInHalf = true
       profile.keepsStageInput = true
       profile.overlapsTensorBackward = false
@@ -245,16 +260,17 @@ extension Framework {
       profile.fusion.gradientAccumulation = true
       profile.fusion.attentionCopies = true
     case .megatronDeepSpeed:
+      profile.synchronizesPasses = true
       profile.fusion.crossEntropyInPlace = true
       profile.dataOverlap = .none
       profile.gradientFormat = .bf16
       profile.overlapsTensorBackward = false
-      profile.hostPerMicrobatch = SimDuration(seconds: 3.5e-3)
-      profile.hostPerStep = SimDuration(seconds: 10e-3)
-      profile.hostPerOperation = SimDuration(seconds: 86e-6)
-      profile.hostPerOperationBackward = SimDuration(seconds: 86e-6)
-      profile.hostPerCollective = SimDuration(seconds: 29e-6)
-      profile.hostJitter = SimDuration(seconds: 12e-6)
+      profile.hostPerMicrobatch = SimDuration(seconds: 2e-3)
+      profile.hostPerStep = SimDuration(seconds: 2e-3)
+      profile.hostPerOperation = SimDuration(seconds: 87e-6)
+      profile.hostPerOperationBackward = SimDuration(seconds: 87e-6)
+      profile.hostPerCollective = SimDuration(seconds: 22e-6)
+      profile.hostJitter = SimDuration(seconds: 16e-6)
       profile.fusion.attentionCopies = true
     case .megatronCore:
       profile.holdsAsMegatronCore()

@@ -57,6 +57,7 @@ struct StageEmitter {
         instructions.append(.memory(.activations, -chunks[turn.chunk].heldForWeights))
       case .optimizer: break
       }
+      if profile.synchronizesPasses { instructions.append(.synchronizeHost) }
     }
     emitUpdate()
     if firstBackward != nil { instructions.append(.memory(.buffers, -standIns)) }
@@ -69,7 +70,9 @@ struct StageEmitter {
     let virtualStage = chunk.plan.stage
     if virtualStage > 0, rank(of: virtualStage - 1) != stage {
       instructions.append(.receive(lane: virtualStage, microbatch: turn.microbatch))
-      if job.training.blocksLaunches { instructions.append(.synchronizeHost) }
+      if profile.synchronizesPasses || job.training.blocksLaunches {
+        instructions.append(.synchronizeHost)
+      }
     }
     if compiler.states.gathersParameters {
       emitGatheredForward(chunk, turn)
@@ -95,7 +98,9 @@ struct StageEmitter {
     if virtualStage < virtualStages - 1, rank(of: virtualStage + 1) != stage {
       instructions.append(
         .receive(lane: virtualStages + virtualStage, microbatch: turn.microbatch))
-      if job.training.blocksLaunches { instructions.append(.synchronizeHost) }
+      if profile.synchronizesPasses || job.training.blocksLaunches {
+        instructions.append(.synchronizeHost)
+      }
     }
     let isLast = turn.microbatch == microbatches - 1
     if compiler.states.gathersParameters {

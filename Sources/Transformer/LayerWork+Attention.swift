@@ -217,7 +217,10 @@ extension Architecture {
       Kernel.stream(
         StreamingKernel(.rowReduction, read: read, written: written, launches: launches))
     }
-    let fused = algorithm == .fusedSoftmax
+    let fused =
+      algorithm == .fusedSoftmax && Self.fusesSoftmax(batch: batch, queries: queries, keys: keys)
+    // Eager: cast, scale, mask and cast back are operations beside the softmax.
+    if !fused { operation.hostOperations += 4 }
     let hasDropout = attentionDropout > 0
     let dimension = attention.headDimension
     operation.forward = [product(queries, keys, dimension)]
@@ -247,5 +250,14 @@ extension Architecture {
     // `fused_softmax.py`).
     operation.forwardScratch = fused ? bytes : 2 * bytes
     operation.backwardScratch = fused ? 2 * bytes : 4 * bytes
+  }
+
+  /// Whether Megatron's fused softmax takes scores of this shape; others go through PyTorch's.
+  ///
+  /// Its blocks do four rows of scores, each of another sequence and head, of 16 to 4,096 keys
+  /// (`is_kernel_available` in Megatron-LM's `fused_softmax.py`). So one sequence with two heads on a
+  /// rank, 16 heads over eight ranks say, is not fused, and two sequences are.
+  private static func fusesSoftmax(batch: Int, queries: Int, keys: Int) -> Bool {
+    batch % 4 == 0 && queries % 4 == 0 && keys % 4 == 0 && keys > 16 && keys <= 4_096
   }
 }

@@ -212,6 +212,8 @@ public struct Operation: Hashable, Sendable {
   /// Whether software without a capacity reads on the host how many tokens each expert gets, before
   /// it does this.
   public var readsCounts = false
+  /// Operations of the framework it is on the host: each a call and a node of the autograd graph.
+  public var hostOperations = 1
 
   /// An operation that does nothing yet.
   public init(_ name: String) { self.name = name }

@@ -6,6 +6,7 @@ import Testing
 import Transformer
 
 @testable import StepProgram
+@testable import StepSimulation
 
 /// Facts of frameworks that memory and time follow from.
 @Suite("Framework facts")
@@ -177,5 +178,59 @@ struct FrameworkFactsTests {
     let far = try reduction(136)
     #expect(far.duration.seconds > 2.2 * near.duration.seconds)
     #expect(far.duration.seconds < 3 * near.duration.seconds)
+  }
+
+  @Test("four rows of scores share a block of the fused softmax; fewer go through PyTorch's")
+  func fusedSoftmax() throws {
+    func core(microBatch: Int, tensor: Int) throws -> Operation {
+      let shard = LayerShard(
+        microBatch: microBatch, sequenceLength: 1_024, tensor: tensor, vocabulary: 32_000)
+      let operations = SmallJobs.model().attentionOperations(
+        layer: 0, shard: shard, algorithm: .fusedSoftmax, fusion: Fusion())
+      return try #require(operations.first { $0.isAttentionCore })
+    }
+    // 16 heads: over eight ranks two each, times one sequence 2 rows of scores, times two 4.
+    #expect(try core(microBatch: 1, tensor: 8).hostOperations == 5)
+    #expect(try core(microBatch: 2, tensor: 8).hostOperations == 1)
+    #expect(try core(microBatch: 1, tensor: 4).hostOperations == 1)
+
+    func issue(tensor: Int) throws -> Int64 {
+      var job = try SmallJobs.job(
+        Parallelism(tensor: tensor), microbatches: 1, framework: .megatronDeepSpeed)
+      job.training.attention = .fusedSoftmax
+      job.training.profile.hostJitter = .zero
+      job.training.profile.hostPerOperation = SimDuration(seconds: 80e-6)
+      return StepCompiler.compile(job).blocks.first { $0.name == "stage 0 forward" }?.summary.issue
+        ?? 0
+    }
+    // 8 layers of four more operations at 80 us and four more launches at 10 us: 2.88 ms.
+    #expect(try issue(tensor: 8) - issue(tensor: 4) == 2_880_000_000)
+  }
+
+  @Test("a host that waits behind every pass launches nothing while it waits for a message")
+  func passesSynchronized() throws {
+    func step(synchronizes: Bool) throws -> (seconds: Double, program: StepProgram) {
+      var job = try SmallJobs.job(
+        Parallelism(pipeline: 2), model: SmallJobs.model(hidden: 128), microbatches: 1,
+        framework: .megatronDeepSpeed)
+      job.training.profile.synchronizesPasses = synchronizes
+      let program = StepCompiler.compile(job)
+      return (try FoldedSimulation.run(program).duration.seconds, program)
+    }
+    let waits = try step(synchronizes: true)
+    let runsAhead = try step(synchronizes: false)
+    func summary(_ name: String) throws -> WorkSummary {
+      try #require(waits.program.blocks.first { $0.name == name }).summary
+    }
+    let forward = try summary("stage 1 forward")
+    let backward = try summary("stage 0 backward")
+    // A host that runs ahead has launched the second stage's forward when the activations come, and
+    // the first stage's backward when the gradient comes: their kernels are all that is left of
+    // them. One that waits takes its host's time for each.
+    let difference = waits.seconds - runsAhead.seconds
+    let hidden = Double(forward.issue + backward.issue) * 1e-12
+    let kernels = Double(forward.busy + backward.busy) * 1e-12
+    #expect(kernels < 0.3 * hidden)
+    #expect(difference <= hidden && difference >= hidden - kernels)
   }
 }

@@ -46,6 +46,7 @@ START = {
     ("a100", "training_attention"): 1.0,
     ("h100", "sustained_clock"): 0.89,
     ("h100", "training_attention"): 1.0,
+    ("h100", "training_flash3"): 1.0,
     ("b200", "sustained_clock"): 0.82,
     ("gb200", "sustained_clock"): 0.82,
     ("megatron-deepspeed", "host_per_operation"): 60e-6,
@@ -56,7 +57,7 @@ START = {
 }
 
 # Standard deviation of the logarithm of a constant around START, as a weak prior.
-PRIOR = {"sustained_clock": 0.2, "training_attention": 0.5}
+PRIOR = {"sustained_clock": 0.2, "training_attention": 0.5, "training_flash3": 0.5}
 PRIOR_ELSE = 1.0
 # Reweighting: errors below this count squared, above it absolutely; beyond OUTLIER they lose weight.
 SMALL, OUTLIER = 0.02, 0.5
@@ -108,6 +109,9 @@ class Program:
             for gpu, share in GPUS.get(owner, {}).items():
                 scaled = value * share if name == "sustained_clock" else value
                 tree["gpus"].setdefault(gpu, {})[name] = scaled
+                # On an A100 the library's attention is of FlashAttention-2's class.
+                if (owner, name) == ("a100", "training_attention"):
+                    tree["gpus"][gpu]["training_flash3"] = scaled
             if owner not in GPUS:
                 tree["frameworks"].setdefault(owner, {})[name] = value
                 if name == "host_per_operation":
