@@ -121,8 +121,8 @@ extension KernelConstants {
   /// H100 limited to 500 W.
   ///
   /// Near its power limit a GPU's dynamic power goes with about the square of the clock (voltage
-  /// follows it in part): (500/700)^(1/2) = 0.85 of the clock at 700 W.
-  static let hopper500 = hopper.clocked(0.70)
+  /// follows it in part): (500/700)^(1/2) = 0.845 of the clock at 700 W.
+  static let hopper500 = hopper.clocked(hopper.sustainedClock * 0.845)
 
   /// The constants refined on whole training steps.
   ///
