@@ -187,7 +187,8 @@ public struct StepCompiler {
     let price = { (exchange: Exchange) in pricing.call(for: exchange) }
     let flowing = shard.bytes(shard.tokensOutside, job.architecture.hiddenSize)
     let forward = builder.forward(operations, call: price)
-    var backward = builder.assembly
+    // What runs again before gradients flow, in a backward pass or in the first part of a split one.
+    var again = builder.assembly
     var kept = operations
     switch recompute {
     case .none: break
@@ -205,7 +206,7 @@ public struct StepCompiler {
         isRepeated = operations.map { $0.isAttentionCore || $0.savedCheaply > 0 }
       }
       let repeated = operations.indices.filter { isRepeated[$0] }.map { operations[$0] }
-      backward.append(builder.forward(repeated, call: price))
+      again.append(builder.forward(repeated, call: price))
       for index in kept.indices where isRepeated[index] {
         // A core starts again from its inputs; anything else from what is kept before it.
         // (Operation-wise, the first of a gated block's two projections is among the multiplies kept.)
@@ -223,7 +224,7 @@ public struct StepCompiler {
       }
     case .passes:
       let repeated = operations.indices.filter { operations[$0].savedCheaply > 0 }
-      backward.append(builder.forward(repeated.map { operations[$0] }, call: price))
+      again.append(builder.forward(repeated.map { operations[$0] }, call: price))
       for index in repeated {
         kept[index].saved -= operations[index].savedCheaply
         kept[index].backwardScratch += operations[index].savedCheaply
@@ -231,10 +232,11 @@ public struct StepCompiler {
     case .modules(let modules):
       let plan = modules.plan(operations, input: flowing, coreInputs: coreInputBytes)
       kept = plan.kept
-      backward.append(builder.forward(read(plan.repeated), call: price))
+      again.append(builder.forward(read(plan.repeated), call: price))
     case .full:
-      backward.append(builder.forward(read(operations), call: price))
+      again.append(builder.forward(read(operations), call: price))
     }
+    var backward = again
     backward.append(builder.backward(operations, call: price))
     let shape = MemoryShape(kept, flowing: flowing)
     var made = LayerBlocks(
@@ -267,9 +269,7 @@ public struct StepCompiler {
     }
     if job.parallelism.schedule.splitsBackward {
       made.heldForWeights = operations.reduce(0) { $0 + heldForWeights($1) }
-      if recompute == .full {
-        made.inputGradient.append(forward)
-      }
+      made.inputGradient = again
       made.inputGradient.append(builder.backward(operations, gradients: .input, call: price))
       made.weightGradient.append(builder.backward(operations, gradients: .weight, call: price))
     }

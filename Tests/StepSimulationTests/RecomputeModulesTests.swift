@@ -102,6 +102,20 @@ struct RecomputeModulesTests {
     #expect(compiler.blocks(ofLayer: 0, recompute: .none).heldForWeights == 0)
   }
 
+  @Test(
+    "a split backward computes the same again, before gradients of inputs",
+    arguments: [StepCompiler.LayerRecompute.passes, .modules(.feedForward), .full])
+  func splitTime(recompute: StepCompiler.LayerRecompute) throws {
+    let job = try SmallJobs.job(Parallelism(pipeline: 2, schedule: .zeroBubble))
+    var compiler = StepCompiler(job: job)
+    let plain = compiler.blocks(ofLayer: 0, recompute: .none)
+    let repeated = compiler.blocks(ofLayer: 0, recompute: recompute)
+    let busy = { (assembly: BlockAssembly) in assembly.block(named: "").summary.busy }
+    let more = busy(repeated.inputGradient) - busy(plain.inputGradient)
+    #expect(more > 0 && more == busy(repeated.backward) - busy(plain.backward))
+    #expect(busy(repeated.weightGradient) == busy(plain.weightGradient))
+  }
+
   @Test("what is computed again takes the time of its forward pass")
   func time() throws {
     let blocks = try layer(.feedForward)
