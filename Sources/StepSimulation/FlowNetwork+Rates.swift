@@ -51,11 +51,8 @@ extension FlowNetwork {
     epoch &+= 1
     heap.removeAll(keepingCapacity: true)
     for index in dirty {
-      let link = Int(index)
-      links[link].isDirty = false
-      links[link].standing = .asked
-      links[link].key = 0
-      pushHeap(0, index)
+      links[Int(index)].isDirty = false
+      if find(Int(index)) { pushHeap(links[Int(index)].key, index) }
     }
     dirty.removeAll(keepingCapacity: true)
     while let (key, index) = heap.first {
@@ -63,15 +60,8 @@ extension FlowNetwork {
       popHeap()
       guard links[link].standing != .settled, links[link].key == key else { continue }
       if links[link].standing == .asked {
-        let level = level(of: link)
-        guard !isSame(level, links[link].level) else {
-          links[link].standing = .settled
-          continue
-        }
-        links[link].found = level
-        links[link].standing = .found
-        let least = min(level, links[link].level)
-        links[link].key = least
+        guard find(link) else { continue }
+        let least = links[link].key
         if let next = heap.first, next.key < least {
           pushHeap(least, index)
           continue
@@ -79,6 +69,19 @@ extension FlowNetwork {
       }
       tell(link)
     }
+  }
+
+  /// Finds a link's level anew; false when it stands.
+  private mutating func find(_ link: Int) -> Bool {
+    let found = level(of: link)
+    guard !isSame(found, links[link].level) else {
+      links[link].standing = .settled
+      return false
+    }
+    links[link].found = found
+    links[link].standing = .found
+    links[link].key = min(found, links[link].level)
+    return true
   }
 
   private func isSame(_ one: Double, _ other: Double) -> Bool {

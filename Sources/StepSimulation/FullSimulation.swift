@@ -52,7 +52,9 @@ public enum FullSimulation {
       program, code: code, fabric: fabric, order: order,
       lookahead: SimDuration(picoseconds: smallest),
       block: block.clamped(to: 0..<LogicalProcess(ranks)), speeds: speeds)
-    if block.upperBound > ranks { model.network = FullSimulationNetwork(program, fabric) }
+    if block.upperBound > ranks {
+      model.network = FullSimulationNetworkStorage(FullSimulationNetwork(program, fabric))
+    }
     let outcome: SimulationOutcome
     do throws(SimulationError) {
       outcome = try simulate(

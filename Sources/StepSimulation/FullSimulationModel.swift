@@ -122,7 +122,7 @@ struct FullSimulationModel: EventModel {
   var inboxes: [FullSimulationFabric.Inbox]
   var counts: [UInt32]
   /// What joins the nodes, on the process it lives on, where links are shared.
-  var network: FullSimulationNetwork?
+  var network: FullSimulationNetworkStorage?
   /// Messages sent and received one by one, and words of members that came and left.
   var sent: Int64 = 0
   var received: Int64 = 0

@@ -97,6 +97,14 @@ struct FullSimulationNetwork {
   }
 }
 
+/// The network in memory of its own, opened once an event: as a field of the model it would be moved out and
+/// in, half a kilobyte each time.
+final class FullSimulationNetworkStorage {
+  var links: FullSimulationNetwork
+
+  init(_ links: FullSimulationNetwork) { self.links = links }
+}
+
 extension FullSimulationFabric {
   /// Appends the links a message between nodes crosses: its sender's card's way, or the ways of all
   /// cards its group has in the node.
@@ -228,7 +236,13 @@ extension FullSimulationModel {
   /// Handles an event of the network, or word from it.
   mutating func handleNetwork(_ event: Event, _ local: Int, _ context: inout EventContext) {
     guard event.destination == networkProcess else { return hear(event, local, &context) }
-    guard var net = network.take() else { return }
+    guard let network else { return }
+    handle(event, &network.links, &context)
+  }
+
+  private mutating func handle(
+    _ event: Event, _ net: inout FullSimulationNetwork, _ context: inout EventContext
+  ) {
     switch event.kind & 15 {
     case Self.asks: accept(event, &net, &context)
     case Self.flowEnds: flowEnded(event, &net, &context)
@@ -243,7 +257,6 @@ extension FullSimulationModel {
       net.isSettling = true
       context.schedule(Self.settles, to: networkProcess, at: context.now)
     }
-    network = consume net
   }
 
   private mutating func accept(
