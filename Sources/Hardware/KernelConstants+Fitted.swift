@@ -124,6 +124,14 @@ extension KernelConstants {
   /// follows it in part): (500/700)^(1/2) = 0.845 of the clock at 700 W.
   static let hopper500 = hopper.clocked(hopper.sustainedClock * 0.845)
 
+  /// The constants of a part whose power limit is `share` of the one they are for, at most 1.
+  ///
+  /// The clock follows the root of it, as in ``hopper500``: an A100 PCIe at 300 of 400 W runs linear
+  /// layers at 0.87 of the clock, 13 % slower than the SXM part by 183 timings (`Hardware.md`).
+  public func limited(toPowerShare share: Double) -> KernelConstants {
+    clocked(sustainedClock * min(1, share).squareRoot())
+  }
+
   /// The constants refined on whole training steps.
   ///
   /// Fitted by `scripts/fit-steps` on the rows of `Sources/Studies/Measured`, which also says what the

@@ -174,7 +174,9 @@ extension ValidationReport {
         + "each halving of the multiplied format and each doubling of the parameters; ¼ for each "
         + "doubling of GPUs and of sequence length; ½ for each axis (tensor, pipeline, context, "
         + "expert, parameter shards) only one of the two has. Beyond a mean distance of 1 errors are "
-        + "widened by \(Int(100 * MeasuredErrors.wideningPerUnit)) % for each unit.",
+        + "widened by \(Int(100 * MeasuredErrors.wideningPerUnit)) % for each unit; the 90th percentile "
+        + "is \(MeasuredErrors.unseenNinetieth) times theirs, as rows predicted before they were "
+        + "looked into ask.",
       "",
       "Asked about each family without that family's own rows, the stated median holds "
         + "\(share(within50)) of the rows and the stated 90th percentile \(share(within90)).",

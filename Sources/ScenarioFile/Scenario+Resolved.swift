@@ -191,7 +191,10 @@ extension GPU {
   /// catalogue.
   private var inlineBase: GPU? {
     if GPU.named(name) == self { return nil }
-    return GPU.catalogue.first { $0.kernels == kernels && $0.sources == sources }
+    return GPU.catalogue.first {
+      let share = power.value / $0.power.value
+      return $0.sources == sources && $0.kernels.limited(toPowerShare: share) == kernels
+    }
   }
 }
 

@@ -109,7 +109,10 @@ extension ScenarioReader {
     if let count = figures.integer("multiprocessors", in: Limit.counts) {
       gpu.multiprocessors = count
     }
-    if let power = figures.quantity("power", of: Watts.self, in: 1...1e6) { gpu.power = power }
+    if let power = figures.quantity("power", of: Watts.self, in: 1...1e6) {
+      gpu.kernels = gpu.kernels.limited(toPowerShare: power.value / gpu.power.value)
+      gpu.power = power
+    }
     let peaks = figures.block("peak")
     for format in NumberFormat.allCases {
       if let rate = peaks.quantity(format.rawValue, of: FlopRate.self, in: 1...1e24) {

@@ -142,10 +142,12 @@ extension Architecture {
           m: tokens, n: input, k: output, batch: batch, format: format,
           outputBytesPerValue: outputBytes))
     ]
+    // Experts' counts are even on average only, and no stride of an operand: they misalign none.
+    let inner = batch == 1 ? tokens : (tokens + 7) / 8 * 8
     operation.weightGradient = [
       .matmul(
         Matmul(
-          m: output, n: input, k: tokens, batch: batch, format: format,
+          m: output, n: input, k: inner, batch: batch, format: format,
           outputBytesPerValue: fusesAccumulation ? 4 : outputBytes, accumulates: fusesAccumulation))
     ]
     if !fusesAccumulation {

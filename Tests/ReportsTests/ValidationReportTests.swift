@@ -143,9 +143,9 @@ import Testing
         .init(family: "near \(index % 4)", features: near, error: Double(index) / 100))
     }
     let expected = try #require(table.expected(for: try job(gpus: 8)))
-    // Between the 20th and 21st: 20.5 %. At 0.9 · 39 = 35.1: 36 % and a tenth of a per cent.
+    // Between the 20th and 21st: 20.5 %. At 0.9 · 39 = 35.1: 36 % and a tenth of a per cent; 1.2 times.
     #expect(abs(expected.median - 0.205) < 1e-12)
-    #expect(abs(expected.ninetiethPercentile - 0.361) < 1e-12)
+    #expect(abs(expected.ninetiethPercentile - 0.361 * 1.2) < 1e-12)
     #expect(expected.basis.hasPrefix("the 40 measured runs most like this one (10 of near 0, "))
     // 8 → 128 GPUs is four doublings of ¼: mean distance 1, not yet widened; 512 is six: 1.5, half of
     // 35 % wider.

@@ -208,6 +208,9 @@ import Transformer
     let scenario = try Sample.read(text)
     #expect(scenario.job.cluster.gpu.name == "mine")
     #expect(scenario.job.cluster.gpu.power == Watts(500))
+    // The clock falls with the root of 500 / 700: 0.845.
+    let whole = try #require(GPU.named("h100-sxm-80gb")).kernels.sustainedClock
+    #expect(abs(scenario.job.cluster.gpu.kernels.sustainedClock / whole - 0.84515) < 1e-5)
     let again = try Scenario(
       ScenarioSource(path: "resolved.json", text: scenario.resolved.text))
     #expect(again.job == scenario.job)
