@@ -86,6 +86,12 @@ enum CommandBenchmark {
     CommandRow(
       name: "folded step, 16,384 GPUs, jitter",
       arguments: step(16_384) + ["--set", "simulation.jitter={kernel: 2 %}"], gpus: 16_384),
+    // 67.2e12 tokens at 190 million a minute; some 3,000 failures a run.
+    CommandRow(
+      name: "a year on 16,384 GPUs, 1,000 runs drawn",
+      arguments: step(16_384) + [
+        "--set", "training.tokens=67.2e12", "--set", "run.draws=1000",
+      ]),
     CommandRow(
       name: "search, GPT-3 175B on 1,024 A100",
       arguments: ["search", "Scenarios/gpt-3-175b-1024xa100.yaml"],
