@@ -14,13 +14,15 @@ public enum CollectiveOperation: String, Hashable, Sendable, CaseIterable {
   case reduce
   /// Every rank's part to one rank: what all send meets at its port.
   case gather
+  /// A part of one rank's data to each of the others.
+  case scatter
   /// Every rank sends to the next and receives from the one before.
   case sendReceive = "sendrecv"
 
   /// Whether every pair of ranks that exchanges anything does so directly.
   public var isPairwise: Bool {
     switch self {
-    case .allToAll, .gather, .sendReceive: true
+    case .allToAll, .gather, .scatter, .sendReceive: true
     default: false
     }
   }
@@ -35,12 +37,16 @@ public struct GroupPlacement: Hashable, Sendable {
   /// Groups of the same kind that use the NICs of a node at the same time, this one included:
   /// a node of 8 GPUs whose 8 tensor ranks each reduce with their own data group has 8.
   public var groupsPerNode: Int
+  /// Nodes from one node of the group to its next: a data group around 4 pipeline stages of whole
+  /// nodes has 1 where stages are outermost, 4 where they are innermost.
+  public var nodeStride: Int
 
   /// A group of `ranks`, `ranksPerNode` to a node, beside `groupsPerNode` − 1 others.
-  public init(ranks: Int, ranksPerNode: Int, groupsPerNode: Int) {
+  public init(ranks: Int, ranksPerNode: Int, groupsPerNode: Int, nodeStride: Int = 1) {
     self.ranks = ranks
     self.ranksPerNode = ranksPerNode
     self.groupsPerNode = groupsPerNode
+    self.nodeStride = nodeStride
   }
 
   /// Nodes the group touches.

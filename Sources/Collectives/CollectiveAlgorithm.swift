@@ -12,15 +12,34 @@ public enum CollectiveAlgorithm: String, Hashable, Sendable, CaseIterable {
   case direct
   /// Reduce-scatter inside the node, all-reduce across nodes rail by rail, all-gather inside.
   case hierarchical
-  /// Additions done by the scale-up switch (NVLS); across nodes, hierarchical with that inside.
+  /// Additions done by switches: by the scale-up switch (NVLS); across nodes by the network's too
+  /// (SHARP), NCCL's NVLS on several nodes.
   case inNetwork = "in-network"
+  /// Additions done by the scale-up switch inside nodes and by two binary trees between them, each
+  /// GPU's share through its own card (NCCL's NVLSTree).
+  case nvlsTree = "nvls-tree"
+  /// Additions done by the network's switches between nodes (SHARP); inside, every GPU gathers its
+  /// share from the others at once (NCCL's CollNetDirect).
+  case collNetDirect = "collnet-direct"
+  /// The same with a chain inside the nodes, where no scale-up switch joins all GPUs (NCCL's
+  /// CollNetChain).
+  case collNetChain = "collnet-chain"
 
   /// Whether every rank of a node sends to other nodes through its own card; otherwise one message
   /// stands for what all of the group's cards in the node carry.
   public var sendsFromEachRank: Bool {
     switch self {
     case .ring, .doubleBinaryTree: false
-    case .halvingDoubling, .direct, .hierarchical, .inNetwork: true
+    default: true
+    }
+  }
+
+  /// Whether the network's switches add what nodes send.
+  public func addsInNetwork(nodes: Int) -> Bool {
+    switch self {
+    case .inNetwork: nodes > 1
+    case .collNetDirect, .collNetChain: true
+    default: false
     }
   }
 }

@@ -61,6 +61,8 @@ extension CollectivePlan {
   public var laneCount: Int {
     switch algorithm {
     case .doubleBinaryTree: 8
+    case .nvlsTree: 8
+    case .inNetwork where nodes > 1, .collNetDirect, .collNetChain: 3
     case .direct where operation.isPairwise: 2
     default: 1
     }
@@ -73,6 +75,8 @@ extension CollectivePlan {
     case .doubleBinaryTree: 8
     case .halvingDoubling: 2 * Self.treeDepth(ranks)
     case .direct: 2
+    case .nvlsTree: 9
+    case .inNetwork where nodes > 1, .collNetDirect, .collNetChain: 4
     case .hierarchical, .inNetwork: 3
     }
   }
@@ -87,11 +91,11 @@ extension CollectivePlan {
     case .doubleBinaryTree: return chunkCount
     case .halvingDoubling: return both * Self.treeDepth(ranks)
     case .direct where operation == .gather || operation == .sendReceive: return 1
-    case .direct, .inNetwork:
-      if nodes == 1 || algorithm == .direct {
-        return lane == 0 ? both * (ranksPerNode - 1) : ranks - ranksPerNode
-      }
-      return 2 * (ranksPerNode - 1) + 2 * (nodes - 1)
+    case .direct: return lane == 0 ? both * (ranksPerNode - 1) : ranks - ranksPerNode
+    case .inNetwork where nodes == 1: return both * (ranksPerNode - 1)
+    case .inNetwork, .collNetDirect, .collNetChain:
+      return lane == 2 ? 2 * (nodes - 1) : nodes * (ranksPerNode - 1)
+    case .nvlsTree: return lane < 2 ? 2 * chunkCount * (ranksPerNode - 1) : chunkCount
     case .hierarchical: return 2 * (ranksPerNode - 1) + 2 * (nodes - 1)
     }
   }
@@ -102,6 +106,7 @@ extension CollectivePlan {
     case .broadcast: member == 0 ? 0 : chunkCount
     case .reduce: member == ranks - 1 ? 0 : chunkCount
     case .gather: member == 0 ? ranks - 1 : 0
+    case .scatter: member == 0 ? 0 : 1
     default: nil
     }
   }
@@ -113,7 +118,7 @@ extension CollectivePlan {
     switch algorithm {
     case .ring where operation != .broadcast && operation != .reduce:
       return stepCount(lane: 0) - step
-    case .hierarchical, .inNetwork:
+    case .hierarchical:
       let inside = ranksPerNode - 1
       let across = 2 * (nodes - 1)
       return nodes > 1 && step >= inside && step < inside + across ? inside + across - step : 1
@@ -136,10 +141,10 @@ extension CollectivePlan {
     case .halvingDoubling: halvingDoublingMessage(from: member, step: step)
     case .direct: directMessage(from: member, lane: lane, step: step)
     case .hierarchical: hierarchicalMessage(from: member, step: step)
-    case .inNetwork:
-      nodes == 1
-        ? directMessage(from: member, lane: lane, step: step)
-        : hierarchicalMessage(from: member, step: step)
+    case .inNetwork where nodes == 1: directMessage(from: member, lane: lane, step: step)
+    case .inNetwork, .collNetDirect, .collNetChain:
+      switchMessage(from: member, lane: lane, step: step)
+    case .nvlsTree: switchTreeMessage(from: member, lane: lane, step: step)
     }
   }
 
@@ -150,7 +155,7 @@ extension CollectivePlan {
       count: count, limit: bytes)
   }
 
-  private func message(
+  func message(
     from member: Int, to receiver: Int, slot: Int, _ pieces: BufferPieces, reduced: Bool,
     awaiting slots: UInt64, arrivals: Int, occupied: Int64? = nil, at receiverOffset: Int64? = nil
   ) -> CollectiveMessage {
@@ -164,7 +169,7 @@ extension CollectivePlan {
       latency: hop.latency)
   }
 
-  private func wrapped(_ index: Int, _ count: Int) -> Int { (index % count + count) % count }
+  func wrapped(_ index: Int, _ count: Int) -> Int { (index % count + count) % count }
 
   private func ringMessage(from member: Int, step: Int) -> CollectiveMessage {
     let reducing = operation != .allGather && step < ranks - 1
@@ -251,6 +256,12 @@ extension CollectivePlan {
     let node = member / ranksPerNode
     let local = member % ranksPerNode
     let inside = ranksPerNode - 1
+    if operation == .scatter {
+      guard member == 0 else { return nil }
+      return message(
+        from: 0, to: (lane == 0 ? 1 : ranksPerNode) + step, slot: lane,
+        blocks((lane == 0 ? 1 : ranksPerNode) + step), reduced: false, awaiting: 0, arrivals: 0)
+    }
     if operation == .gather || operation == .sendReceive {
       let peer = operation == .gather ? 0 : (member + 1) % ranks
       // One lane for what stays in the node, the other for what leaves it.

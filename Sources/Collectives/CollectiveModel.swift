@@ -8,7 +8,7 @@ import Quantities
 public struct CollectiveModel: Sendable {
   /// The cluster.
   public let cluster: Cluster
-  private let constants: FabricConstants
+  let constants: FabricConstants
   /// Seconds by which this link's latency differs from the one the constants were fitted on.
   private let extraLatency: Double
 
@@ -49,10 +49,16 @@ public struct CollectiveModel: Sendable {
       let other = fastest(algorithm, operation, bytes, placement)
       if other.duration < best.duration { best = other }
     }
-    if operation == .allReduce, placement.nodes > 1 { consider(.doubleBinaryTree) }
-    // NCCL uses NVLS in groups of more than four (measured: 8 H100 do, 4 do not). On several nodes
-    // measured rates are the NICs' (32 B200: 382 of 400 GB/s), so it is not chosen there.
-    if operation == .allReduce, placement.ranks > 4, placement.nodes == 1 { consider(.inNetwork) }
+    if operation == .allReduce, placement.nodes > 1 {
+      consider(.doubleBinaryTree)
+      if cluster.network.sharp { consider(.collNetChain) }
+      if cluster.network.sharp, cluster.node.kind == .switched { consider(.collNetDirect) }
+    }
+    // NCCL uses NVLS in groups of more than four (measured: 8 H100 do, 4 do not).
+    if operation == .allReduce, placement.ranksPerNode > 4 {
+      consider(placement.nodes > 1 ? .nvlsTree : .inNetwork)
+      if cluster.network.sharp { consider(.inNetwork) }
+    }
     // NCCL's PAT, logarithmic as halving-doubling, serves groups of one rank a node.
     if operation != .allReduce, placement.ranksPerNode == 1 { consider(.halvingDoubling) }
     return best
@@ -64,12 +70,19 @@ public struct CollectiveModel: Sendable {
   ///   - bytes: payload.
   ///   - sameNode: whether both sit in one scale-up domain.
   ///   - concurrent: transfers that share the sender's link or NIC at that time, this one included.
+  ///   - nodesApart: nodes from one to the other, where that is known.
   /// - Returns: latency of the protocol plus bytes over the achieved rate; between nodes one NIC.
   public func sendReceiveSeconds(
-    bytes: Int64, sameNode: Bool, concurrent: Int = 1
+    bytes: Int64, sameNode: Bool, concurrent: Int = 1, nodesApart: Int? = nil
   ) -> Double {
     let parts = sendReceive(bytes: bytes, sameNode: sameNode, concurrent: concurrent)
-    return parts.latency + parts.occupancy
+    let nearer =
+      sameNode
+      ? 0
+      : nodesApart.map {
+        cluster.latency(nodesApart: $0).seconds - cluster.interNode.latency.seconds
+      } ?? 0
+    return parts.latency + nearer + parts.occupancy
   }
 
   /// A point-to-point transfer in two parts: what it waits for, and how long it keeps the link busy.
@@ -97,154 +110,59 @@ public struct CollectiveModel: Sendable {
   /// - Returns: the cards at each end, and the part of each card's rate, protocol overhead included.
   public func cardUse(of plan: CollectivePlan) -> (cards: Int, demand: Double) {
     let cards = plan.algorithm.sendsFromEachRank ? 1 : plan.ranksPerNode
-    let wire =
+    var wire =
       1 / (plan.interNode.secondsPerByte * NetworkConstants.fraction(plan.transferProtocol))
+    if plan.algorithm.addsInNetwork(nodes: plan.nodes) { wire *= plan.spared }
     return (cards, wire / (Double(cards) * cluster.interNode.rate.bytesPerSecond))
   }
 
+  /// What a message inside a node takes of its GPU's links on an otherwise idle fabric, in parts of the
+  /// GPU's rate.
+  ///
+  /// A tree has up to four messages on its way at once, NVLSTree two.
+  public func linkUse(of plan: CollectivePlan) -> Double {
+    if [.gather, .scatter, .sendReceive].contains(plan.operation) {
+      let senders = plan.operation == .gather ? max(plan.ranksPerNode - 1, 1) : 1
+      return cluster.node.pairShare(gpus: cluster.gpusPerNode) / Double(senders)
+    }
+    let isDirect = [.direct, .hierarchical, .collNetDirect, .collNetChain].contains(plan.algorithm)
+    let lines = isDirect ? constants.direct : constants.ring
+    let lanes: Double =
+      switch plan.algorithm {
+      case .doubleBinaryTree: 4
+      case .nvlsTree: 2
+      default: 1
+      }
+    return cluster.node.share(of: plan.ranksPerNode, gpus: cluster.gpusPerNode)
+      * lines.sharing(plan.ranksPerNode) / lanes
+  }
+
+  /// Whether a group's traffic inside a node uses the links to all its members there alike, whatever
+  /// message stands for it: NCCL's rings go round in every direction a mesh has, its sends to all are under way
+  /// at once.
+  public func usesAllPeers(_ plan: CollectivePlan) -> Bool {
+    if [.gather, .scatter, .sendReceive].contains(plan.operation) { return false }
+    return cluster.node.kind != .pcie
+      || ![.ring, .doubleBinaryTree, .halvingDoubling].contains(plan.algorithm)
+  }
+
   /// What one transfer between two ranks costs beyond its launch.
-  private func pointToPoint(
+  func pointToPoint(
     _ line: ProtocolLine, _ transfer: TransferProtocol, sameNode: Bool
   ) -> (latency: Double, secondsPerByte: Double) {
     if sameNode {
-      let fraction = transfer == .simple ? constants.pointToPointFraction : line.moveFraction
+      let fraction =
+        (transfer == .simple ? constants.pointToPointFraction : line.moveFraction)
+        * cluster.node.pairShare(gpus: cluster.gpusPerNode)
       return (near(line.step), 1 / (cluster.intraNode.rate.bytesPerSecond * fraction))
     }
     let fraction = NetworkConstants.fraction(transfer)
     return (
-      cluster.interNode.latency.seconds + NetworkConstants.step(transfer),
+      cluster.interNode.latency.seconds + NetworkConstants.step(transfer, of: .direct),
       1 / (cluster.interNode.rate.bytesPerSecond * fraction)
     )
   }
 
   /// A fitted step on this cluster's link.
-  private func near(_ step: Double) -> Double { max(step + extraLatency, step / 4) }
-
-  /// Whether the algorithm can do that operation there.
-  private func applies(
-    _ algorithm: CollectiveAlgorithm, to operation: CollectiveOperation,
-    _ placement: GroupPlacement
-  ) -> Bool {
-    let isScatterGather = [.allReduce, .allGather, .reduceScatter].contains(operation)
-    switch algorithm {
-    case .ring: return !operation.isPairwise
-    case .doubleBinaryTree: return operation == .allReduce
-    case .halvingDoubling:
-      return isScatterGather && placement.ranks.nonzeroBitCount == 1
-    case .direct: return operation.isPairwise || isScatterGather && placement.nodes == 1
-    case .hierarchical: return operation == .allReduce && placement.nodes > 1
-    case .inNetwork:
-      return operation == .allReduce && constants.inNetwork != nil && placement.ranksPerNode > 1
-    }
-  }
-
-  /// The plan under the protocol that ends first.
-  private func fastest(
-    _ algorithm: CollectiveAlgorithm, _ operation: CollectiveOperation, _ bytes: Int64,
-    _ placement: GroupPlacement
-  ) -> CollectivePlan {
-    var best = price(algorithm, operation, bytes, placement, .simple)
-    func consider(_ transfer: TransferProtocol) {
-      let other = price(algorithm, operation, bytes, placement, transfer)
-      if other.duration < best.duration { best = other }
-    }
-    consider(.lowLatency)
-    if constants.ring.lowLatency128 != nil || constants.direct.lowLatency128 != nil {
-      consider(.lowLatency128)
-    }
-    return best
-  }
-
-  private func price(
-    _ algorithm: CollectiveAlgorithm, _ operation: CollectiveOperation, _ bytes: Int64,
-    _ placement: GroupPlacement, _ transfer: TransferProtocol
-  ) -> CollectivePlan {
-    if operation == .gather || operation == .sendReceive {
-      return pricePairs(operation, bytes, placement, transfer)
-    }
-    let pairwise = algorithm == .direct
-    let lines = pairwise ? constants.direct : constants.ring
-    let line = lines[transfer] ?? lines.simple
-    let adds = operation == .allReduce || operation == .reduce
-    let linkRate = cluster.intraNode.rate.bytesPerSecond
-    let rate =
-      linkRate * (adds ? line.reduceFraction : line.moveFraction)
-      * lines.sharing(placement.ranksPerNode)
-    var intra = HopCost(
-      latency: SimDuration(seconds: near(line.step)), secondsPerByte: 1 / rate)
-    var inter = interNode(transfer, placement, perRank: algorithm.sendsFromEachRank)
-    var start = line.base
-    let part = Double(bytes) / Double(placement.ranks)
-    switch algorithm {
-    case .ring where operation != .broadcast && operation != .reduce, .direct:
-      start += part * (adds ? lines.reduceCopy : lines.moveCopy) / rate
-    case .doubleBinaryTree:
-      // A node passes on 2 × the buffer (up 1, down 2 in one tree, up 1 in the other, half each);
-      // of two nodes, only once.
-      // Of two nodes each tree is one link, as of a ring.
-      intra.secondsPerByte *= 4
-      inter.secondsPerByte *= placement.nodes == 2 ? 2 : 4 / NetworkConstants.treeFraction
-    case .inNetwork:
-      if let lines = constants.inNetwork {
-        let ranks = Double(placement.ranksPerNode)
-        let large = transfer == .simple
-        start = large ? lines.largeBase : lines.smallBase
-        let fraction = large ? lines.largeFraction : lines.smallFraction
-        // bytes × (1 + 1/n) spread over 2 (n − 1) steps of bytes / n.
-        intra = HopCost(
-          latency: .zero,
-          secondsPerByte: (1 + 1 / ranks) * ranks / (2 * (ranks - 1)) / (linkRate * fraction))
-      }
-    default: break
-    }
-    return CollectivePlan(
-      operation: operation, algorithm: algorithm, transferProtocol: transfer, bytes: bytes,
-      ranks: placement.ranks, ranksPerNode: placement.ranksPerNode,
-      launch: SimDuration(seconds: start), intraNode: intra, interNode: inter,
-      pipelineChunk: transfer.slice * Self.channels / (algorithm == .doubleBinaryTree ? 2 : 1))
-  }
-
-  /// Channels NCCL opens between nodes of eight GPUs and cards: two a card, as its logs show
-  /// (`16 coll channels`); half of them run each of the two trees.
-  private static let channels: Int64 = 16
-
-  /// Transfers between pairs of ranks, all at once; of a gather all that come over one port share it.
-  private func pricePairs(
-    _ operation: CollectiveOperation, _ bytes: Int64, _ placement: GroupPlacement,
-    _ transfer: TransferProtocol
-  ) -> CollectivePlan {
-    let line = constants.ring[transfer] ?? constants.ring.simple
-    let used = constants.ring[transfer] == nil ? TransferProtocol.simple : transfer
-    func hop(sameNode: Bool, senders: Int) -> HopCost {
-      let cost = pointToPoint(line, used, sameNode: sameNode)
-      return HopCost(
-        latency: SimDuration(seconds: cost.latency),
-        secondsPerByte: cost.secondsPerByte * Double(operation == .gather ? max(senders, 1) : 1))
-    }
-    return CollectivePlan(
-      operation: operation, algorithm: .direct, transferProtocol: used, bytes: bytes,
-      ranks: placement.ranks, ranksPerNode: placement.ranksPerNode,
-      launch: SimDuration(seconds: line.base),
-      intraNode: hop(sameNode: true, senders: placement.ranksPerNode - 1),
-      interNode: hop(sameNode: false, senders: placement.ranks - placement.ranksPerNode),
-      pipelineChunk: transfer.slice)
-  }
-
-  /// A hop between nodes over all NICs the group has in a node, or over one rank's share of them.
-  ///
-  /// A node has `gpusPerNode` NICs of the inter-node rate. A group uses those nearest to its ranks,
-  /// at most one a rank, and its even share when sibling groups use them too. Traffic of a group
-  /// that does not fit under one leaf switch has its rate divided by the oversubscription.
-  private func interNode(
-    _ transfer: TransferProtocol, _ placement: GroupPlacement, perRank: Bool
-  ) -> HopCost {
-    let share = Double(cluster.gpusPerNode) / Double(max(placement.groupsPerNode, 1))
-    let cards = min(share, Double(placement.ranksPerNode))
-    var rate =
-      cluster.interNode.rate.bytesPerSecond * NetworkConstants.fraction(transfer)
-      * (perRank ? cards / Double(placement.ranksPerNode) : cards)
-    if placement.nodes > cluster.nodesPerLeaf { rate /= max(cluster.oversubscription, 1) }
-    let latency = cluster.interNode.latency.seconds + NetworkConstants.step(transfer)
-    return HopCost(latency: SimDuration(seconds: latency), secondsPerByte: 1 / rate)
-  }
+  func near(_ step: Double) -> Double { max(step + extraLatency, step / 4) }
 }

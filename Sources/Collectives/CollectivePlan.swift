@@ -88,6 +88,17 @@ public struct CollectivePlan: Hashable, Sendable {
   /// Nodes the group touches.
   public var nodes: Int { ranks / ranksPerNode }
 
+  /// What additions in the network spare of the bytes that its messages stand for: each card sends and
+  /// receives its share once, not 2 (N − 1) / N times.
+  var spared: Double { Double(nodes) / Double(2 * (nodes - 1)) }
+
+  /// Bytes whose occupancy the smallest message inside nodes, or between them, has.
+  public func leastMessageBytes(crossingNodes: Bool) -> Int64 {
+    let isSplit = algorithm.addsInNetwork(nodes: nodes)
+    return isSplit || crossingNodes && algorithm == .hierarchical
+      ? Self.quotientUp(blockBytes, nodes) : blockBytes
+  }
+
   /// Most chunks of a chain or tree: beyond that they grow, which adds little to what is long then.
   private static let mostChunks: Int64 = 512
 
@@ -107,8 +118,9 @@ public struct CollectivePlan: Hashable, Sendable {
     case .doubleBinaryTree: chunk(quotientUp(bytes, 2), usual: pipelineChunk)
     case .ring where operation == .broadcast || operation == .reduce:
       chunk(bytes, usual: pipelineChunk)
-    case .hierarchical: quotientUp(bytes, ranksPerNode)
+    case .hierarchical, .collNetDirect, .collNetChain: quotientUp(bytes, ranksPerNode)
     case .inNetwork where ranks > ranksPerNode: quotientUp(bytes, ranksPerNode)
+    case .nvlsTree: chunk(quotientUp(quotientUp(bytes, ranksPerNode), 2), usual: pipelineChunk)
     case .direct where operation == .sendReceive: max(bytes, 1)
     default: quotientUp(bytes, ranks)
     }
@@ -120,7 +132,12 @@ public struct CollectivePlan: Hashable, Sendable {
 
   /// Chunks a chain carries, or each of the two trees.
   var chunkCount: Int {
-    let total = algorithm == .doubleBinaryTree ? Self.quotientUp(bytes, 2) : bytes
+    let total =
+      switch algorithm {
+      case .doubleBinaryTree: Self.quotientUp(bytes, 2)
+      case .nvlsTree: Self.quotientUp(Self.quotientUp(bytes, ranksPerNode), 2)
+      default: bytes
+      }
     return max(1, Int((total + blockBytes - 1) / blockBytes))
   }
 
@@ -144,7 +161,9 @@ extension CollectivePlan {
     case .halvingDoubling: return halvingDoubling()
     case .direct: return direct()
     case .hierarchical: return hierarchical()
-    case .inNetwork: return nodes == 1 ? direct() : hierarchical()
+    case .inNetwork where nodes == 1: return direct()
+    case .inNetwork, .collNetDirect, .collNetChain: return switched()
+    case .nvlsTree: return switchTree()
     }
   }
 

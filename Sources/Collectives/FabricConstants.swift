@@ -180,12 +180,39 @@ struct NetworkConstants: Hashable, Sendable {
   ///
   /// NCCL's tuner has 2.7, 4.0 and 14 µs for LL, LL128 and Simple (`hwLat`, net ring); its LL step is
   /// taken for the bare link.
-  static func step(_ transfer: TransferProtocol) -> Double {
-    switch transfer {
+  /// Under Simple, NVLSTree has 20.9, additions in the network 18 (with NVLS inside), 31 (direct) and 30
+  /// (chain), there and back.
+  static func step(_ transfer: TransferProtocol, of algorithm: CollectiveAlgorithm) -> Double {
+    switch algorithm {
+    case .nvlsTree: return 18.2e-6
+    case .inNetwork: return 15.3e-6
+    case .collNetDirect: return 28.3e-6
+    case .collNetChain: return 27.3e-6
+    default: break
+    }
+    return switch transfer {
     case .lowLatency: 0
     case .lowLatency128: 1.3e-6
     case .simple: 11.3e-6
     }
+  }
+
+  /// Seconds a step inside nodes costs before and after additions in the network: of a chain each link,
+  /// of sends from all at once one, and something for each further sender (NCCL's tuner: `hwLat` 2.8, 3.7 and
+  /// `0.4` µs).
+  static let chainStep = 2.8e-6
+  static let directStep = 3.7e-6
+  static let directArity = 0.4e-6
+
+  /// Most bytes a second LL carries between nodes, all of a node's cards together.
+  ///
+  /// LL's buffers lie in host memory, so that the processor's bridges bound it: NCCL's tuner has 39 and
+  /// 20.4 GB/s on two and on more nodes with Intel's, 22.5 and 19 with AMD's (`llMaxBws`). DGX A100
+  /// has AMD's (its data sheet), nodes of H100 and B200 and of V100 Intel's (DGX H100, B200, DGX-1
+  /// data sheets).
+  static func lowLatencyRate(_ gpu: String, nodes: Int) -> Double {
+    if gpu.hasPrefix("a100") || gpu.hasPrefix("mi") { return nodes <= 2 ? 22.5e9 : 19e9 }
+    return nodes <= 2 ? 39e9 : 20.4e9
   }
 
   /// Fraction of the NIC's rate that payload reaches.
@@ -200,6 +227,10 @@ struct NetworkConstants: Hashable, Sendable {
     case .simple: 0.95
     }
   }
+
+  /// How many times longer the steps of a ring all-reduce over several nodes take under Simple, from 64 bytes
+  /// a channel and rank on (NCCL's tuner, "plateau effect": 1.4, before Ampere 1.9).
+  static func ringPlateau(_ gpu: String) -> Double { gpu.hasPrefix("v100") ? 1.9 : 1.4 }
 
   /// Fraction of a ring's rate between nodes that a tree reaches.
   ///

@@ -16,11 +16,14 @@ public struct Cluster: Hashable, Sendable {
   public var oversubscription: Double
   /// Levels, routing, faults: the rest of the network between nodes.
   public var network: Network
+  /// How the links inside a node are laid.
+  public var node: NodeFabric
 
-  /// A cluster from its parts.
+  /// A cluster from its parts; without `node` its nodes are laid as is usual for the GPU.
   public init(
     gpu: GPU, gpuCount: Int, gpusPerNode: Int, intraNode: Link, interNode: Link,
-    topology: Topology = .railFatTree, oversubscription: Double = 1, network: Network = Network()
+    topology: Topology = .railFatTree, oversubscription: Double = 1, network: Network = Network(),
+    node: NodeFabric? = nil
   ) {
     self.gpu = gpu
     self.gpuCount = gpuCount
@@ -30,6 +33,7 @@ public struct Cluster: Hashable, Sendable {
     self.topology = topology
     self.oversubscription = oversubscription
     self.network = network
+    self.node = node ?? .usual(of: gpu, gpusPerNode: gpusPerNode)
   }
 
   /// Nodes, the last one perhaps partly filled.

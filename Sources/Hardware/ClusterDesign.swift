@@ -60,9 +60,9 @@ extension ClusterDesign {
     design(
       "aws-p6-b200", "b200-sxm", gigabits: 400, microseconds: efa,
       "EFA v4, 8 × 400 Gb/s a node, \(interNodeTable)"),
-    design(
+    tcp(
       "gcp-a3-high", "h100-sxm-80gb", gigabits: 100, "TCPX, 4 × 200 Gb/s a node, \(interNodeTable)"),
-    design(
+    tcp(
       "gcp-a3-mega", "h100-sxm-80gb", gigabits: 200, microseconds: 55,
       "TCPXO, 8 × 200 Gb/s a node, \(interNodeTable); latency fitted on one nccl-tests log of 16 "
         + "GPUs (lessizzmore/create-a3mega-ztan-fork 02dd8f4)"),
@@ -89,6 +89,20 @@ extension ClusterDesign {
       if let microseconds { node.interNode.latency = SimDuration(seconds: microseconds * 1e-6) }
       return ClusterDesign(name: name, node: node, source: source)
     }
+  }
+
+  /// The same over GPUDirect-TCPX or TCPXO.
+  ///
+  /// Their receive buffers are filled by copies: no LL128 by default, and NVLS is switched off (Google's
+  /// environment for the plugin, as in allenai/OLMo-core's launcher: `NCCL_NVLS_ENABLE=0`, and LL128 only with
+  /// a configuration of its own, `a3plus_tuner_config_ll128.textproto`).
+  private static func tcp(
+    _ name: String, _ gpu: String, gigabits: Double, microseconds: Double? = nil, _ source: String
+  ) -> ClusterDesign? {
+    var design = design(name, gpu, gigabits: gigabits, microseconds: microseconds, source)
+    design?.node.network.allowsLL128 = false
+    design?.node.node.adds = false
+    return design
   }
 
   private static func usualNode(of gpu: GPU) -> Cluster {

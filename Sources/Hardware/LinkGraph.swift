@@ -1,9 +1,9 @@
 import Quantities
 
-/// The links between the nodes of a cluster, and the way from one network card to another.
+/// The links between the nodes of a cluster and inside them, and the ways over them.
 ///
-/// A directed graph whose links are numbered: cards out of the nodes, cards into them, then what the
-/// topology has above. Capacities are in units of one card's rate, so that a message that fills one
+/// A directed graph whose links are numbered: cards out of the nodes, cards into them, what the
+/// topology has above, then what nodes have inside, where that is shared. Capacities are in units of one card's rate, so that a message that fills one
 /// card has a demand of 1. Switches do not block.
 public struct LinkGraph: Sendable {
   /// A link that a message crosses.
@@ -39,6 +39,10 @@ public struct LinkGraph: Sendable {
   /// Dead links of each leaf; empty when there are none.
   private var deadUplinks: [Int32] = []
   let dimensions: [Int]
+  /// What is inside nodes; `nil` where nothing there is shared.
+  private(set) var node: NodeLinks?
+  /// A card's rate in GPU links.
+  private let cardPerLink: Double
 
   /// The links of a cluster.
   public init(_ cluster: Cluster) {
@@ -51,6 +55,8 @@ public struct LinkGraph: Sendable {
     leavesPerPod = network.levels > 2 ? network.leavesPerPod : .max
     dimensions =
       topology == .torus ? Self.dimensions(network.dimensions, nodes: cluster.nodeCount) : []
+    cardPerLink =
+      cluster.interNode.rate.bytesPerSecond / cluster.intraNode.rate.bytesPerSecond
     capacities = Array(repeating: 1, count: 2 * cards)
     for slow in network.slowCards where slow.gpu < cards {
       capacities[slow.gpu] *= slow.fraction
@@ -68,6 +74,9 @@ public struct LinkGraph: Sendable {
       capacities += Array(
         repeating: linkCards ?? Double(cardsPerNode),
         count: cluster.nodeCount * dimensions.count * 2)
+    }
+    if cluster.sharesNodeLinks || cluster.node.cardLinkRate != nil {
+      node = NodeLinks(cluster, &capacities)
     }
   }
 
@@ -299,9 +308,11 @@ public struct LinkGraph: Sendable {
   ///   - flow: what tells flows of the same pair apart, for hashing.
   ///   - loads: present load of each link, in cards, for adaptive routing.
   ///   - hops: where links are appended; a link that is there already above the cards grows heavier.
+  ///   - staysBelow: whether a switch takes the message up into a sum, so that nothing of it is met above.
   /// - Complexity: O(links of the route).
   public func appendRoute(
-    from source: Int, to destination: Int, flow: UInt64, loads: [Double], to hops: inout [Hop]
+    from source: Int, to destination: Int, flow: UInt64, loads: [Double], to hops: inout [Hop],
+    staysBelow: Bool = false
   ) {
     let out = serving.isEmpty ? source : Int(serving[source])
     let into = serving.isEmpty ? destination : Int(serving[destination])
@@ -312,6 +323,10 @@ public struct LinkGraph: Sendable {
       append(out, 1, &hops)
       append(cards + into, 1, &hops)
     }
+    node?.appendCardLinks(
+      from: source, to: destination, perCard: cardPerLink
+    ) { append($0, $1, &hops) }
+    guard !staysBelow else { return }
     switch topology {
     case .singleSwitch: break
     case .railFatTree, .fatTree:

@@ -313,12 +313,15 @@ public struct RankGrid: Hashable, Sendable {
     let levels = levels(of: kind)
     let group = StridedGroup(first: first(levels, rank), levels: levels)
     let nodes = group.nodes(of: gpusPerNode)
+    let last = levels.reduce(group.first) { $0 + ($1.count - 1) * $1.stride }
     let node = rank / gpusPerNode
     let end = min((node + 1) * gpusPerNode, rankCount)
     let firsts = Set((node * gpusPerNode..<end).map { first(levels, $0) })
     return GroupSpread(
       ranks: group.count, ranksPerNode: nodes.fullest, nodes: nodes.count,
-      groupsPerNode: firsts.count)
+      groupsPerNode: firsts.count,
+      nodeStride: nodes.count > 1
+        ? (last / gpusPerNode - group.first / gpusPerNode) / (nodes.count - 1) : 1)
   }
 
   private static func index(_ axis: Axis) -> Int {

@@ -151,12 +151,15 @@ public struct GroupSpread: Hashable, Sendable {
   public var nodes: Int
   /// Groups of the same kind with members in the node, this one included: they share its NICs.
   public var groupsPerNode: Int
+  /// Nodes from one node of the group to the next, in the mean, rounded down; 1 in one node.
+  public var nodeStride: Int
 
   /// A spread from its counts.
-  public init(ranks: Int, ranksPerNode: Int, nodes: Int, groupsPerNode: Int) {
+  public init(ranks: Int, ranksPerNode: Int, nodes: Int, groupsPerNode: Int, nodeStride: Int = 1) {
     self.ranks = ranks
     self.ranksPerNode = ranksPerNode
     self.nodes = nodes
     self.groupsPerNode = groupsPerNode
+    self.nodeStride = nodeStride
   }
 }

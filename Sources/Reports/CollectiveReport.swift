@@ -132,7 +132,7 @@ public struct CollectiveReport {
       ]),
     ]
     let adds = [.allReduce, .reduceScatter, .reduce].contains(operation)
-    let root = [.broadcast, .reduce, .gather].contains(operation) ? "0" : "-1"
+    let root = [.broadcast, .reduce, .gather, .scatter].contains(operation) ? "0" : "-1"
     for row in rows {
       let half =
         "  \(Self.figure(row.seconds * 1e6, 7))  \(Self.figure(row.algorithmBandwidth / 1e9, 6))"

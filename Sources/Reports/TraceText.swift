@@ -163,6 +163,7 @@ public struct TraceText {
       case .broadcast: ("Broadcast", "broadcast", call.bytes, call.bytes)
       case .reduce: ("Reduce", "reduce", call.bytes, call.bytes)
       case .gather: ("SendRecv", "gather", part, call.bytes)
+      case .scatter: ("SendRecv", "scatter", call.bytes, part)
       case .sendReceive: ("SendRecv", "send", call.bytes, call.bytes)
       }
     var members = ""

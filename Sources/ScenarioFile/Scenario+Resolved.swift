@@ -132,7 +132,8 @@ extension Cluster {
       "gpu": gpu.resolved,
       "gpus": .integer(gpuCount),
       "gpus_per_node": .integer(gpusPerNode),
-      "intra_node": .object(intraNode.members),
+      "intra_node": .object(
+        intraNode.members + node.members(unlike: .usual(of: gpu, gpusPerNode: gpusPerNode))),
       "inter_node": .object(
         interNode.members + [
           .init("topology", .string(topology.rawValue)),
@@ -153,7 +154,7 @@ extension Link {
 
 extension SimDuration {
   /// The interval in the largest unit that leaves a whole number.
-  fileprivate var text: String {
+  var text: String {
     let units: [(String, Int64)] = [
       ("s", 1_000_000_000_000), ("ms", 1_000_000_000), ("us", 1_000_000), ("ns", 1_000),
     ]

@@ -22,6 +22,10 @@ extension ScenarioReader {
     let perNode = block.integer("gpus_per_node", in: Limit.gpus)
     let intra = block.block("intra_node")
     let intraNode = link(intra, default: design?.intraNode ?? gpu?.scaleUp)
+    let usualNode =
+      design?.node
+      ?? gpu.map { .usual(of: $0, gpusPerNode: perNode ?? design?.gpusPerNode ?? $0.scaleUpDomain) }
+    let fabric = node(intra, default: usualNode)
     intra.finish()
     let inter = block.block("inter_node")
     let interNode = link(inter, default: design?.interNode ?? gpu?.scaleOut)
@@ -36,11 +40,13 @@ extension ScenarioReader {
       gpu: gpu, gpuCount: count ?? design?.gpuCount ?? node, gpusPerNode: node,
       intraNode: intraNode, interNode: interNode,
       topology: topology ?? design?.topology ?? .railFatTree,
-      oversubscription: oversubscription ?? design?.oversubscription ?? 1, network: network)
+      oversubscription: oversubscription ?? design?.oversubscription ?? 1, network: network,
+      node: fabric)
     check(cluster, inter)
-    if needsCount, cluster.nodeCount == 1, cluster.network != Network() || cluster.sharesLinks {
+    if needsCount, cluster.nodeCount == 1, cluster.network != Network() || cluster.sharesNetworkLinks {
       block.warn("inter_node", "has no effect: \(cluster.gpuCount) GPUs are one node")
     }
+    checkNode(cluster, intra)
     return cluster
   }
 

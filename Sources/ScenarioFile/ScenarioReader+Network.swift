@@ -28,6 +28,11 @@ extension ScenarioReader {
     if let rate = block.quantity("link_bandwidth", of: ByteRate.self, in: 1...1e18) {
       network.linkRate = rate
     }
+    if let latency = block.quantity("hop_latency", of: Seconds.self, in: 0...1) {
+      network.hopLatency = SimDuration(seconds: latency.value)
+    }
+    if let adds = block.flag("sharp") { network.sharp = adds }
+    if let allows = block.flag("ll128") { network.allowsLL128 = allows }
     if let routing = block.choice("routing", of: Routing.self) { network.routing = routing }
     if let sharing = block.choice("sharing", of: LinkSharing.self) { network.sharing = sharing }
     let ranks = 0...(gpus ?? Limit.gpus.upperBound) - 1
@@ -73,6 +78,7 @@ extension ScenarioReader {
     wants("dimensions", .torus)
     wants("link_bandwidth", .torus, .dragonfly)
     wants("failed_uplinks", .railFatTree, .fatTree, .dragonfly)
+    wants("sharp", .railFatTree, .fatTree, .singleSwitch)
     if cluster.oversubscription > 1 {
       wants("oversubscription", .railFatTree, .fatTree, .dragonfly)
     }
@@ -177,6 +183,11 @@ extension Network {
     func numbers(_ values: [Int]) -> JSONValue { .array(values.map { .integer(Int64($0)) }) }
     if !dimensions.isEmpty { members.append(.init("dimensions", numbers(dimensions))) }
     if let linkRate { members.append(.init("link_bandwidth", .string(linkRate.unitText))) }
+    if hopLatency != usual.hopLatency {
+      members.append(.init("hop_latency", .string(hopLatency.text)))
+    }
+    if sharp { members.append(.init("sharp", true)) }
+    if !allowsLL128 { members.append(.init("ll128", false)) }
     if let sharing { members.append(.init("sharing", .string(sharing.rawValue))) }
     if !slowCards.isEmpty {
       members.append(

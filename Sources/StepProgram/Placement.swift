@@ -15,7 +15,8 @@ struct Placements {
       if let kind = axis.groupKind {
         let spread = grid.spread(kind, gpusPerNode: cluster.gpusPerNode)
         return Self.even(
-          ranks: spread.ranks, perNode: spread.ranksPerNode, groups: spread.groupsPerNode)
+          ranks: spread.ranks, perNode: spread.ranksPerNode, groups: spread.groupsPerNode,
+          stride: spread.nodeStride)
       }
       let parallelism = grid.parallelism
       let node = cluster.gpusPerNode
@@ -25,7 +26,7 @@ struct Placements {
         let firsts = (0..<min(node, grid.rankCount)).count { grid.stage(of: $0) == 0 }
         return Self.even(
           ranks: min(2, parallelism.pipeline), perNode: sharesNode ? 2 : 1,
-          groups: sharesNode ? 1 : firsts)
+          groups: sharesNode ? 1 : firsts, stride: stage * (parallelism.pipeline - 1) / node)
       }
       // All ranks of one model copy, rank 0's: those of them that sit in the first node.
       let ranks = parallelism.tensor * parallelism.pipeline
@@ -48,16 +49,25 @@ struct Placements {
     return cluster.node(of: stage * stride) == cluster.node(of: other * stride)
   }
 
+  /// Nodes from one stage's first to the other's.
+  func nodesApart(_ stage: Int, _ other: Int) -> Int {
+    let stride = grid.stride(.pipeline)
+    return abs(cluster.node(of: stage * stride) - cluster.node(of: other * stride))
+  }
+
   /// Whether some neighbouring stages sit on different nodes.
   var stagesCrossNodes: Bool {
     (1..<max(1, grid.parallelism.pipeline)).contains { !sharesNode($0 - 1, $0) }
   }
 
   /// A placement with equally many ranks in each node: the most that divides.
-  private static func even(ranks: Int, perNode: Int, groups: Int) -> GroupPlacement {
+  private static func even(
+    ranks: Int, perNode: Int, groups: Int, stride: Int = 1
+  ) -> GroupPlacement {
     var perNode = max(1, min(perNode, ranks))
     while ranks % perNode != 0 { perNode -= 1 }
-    return GroupPlacement(ranks: ranks, ranksPerNode: perNode, groupsPerNode: groups)
+    return GroupPlacement(
+      ranks: ranks, ranksPerNode: perNode, groupsPerNode: groups, nodeStride: max(1, stride))
   }
 }
 

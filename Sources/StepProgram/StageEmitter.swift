@@ -162,7 +162,8 @@ struct StageEmitter {
       profile.scattersPipeline && !job.parallelism.sequence && job.parallelism.tensor > 1
     let bytes = isScattered ? whole / Int64(job.parallelism.tensor) : whole
     var seconds = compiler.pricing.collectives.sendReceiveSeconds(
-      bytes: bytes, sameNode: compiler.pricing.placements.sharesNode(stage, target))
+      bytes: bytes, sameNode: compiler.pricing.placements.sharesNode(stage, target),
+      nodesApart: compiler.pricing.placements.nodesApart(stage, target))
     if isScattered,
       let gather = compiler.pricing.call(.allGather, on: .tensor, bytes: whole, category: .pipeline)
     {

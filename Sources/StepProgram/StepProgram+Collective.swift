@@ -10,7 +10,7 @@ extension StepProgram {
   /// - Parameters:
   ///   - plan: the collective of one group.
   ///   - groups: groups that run it at the same time, side by side in each node: with several, ranks
-  ///     that follow each other belong to different groups.
+  ///     that follow each other belong to different groups; with more than a node has GPUs, so do nodes.
   ///   - cluster: where it runs.
   /// - Returns: the program, or `nil` without a catalogue of models.
   /// - Precondition: the plan has at least two ranks.
@@ -28,7 +28,9 @@ extension StepProgram {
     let call = CollectiveCall(
       axis: .data, operation: plan.operation, bytes: plan.bytes,
       placement: GroupPlacement(
-        ranks: plan.ranks, ranksPerNode: plan.ranksPerNode, groupsPerNode: groups),
+        ranks: plan.ranks, ranksPerNode: plan.ranksPerNode,
+        groupsPerNode: min(groups, cluster.gpusPerNode),
+        nodeStride: max(1, groups / cluster.gpusPerNode)),
       duration: plan.duration, category: .data, algorithm: plan.algorithm)
     let stage = StageProgram(
       stage: 0, rankCount: plan.ranks * groups, rank: 0,

@@ -184,7 +184,7 @@ extension FullSimulationModel {
             of: fabric.communicators[groups].groups.rank(
               of: message.receiver, first: Int(inbox.first))),
           slot: UInt32(message.slot), step: Int32(step),
-          isShared: message.crossesNodes && fabric.requestDelay > 0,
+          isShared: fabric.requestDelay > 0 && (message.crossesNodes || fabric.sharesNodes),
           awaitsWord: lanes[position].awaitsWord)
         return
       }

@@ -26,6 +26,10 @@ struct FullSimulationFabric {
     /// Cards a message between nodes crosses at each end, and what it takes of each alone.
     var cards: Int
     var demand: Double
+    /// What a message inside a node takes of a GPU's links alone, and whether that is spread over
+    /// those to all members there.
+    var demandInside: Double
+    var usesAllPeers: Bool
   }
 
   /// How the members of a group learn when their collective is over.
@@ -112,6 +116,8 @@ struct FullSimulationFabric {
   /// From a rank's asking to the network's hearing of it, picoseconds; zero where links are not
   /// shared.
   private(set) var requestDelay: Int64 = 0
+  /// Whether messages inside nodes go through the network too.
+  private(set) var sharesNodes = false
 
   /// - Parameters:
   ///   - program: what the ranks do.
@@ -128,8 +134,8 @@ struct FullSimulationFabric {
     let streams = Self.streams(of: program)
     for (index, call) in program.calls.enumerated() {
       // Who waits for nobody could run ahead of the others' collectives.
-      guard ![.broadcast, .reduce, .gather].contains(call.operation) || program.calls.count == 1
-      else {
+      let isOneSided = [.broadcast, .reduce, .gather, .scatter].contains(call.operation)
+      guard !isOneSided || program.calls.count == 1 else {
         throw .impossible(
           "a step program has no \(call.operation.rawValue) beside other collectives")
       }
@@ -162,9 +168,12 @@ struct FullSimulationFabric {
           plan: plan, duration: duration,
           launch: plan.launch.picoseconds + extra, communicator: communicator,
           category: call.category.rawValue, notice: duration / 2, laneCount: plan.laneCount,
-          hasEmptyLanes: plan.algorithm == .doubleBinaryTree,
-          arrivesAsSent: plan.arrivals(at: 0) == nil, cards: use.cards, demand: use.demand))
+          hasEmptyLanes: [.doubleBinaryTree, .nvlsTree].contains(plan.algorithm)
+            || plan.operation == .scatter,
+          arrivesAsSent: plan.arrivals(at: 0) == nil, cards: use.cards, demand: use.demand,
+          demandInside: model.linkUse(of: plan), usesAllPeers: model.usesAllPeers(plan)))
     }
+    sharesNodes = cluster.sharesNodeLinks
     if cluster.sharesLinks { requestDelay = max(1, leastLatency(program) / 2) }
     reachOut(grid.rankCount, perNode: cluster.gpusPerNode, keepsNodes: keepsNodes)
   }
@@ -175,9 +184,10 @@ struct FullSimulationFabric {
       let groups = communicators[index].groups
       let isWithin =
         groups.size == 1
-        || keepsNodes
+        || keepsNodes && !sharesNodes
           && (0..<ranks).allSatisfy { groups.membership(of: $0).first / perNode == $0 / perNode }
-      let crosses = calls.contains { $0.communicator == index && $0.plan.nodes > 1 }
+      let crosses =
+        sharesNodes || calls.contains { $0.communicator == index && $0.plan.nodes > 1 }
       communicators[index].reach =
         isWithin ? .node : crosses && requestDelay > 0 ? .network : .job
       if isWithin {
@@ -199,12 +209,18 @@ struct FullSimulationFabric {
   /// The least time a message through the network travels after it has left, picoseconds.
   private func leastLatency(_ program: StepProgram) -> Int64 {
     var least = Int64.max
-    for call in calls where call.plan.nodes > 1 {
-      least = min(least, call.plan.interNode.latency.picoseconds)
+    for call in calls {
+      if call.plan.nodes > 1 { least = min(least, call.plan.interNode.latency.picoseconds) }
+      if sharesNodes, call.plan.ranksPerNode > 1 {
+        least = min(least, call.plan.intraNode.latency.picoseconds)
+      }
     }
     for stage in program.stages {
       for case .send(_, _, let bytes, let duration, _) in stage.instructions {
         least = min(least, split(bytes: bytes, duration: duration, crossesNodes: true).latency)
+        if sharesNodes {
+          least = min(least, split(bytes: bytes, duration: duration, crossesNodes: false).latency)
+        }
       }
     }
     return least == .max ? 2 : least
@@ -274,8 +290,11 @@ struct FullSimulationFabric {
       for call in calls where call.communicator == index {
         if communicator.reach == .job {
           if isSpread { smallest = min(smallest, call.notice) }
-        } else if isSplit, call.plan.ranksPerNode > 1 {
-          smallest = min(smallest, Self.delay(call.plan.intraNode, call.plan.blockBytes))
+        } else if isSplit, call.plan.ranksPerNode > 1, !sharesNodes {
+          smallest = min(
+            smallest,
+            Self.delay(
+              call.plan.intraNode, call.plan.leastMessageBytes(crossingNodes: false)))
         }
       }
     }

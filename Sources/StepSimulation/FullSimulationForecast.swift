@@ -86,6 +86,10 @@ public struct FullSimulationForecast: Hashable, Sendable {
       let links = Double(plan.ranks - 1) / Double(plan.ranks)
       return 4 * links * Double(plan.stepCount(lane: 0))
     }
+    if plan.algorithm == .nvlsTree {
+      let links = Double(plan.nodes - 1) / Double(plan.nodes)
+      return 2 * Double(plan.stepCount(lane: 0)) + 4 * links * Double(plan.stepCount(lane: 2))
+    }
     return Double((0..<plan.laneCount).reduce(0) { $0 + plan.stepCount(lane: $1) })
   }
 }

@@ -106,20 +106,31 @@ final class FullSimulationNetworkStorage {
 }
 
 extension FullSimulationFabric {
-  /// Appends the links a message between nodes crosses: its sender's card's way, or the ways of all
-  /// cards its group has in the node.
+  /// Appends the links a message crosses: its sender's card's way, the ways of all cards its group has
+  /// in the node, or those inside the node.
   func appendRoute(
     of message: CollectiveMessage, from place: (member: Int, first: Int), rank: Int, _ call: Call,
     _ graph: LinkGraph, _ loads: [Double], _ hops: inout [LinkGraph.Hop]
   ) {
     let groups = communicators[call.communicator].groups
     let flow = UInt64(call.communicator)
-    guard call.cards > 1 else {
-      let target = groups.rank(of: message.receiver, first: place.first)
-      graph.appendRoute(from: rank, to: target, flow: flow, loads: loads, to: &hops)
+    let perNode = call.plan.ranksPerNode
+    guard message.crossesNodes else {
+      let first = place.member / perNode * perNode
+      graph.appendNodeRoute(
+        from: rank, to: groups.rank(of: message.receiver, first: place.first),
+        among: call.usesAllPeers
+          ? (first..<first + perNode).map { groups.rank(of: $0, first: place.first) } : [],
+        to: &hops)
       return
     }
-    let perNode = call.plan.ranksPerNode
+    guard call.cards > 1 else {
+      let target = groups.rank(of: message.receiver, first: place.first)
+      graph.appendRoute(
+        from: rank, to: target, flow: flow, loads: loads, to: &hops,
+        staysBelow: call.plan.algorithm.addsInNetwork(nodes: call.plan.nodes))
+      return
+    }
     let from = place.member / perNode * perNode
     let to = message.receiver / perNode * perNode
     for card in 0..<call.cards {
@@ -295,10 +306,9 @@ extension FullSimulationModel {
     let occupancy: Int64
     let demand: Double
     if request.call < 0 {
-      (occupancy, demand) = (load(send: request, &cargo, &net), 1)
+      (occupancy, demand) = load(send: request, &cargo, &net)
     } else {
-      occupancy = load(message: request, &cargo, &net)
-      demand = fabric.calls[Int(request.call)].demand
+      (occupancy, demand) = load(message: request, &cargo, &net)
     }
     net.queues[queue].isBusy = true
     let now = context.now.picoseconds - fabric.requestDelay
@@ -318,15 +328,15 @@ extension FullSimulationModel {
       at: SimTime(picoseconds: end + fabric.requestDelay))
   }
 
-  /// What activations cost and cross; occupancy in picoseconds.
+  /// What activations cost and cross; occupancy in picoseconds, demand on each link.
   private func load(
     send request: FullSimulationNetwork.Request, _ cargo: inout FullSimulationNetwork.Cargo,
     _ net: inout FullSimulationNetwork
-  ) -> Int64 {
+  ) -> (occupancy: Int64, demand: Double) {
     guard
       case .send(let lane, let microbatch, let bytes, let duration, _) =
         code.instructions[Int(request.step)]
-    else { return 0 }
+    else { return (0, 1) }
     let sender = order.rank(of: request.sender)
     let receiver = code.receiver[lane]
     let target =
@@ -342,15 +352,17 @@ extension FullSimulationModel {
     if crosses {
       net.graph.appendRoute(
         from: sender, to: target, flow: UInt64(lane) << 32, loads: net.flows.loads, to: &net.hops)
+      return (parts.occupancy, 1)
     }
-    return parts.occupancy
+    if receiver >= 0 { net.graph.appendNodeRoute(from: sender, to: target, to: &net.hops) }
+    return (parts.occupancy, cluster.node.pairShare(gpus: cluster.gpusPerNode))
   }
 
-  /// What a collective's message costs and crosses; occupancy in picoseconds.
+  /// What a collective's message costs and crosses; occupancy in picoseconds, demand on each link.
   private func load(
     message request: FullSimulationNetwork.Request, _ cargo: inout FullSimulationNetwork.Cargo,
     _ net: inout FullSimulationNetwork
-  ) -> Int64 {
+  ) -> (occupancy: Int64, demand: Double) {
     let call = fabric.calls[Int(request.call)]
     let groups = fabric.communicators[call.communicator].groups
     let sender = order.rank(of: request.sender)
@@ -358,7 +370,7 @@ extension FullSimulationModel {
     guard
       let message = call.plan.message(
         from: place.member, lane: Int(request.lane), step: Int(request.step))
-    else { return 0 }
+    else { return (0, 1) }
     let target = groups.rank(of: message.receiver, first: place.first)
     cargo.target = order.logicalProcess(of: target)
     cargo.kind =
@@ -369,7 +381,9 @@ extension FullSimulationModel {
     fabric.appendRoute(
       of: message, from: place, rank: sender, call, net.graph, net.flows.loads,
       &net.hops)
-    return message.occupancy.picoseconds
+    return (
+      message.occupancy.picoseconds, message.crossesNodes ? call.demand : call.demandInside
+    )
   }
 
   /// A flow's event has come: it ends, or was slowed and goes on.

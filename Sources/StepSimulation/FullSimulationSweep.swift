@@ -64,6 +64,11 @@ struct FullSimulationSweep {
       messages = chunks.run(ready: ready, arrived: &arrived, free: &free)
       return
     }
+    if starts == nil, let alike = AlikeSweep(plan, ready: launch) {
+      messages = alike.messages * count
+      arrived = Array(repeating: alike.end, count: count)
+      return
+    }
     counts = Array(repeating: 0, count: count * plan.slotCount)
     latest = Array(repeating: 0, count: count * plan.slotCount)
     var left = ready
@@ -186,7 +191,7 @@ extension FullSimulation {
       stage.instructions.count == 2,
       case .launch(_, false, let slot) = stage.instructions[0],
       case .wait(slot, let category) = stage.instructions[1],
-      let call = fabric.calls.first
+      let call = fabric.calls.first, !fabric.sharesNodes
     else { return nil }
     let groups = stage.rankCount / call.plan.ranks
     let sweep: FullSimulationSweep

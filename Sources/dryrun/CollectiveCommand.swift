@@ -22,8 +22,10 @@ struct CollectiveCommand: SessionCommand {
       """)
 
   @Option(
-    help:
-      "all_reduce, reduce_scatter, all_gather, all_to_all, broadcast, reduce, gather or sendrecv.")
+    help: """
+      all_reduce, reduce_scatter, all_gather, all_to_all, broadcast, reduce, gather, scatter or \
+      sendrecv.
+      """)
   var op: CollectiveOperation?
 
   @Option(help: "A cluster of the catalogue, or the path of a cluster or scenario file.")
@@ -38,7 +40,11 @@ struct CollectiveCommand: SessionCommand {
   @Option(help: "Sizes in bytes, K = 1024: a list, 8,1K,1M, or a range that doubles, 8:8G.")
   var sizes = CollectiveSizes(values: CollectiveSizes.usual)
 
-  @Option(help: "auto, ring, tree, halving-doubling, direct, hierarchical or in-network.")
+  @Option(
+    help: """
+      auto, ring, tree, halving-doubling, direct, hierarchical, in-network, nvls-tree, \
+      collnet-direct or collnet-chain.
+      """)
   var algorithm = AlgorithmChoice.auto
 
   @Option(

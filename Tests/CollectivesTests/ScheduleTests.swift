@@ -51,7 +51,7 @@ struct ScheduleCase: CustomTestStringConvertible, Sendable {
         switch schedule.operation {
         // Only the own part is known, or only the root's.
         case .allGather, .gather: owner(byte) == member ? [member * 1000 + byte: 1] : [:]
-        case .broadcast: member == 0 ? [byte: 1] : [:]
+        case .broadcast, .scatter: member == 0 ? [byte: 1] : [:]
         case .allToAll, .sendReceive: [member * 1000 + byte: 1]
         case .allReduce, .reduceScatter, .reduce: [member: 1]
         }
@@ -77,6 +77,7 @@ struct ScheduleCase: CustomTestStringConvertible, Sendable {
           let before = (member + ranks - 1) % ranks
           if run.received[member][byte] != [before * 1000 + byte: 1] { wrong += 1 }
         case .broadcast: if cell != [byte: 1] { wrong += 1 }
+        case .scatter: if owner(byte) == member, cell != [byte: 1] { wrong += 1 }
         case .allToAll:
           // Byte `byte` of member's buffer belongs to `owner(byte)`, who keeps it in member's place.
           let receiver = owner(byte)
@@ -96,11 +97,17 @@ struct ScheduleCase: CustomTestStringConvertible, Sendable {
     "every member ends with the right data at the time of the closed form",
     arguments: ScheduleCase.all)
   func usualFabric(_ schedule: ScheduleCase) throws {
-    let machine = try cluster("h100-sxm-80gb", nodes: schedule.ranks / schedule.perNode)
+    var machine = try cluster("h100-sxm-80gb", nodes: schedule.ranks / schedule.perNode)
+    machine.network.sharp = true
     let model = CollectiveModel(cluster: machine)
     let plan = model.plan(
       schedule.operation, bytes: schedule.bytes,
       placement: group(schedule.ranks, perNode: schedule.perNode), algorithm: schedule.algorithm)
+    if schedule.operation == .allReduce, schedule.perNode > 1, schedule.ranks > schedule.perNode,
+      ![.direct, .halvingDoubling].contains(schedule.algorithm)
+    {
+      #expect(plan.algorithm == schedule.algorithm)
+    }
     check(schedule, plan)
   }
 
@@ -115,10 +122,13 @@ struct ScheduleCase: CustomTestStringConvertible, Sendable {
     let operation = CollectiveOperation.allCases.randomElement(using: &random) ?? .allReduce
     let several: [CollectiveAlgorithm] =
       switch operation {
-      case .allToAll, .gather, .sendReceive: [.direct]
+      case .allToAll, .gather, .scatter, .sendReceive: [.direct]
       case .broadcast, .reduce: [.ring]
       case .allReduce:
-        [.ring, .doubleBinaryTree, .direct, .hierarchical, .halvingDoubling]
+        [
+          .ring, .doubleBinaryTree, .direct, .hierarchical, .halvingDoubling, .inNetwork, .nvlsTree,
+          .collNetDirect, .collNetChain,
+        ]
       default: [.ring, .direct, .halvingDoubling]
       }
     var algorithm = several.randomElement(using: &random) ?? .ring
@@ -126,6 +136,9 @@ struct ScheduleCase: CustomTestStringConvertible, Sendable {
     if algorithm == .direct, nodes > 1, !operation.isPairwise { algorithm = .ring }
     if algorithm == .halvingDoubling, ranks.nonzeroBitCount != 1 { algorithm = .ring }
     if algorithm == .hierarchical, nodes == 1 { algorithm = .doubleBinaryTree }
+    if algorithm == .nvlsTree, nodes == 1 || perNode == 1 { algorithm = .collNetDirect }
+    if algorithm == .inNetwork, perNode == 1 { algorithm = .collNetChain }
+    if [.collNetDirect, .collNetChain].contains(algorithm), nodes == 1 { algorithm = .inNetwork }
     let schedule = ScheduleCase(
       operation: operation, algorithm: algorithm, ranks: ranks, perNode: perNode,
       bytes: Int64.random(in: 1...97, using: &random))

@@ -172,4 +172,73 @@ struct LinkGraphTests {
     #expect(
       try !Self.cluster(.torus, nodes: 8) { $0.sharing = .separate }.sharesLinks)
   }
+
+  /// Links inside the second of two nodes laid that way, counted from the node's first.
+  private static func inside(
+    _ kind: NodeFabric.Kind, perNode: Int, _ source: Int, _ destination: Int,
+    among peers: [Int] = []
+  ) throws -> [LinkGraph.Hop] {
+    var cluster = try cluster(.singleSwitch, nodes: 2, perNode: perNode)
+    cluster.node = NodeFabric(kind)
+    cluster.node.sharing = .shared
+    let graph = LinkGraph(cluster)
+    // Cards first, out and in: 4 × perNode.
+    let links = (graph.capacities.count - 4 * perNode) / 2
+    let first = Int32(4 * perNode + links)
+    var hops: [LinkGraph.Hop] = []
+    graph.appendNodeRoute(
+      from: perNode + source, to: perNode + destination, among: peers.map { perNode + $0 },
+      to: &hops)
+    return hops.map { LinkGraph.Hop(link: $0.link - first, weight: $0.weight) }
+  }
+
+  @Test("inside nodes: ports of a switch, links of a mesh, of a DGX-1, of a PCIe tree")
+  func nodes() throws {
+    typealias Hop = LinkGraph.Hop
+    // Ports out 0–7, in 8–15.
+    #expect(try Self.inside(.switched, perNode: 8, 2, 5) == [Hop(link: 2), Hop(link: 13)])
+    // From i to j of 4: link 4 i + j; of a ring of all three others alike.
+    #expect(try Self.inside(.mesh, perNode: 4, 1, 3) == [Hop(link: 7)])
+    #expect(
+      try Self.inside(.mesh, perNode: 4, 1, 3, among: [0, 1, 2, 3])
+        == [4, 6, 7].map { Hop(link: $0, weight: 1 / 3.0) })
+    // DGX-1, link 8 i + j: 0 has none to 5, but 1 has to both (0–1 one link, 1–5 two).
+    #expect(try Self.inside(.hybridCube, perNode: 8, 0, 5) == [Hop(link: 1), Hop(link: 13)])
+    // Of its six links in a ring of all: one to 1 and 2, two to 3 and 4.
+    #expect(
+      try Self.inside(.hybridCube, perNode: 8, 0, 3, among: Array(0..<8))
+        == [
+          Hop(link: 1, weight: 1 / 6.0), Hop(link: 2, weight: 1 / 6.0),
+          Hop(link: 3, weight: 2 / 6.0), Hop(link: 4, weight: 2 / 6.0),
+        ])
+    // PCIe: GPUs out 0–7, in 8–15, switches up 16–19, down 20–23, processors out 24–25, in 26–27.
+    #expect(try Self.inside(.pcie, perNode: 8, 2, 3) == [Hop(link: 2), Hop(link: 11)])
+    #expect(
+      try Self.inside(.pcie, perNode: 8, 1, 6)
+        == [
+          Hop(link: 1), Hop(link: 14), Hop(link: 16), Hop(link: 23), Hop(link: 24), Hop(link: 27),
+        ])
+    // To all of 8 from GPU 1: 6 of 7 below other switches, 4 of 7 at the other processor.
+    #expect(
+      try Self.inside(.pcie, perNode: 8, 1, 0, among: Array(0..<8))
+        == [
+          Hop(link: 1), Hop(link: 8), Hop(link: 16, weight: 6 / 7.0),
+          Hop(link: 20, weight: 6 / 7.0), Hop(link: 24, weight: 4 / 7.0),
+          Hop(link: 26, weight: 4 / 7.0),
+        ])
+  }
+
+  @Test("PCIe links to cards are met only where they can block")
+  func cardLinks() throws {
+    var cluster = try Self.cluster(.singleSwitch, nodes: 2, perNode: 4)
+    cluster.node.gpusPerCardLink = 2
+    cluster.node.cardLinkRate = .gigabytesPerSecond(100)
+    // Two cards of 50 GB/s fit: cards alone.
+    #expect(Self.route(LinkGraph(cluster), 1, 7) == [1, 15])
+    cluster.node.cardLinkRate = .gigabytesPerSecond(64)
+    // Two links a node, out 16–19, in 20–23: GPU 1's is the first, GPU 7's the last.
+    let graph = LinkGraph(cluster)
+    #expect(Self.route(graph, 1, 7) == [1, 15, 16, 23])
+    #expect(graph.capacities[16...] == Array(repeating: 64 / 50.0, count: 8)[...])
+  }
 }

@@ -32,6 +32,35 @@ import Testing
     #expect(again.job == scenario.job)
   }
 
+  @Test("additions, protocols and what is inside nodes reach the cluster and read back")
+  func nodes() throws {
+    var scenario = try Self.read("sharp: true, ll128: false, hop_latency: 0.6 us")
+    #expect(scenario.job.cluster.network.sharp)
+    #expect(!scenario.job.cluster.network.allowsLL128)
+    #expect(scenario.job.cluster.network.hopLatency.picoseconds == 600_000)
+    var again = try Scenario(ScenarioSource(path: "a.json", text: scenario.resolved.text))
+    #expect(again.job == scenario.job)
+
+    let line = "inter_node: {bandwidth: 400 Gb/s, latency: 4 us}"
+    scenario = try Sample.read(
+      Sample.replacing(
+        line,
+        with: line + "\n  intra_node: {fabric: pcie, nvls: false, sharing: shared, "
+          + "pcie_switch_bandwidth: 24 GB/s, socket_bandwidth: 20 GB/s, "
+          + "nic_link_bandwidth: 32 GB/s, gpus_per_nic_link: 2}"))
+    let node = scenario.job.cluster.node
+    #expect(node.kind == .pcie && !node.adds && node.sharing == .shared)
+    #expect(node.switchRate == .gigabytesPerSecond(24))
+    #expect(node.socketRate == .gigabytesPerSecond(20))
+    #expect(node.cardLinkRate == .gigabytesPerSecond(32) && node.gpusPerCardLink == 2)
+    again = try Scenario(ScenarioSource(path: "a.json", text: scenario.resolved.text))
+    #expect(again.job == scenario.job)
+    #expect(throws: ScenarioError.self) {
+      try Sample.read(
+        Sample.replacing(line, with: line + "\n  intra_node: {socket_bandwidth: 20 GB/s}"))
+    }
+  }
+
   @Test("torus and dragonfly have their sizes") func grids() throws {
     let torus = try Self.read("topology: torus, dimensions: [4, 2], link_bandwidth: 800 Gb/s")
     #expect(torus.job.cluster.network.dimensions == [4, 2])

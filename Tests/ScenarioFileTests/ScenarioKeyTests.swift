@@ -80,7 +80,7 @@ import Testing
     for line in try String(contentsOf: page, encoding: .utf8).split(separator: "\n") {
       if line.hasPrefix("### ") {
         path = line.firstMatch(of: #/`(.+)`/#).map { String($0.1) } ?? ""
-      } else if let row = line.firstMatch(of: #/^\| `([a-z_]+)` \|/#) {
+      } else if let row = line.firstMatch(of: #/^\| `([a-z0-9_]+)` \|/#) {
         #expect(tables[path]?.contains(String(row.1)) != true, "\(path).\(row.1) stands twice")
         tables[path, default: []].insert(String(row.1))
       }

@@ -63,6 +63,43 @@ struct CollectiveSweepTests {
     }
   }
 
+  @Test(
+    "switches that add: members that come together end after the closed form, step by step or by events",
+    arguments: [(2, 8), (3, 8), (5, 6), (4, 1), (16, 8)])
+  func switches(nodes: Int, perNode: Int) throws {
+    let gpu = try #require(GPU.named("h100-sxm-80gb"))
+    var cluster = Cluster(
+      gpu: gpu, gpuCount: nodes * perNode, gpusPerNode: perNode, intraNode: gpu.scaleUp,
+      interNode: gpu.scaleOut)
+    cluster.network.sharp = true
+    for algorithm in [CollectiveAlgorithm.nvlsTree, .inNetwork, .collNetDirect, .collNetChain] {
+      if perNode == 1, [.nvlsTree, .inNetwork].contains(algorithm) { continue }
+      for bytes: Int64 in [1_003, 1 << 26] {
+        let plan = CollectiveModel(cluster: cluster).plan(
+          .allReduce, bytes: bytes,
+          placement: GroupPlacement(
+            ranks: nodes * perNode, ranksPerNode: perNode, groupsPerNode: 1), algorithm: algorithm)
+        #expect(plan.algorithm == algorithm)
+        let sweep = try #require(FullSimulationSweep(plan))
+        #expect(sweep.end == plan.duration.picoseconds)
+        // Between nodes 2 (N − 1) pieces a member, inside as many chunks to r − 1 others twice; of trees 2
+        // to and from each node but the roots.
+        let inside = nodes * perNode * (perNode - 1) * 2
+        let chunks = plan.stepCount(lane: plan.laneCount - 1)
+        let expected =
+          algorithm == .nvlsTree
+          ? chunks * (2 * inside + 4 * (nodes - 1) * perNode)
+          : nodes * inside + nodes * perNode * 2 * (nodes - 1)
+        #expect(sweep.messages == expected)
+        var program = try #require(StepProgram.collective(plan, on: cluster))
+        program.stages[0].instructions.append(.synchronizeHost)
+        let result = try SmallJobs.full(program)
+        #expect(result.duration == plan.duration)
+        #expect(result.statistics.messages == sweep.messages)
+      }
+    }
+  }
+
   @Test("messages are counted")
   func counts() throws {
     func messages(_ algorithm: CollectiveAlgorithm) throws -> Int {

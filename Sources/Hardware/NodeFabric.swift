@@ -1,0 +1,126 @@
+public import Quantities
+
+/// What joins the GPUs of a node, and them to their network cards.
+public struct NodeFabric: Hashable, Sendable {
+  /// How the links of a node are laid.
+  public enum Kind: String, Hashable, Sendable, CaseIterable {
+    /// Every GPU's whole link to switches that join all (NVSwitch; an NVL72 rack is one node).
+    case switched = "switch"
+    /// Links from every GPU to every other (four A100 on one board, MI300X platform).
+    case mesh
+    /// DGX-1: eight GPUs of six links each, one or two to four of the others.
+    case hybridCube = "hybrid-cube"
+    /// GPUs in pairs below PCIe switches, two of these at each of two processors.
+    case pcie
+  }
+
+  /// How the links are laid.
+  public var kind = Kind.switched
+  /// Whether the switch between the GPUs adds (NVLS), where the GPU's generation can.
+  public var adds = true
+  /// Whether messages inside a node slow one another; `nil` for where it matters.
+  public var sharing: LinkSharing?
+  /// GPUs whose traffic with the network goes through one PCIe link to their cards.
+  public var gpusPerCardLink = 1
+  /// Rate of that link, per direction; `nil` where it never blocks.
+  public var cardLinkRate: ByteRate?
+
+  /// Of PCIe trees, what passes out of a PCIe switch, per direction; `nil` for as much as one GPU's link.
+  public var switchRate: ByteRate?
+  /// What passes out of a processor to the other, likewise.
+  public var socketRate: ByteRate?
+
+  /// A node whose links are laid that way.
+  public init(_ kind: Kind = .switched) { self.kind = kind }
+
+  /// How the usual node of a GPU is laid.
+  ///
+  /// V100: DGX-1 (its data sheet). MI300X: one link to each peer (platform data sheet). L40S and RTX PRO:
+  /// PCIe, with what the larger of two measured collectives takes of a bridge (nccl-tests tables, see
+  /// `FabricConstants`): of four GPUs a ring one GPU's rate there, an all-to-all that of two GPUs to the two of
+  /// the other pair, 2 × 2/3; of eight, 4 × 4/7 between processors. All others: switches.
+  public static func usual(of gpu: GPU, gpusPerNode: Int) -> NodeFabric {
+    func isOne(of prefixes: String...) -> Bool { prefixes.contains { gpu.name.hasPrefix($0) } }
+    if isOne(of: "v100"), gpusPerNode == 8 { return NodeFabric(.hybridCube) }
+    if isOne(of: "mi300", "mi325", "mi350") { return NodeFabric(.mesh) }
+    if isOne(of: "l40", "rtx") {
+      var node = NodeFabric(.pcie)
+      // L40S: 4/3 × 0.2 and 16/7 × 0.05 of 32 GB/s (rings: 0.25 and 0.07); RTX PRO: 4/3 × 0.5 and
+      // 16/7 × 0.3 of 64 GB/s (rings: 0.4 and 0.3).
+      let isSlow = gpu.name.hasPrefix("l40")
+      node.switchRate = .gigabytesPerSecond(isSlow ? 8.6 : 43)
+      node.socketRate = .gigabytesPerSecond(isSlow ? 3.7 : 44)
+      return node
+    }
+    return NodeFabric()
+  }
+
+  /// NVLinks between the GPUs of a DGX-1 with V100, as `nvidia-smi topo -m` shows them there.
+  static let cube: [[Int]] = [
+    [0, 1, 1, 2, 2, 0, 0, 0], [1, 0, 2, 1, 0, 2, 0, 0], [1, 2, 0, 2, 0, 0, 1, 0],
+    [2, 1, 2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 1, 1, 2], [0, 2, 0, 0, 1, 0, 2, 1],
+    [0, 0, 1, 0, 1, 2, 0, 2], [0, 0, 0, 1, 2, 1, 2, 0],
+  ]
+  /// NVLinks of a V100.
+  static let cubeLinks = 6
+
+  /// The part of a GPU's rate that reaches the `members` − 1 others of a group inside a node of `gpus`,
+  /// the first ones there, when it sends to all of them.
+  public func share(of members: Int, gpus: Int) -> Double {
+    guard members > 1, members < gpus else { return 1 }
+    switch kind {
+    case .switched, .pcie: return 1
+    case .mesh: return Double(members - 1) / Double(gpus - 1)
+    case .hybridCube:
+      let within = (0..<min(members, 8)).map { Self.cube[$0].prefix(members).reduce(0, +) }
+      return Double(max(1, within.min() ?? 1)) / Double(Self.cubeLinks)
+    }
+  }
+
+  /// The part of a GPU's rate that reaches one other GPU.
+  public func pairShare(gpus: Int) -> Double {
+    switch kind {
+    case .switched, .pcie: 1
+    case .mesh: 1 / Double(max(1, gpus - 1))
+    case .hybridCube: 1 / Double(Self.cubeLinks)
+    }
+  }
+}
+
+extension Cluster {
+  /// Whether messages inside nodes slow one another: as the node says, else where those between nodes do
+  /// and GPUs share more than their own link.
+  public var sharesNodeLinks: Bool {
+    if let sharing = node.sharing { return sharing == .shared }
+    return node.kind != .switched && sharesNetworkLinks
+  }
+
+  /// Whether messages slow one another anywhere.
+  public var sharesLinks: Bool { sharesNetworkLinks || sharesNodeLinks }
+
+  /// The rate a card is left with when `busy` of a node's GPUs send: that of its PCIe link at most.
+  public func cardRate(busy: Double) -> Double {
+    let rate = interNode.rate.bytesPerSecond
+    guard let link = node.cardLinkRate?.bytesPerSecond else { return rate }
+    let sharers = max(1, Double(node.gpusPerCardLink) * min(1, busy / Double(gpusPerNode)))
+    return min(rate, link / sharers)
+  }
+
+  /// From the last byte's leaving a card to its arriving at one `nodes` nodes further.
+  ///
+  /// The latency of a link between nodes is that over a spine: two cables and two switches less below one
+  /// leaf switch (or in one group of a dragonfly), two more of each over the core of a tree of three levels.
+  public func latency(nodesApart nodes: Int) -> SimDuration {
+    let usual = interNode.latency
+    let hop = network.hopLatency.picoseconds
+    let leaf = nodesPerLeaf
+    guard leaf < .max else { return usual }
+    if nodes < leaf {
+      return SimDuration(
+        picoseconds: max(usual.picoseconds - 2 * hop, usual.picoseconds / 2))
+    }
+    let isTree = topology == .railFatTree || topology == .fatTree
+    return isTree && network.levels > 2 && nodes >= leaf * network.leavesPerPod
+      ? SimDuration(picoseconds: usual.picoseconds + 2 * hop) : usual
+  }
+}
