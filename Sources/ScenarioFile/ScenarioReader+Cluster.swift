@@ -43,7 +43,8 @@ extension ScenarioReader {
       oversubscription: oversubscription ?? design?.oversubscription ?? 1, network: network,
       node: fabric)
     check(cluster, inter)
-    if needsCount, cluster.nodeCount == 1, cluster.network != Network() || cluster.sharesNetworkLinks {
+    let isPlain = cluster.network == Network() && !cluster.sharesNetworkLinks
+    if needsCount, cluster.nodeCount == 1, !isPlain {
       block.warn("inter_node", "has no effect: \(cluster.gpuCount) GPUs are one node")
     }
     checkNode(cluster, intra)

@@ -37,14 +37,18 @@ enum FlowBenchmark {
 
   /// From each source 1 to 19 MB to its destination, within a spread of starts.
   private static func messages(
-    _ pairs: [(Int, Int)], on graph: LinkGraph, spread: ClosedRange<Int64>,
+    _ pairs: [(Int, Int)], on graph: LinkGraph, perNode: Int = 1, spread: ClosedRange<Int64>,
     _ random: inout Generator
   ) -> [SharedLinks.Message] {
     let loads = Array(repeating: 0.0, count: graph.capacities.count)
     return pairs.enumerated().map { index, pair in
       var hops: [LinkGraph.Hop] = []
-      graph.appendRoute(
-        from: pair.0, to: pair.1, flow: UInt64(index), loads: loads, to: &hops)
+      if pair.0 / perNode == pair.1 / perNode {
+        graph.appendNodeRoute(from: pair.0, to: pair.1, to: &hops)
+      } else {
+        graph.appendRoute(
+          from: pair.0, to: pair.1, flow: UInt64(index), loads: loads, to: &hops)
+      }
       let bytes = Double.random(in: 1e6...19e6, using: &random)
       return SharedLinks.Message(
         start: Int64.random(in: spread, using: &random), work: Int64(bytes / rate * 1e12),
@@ -89,7 +93,8 @@ enum FlowBenchmark {
     ) throws {
       guard let cluster else { return }
       let graph = LinkGraph(cluster)
-      let load = messages(pairs, on: graph, spread: spread, &generator)
+      let load = messages(
+        pairs, on: graph, perNode: cluster.gpusPerNode, spread: spread, &generator)
       let links = graph.capacities.map { "link \($0 * rate)" }
       let flows = load.map { message in
         "flow \(Double(message.start) * 1e-12) \(Double(message.work) * 1e-12 * rate) \(rate) "
@@ -137,5 +142,40 @@ enum FlowBenchmark {
         $0.dimensions = [8, 8, 4]
         $0.routing = .deterministic
       }, random(256, &generator))
+    // Eight GPUs a node, whose links are as fast as cards: inside the node of a random GPU, or anywhere.
+    func inside(
+      _ kind: NodeFabric.Kind, nodes: Int, _ change: (inout NodeFabric) -> Void = { _ in }
+    ) -> Cluster? {
+      guard var cluster = cluster(8 * nodes, .singleSwitch, plain) else { return nil }
+      cluster.gpusPerNode = 8
+      cluster.intraNode = cluster.interNode
+      cluster.node = NodeFabric(kind)
+      cluster.node.sharing = .shared
+      change(&cluster.node)
+      return cluster
+    }
+    func pairs(_ count: Int, among gpus: Int) -> [(Int, Int)] {
+      (0..<count).map { index in
+        let source = index % gpus
+        return (
+          source, source / gpus * gpus + (source + Int.random(in: 1..<gpus, using: &generator)) % gpus
+        )
+      }
+    }
+    try write("NVSwitch, 64 among 8 GPUs", inside(.switched, nodes: 1), pairs(64, among: 8))
+    try write("mesh, 64 among 8 GPUs", inside(.mesh, nodes: 1), pairs(64, among: 8))
+    try write("DGX-1, 64 among 8 GPUs", inside(.hybridCube, nodes: 1), pairs(64, among: 8))
+    try write(
+      "PCIe trees, 128 among 32 GPUs of 4 nodes",
+      inside(.pcie, nodes: 4) {
+        $0.switchRate = .gigabytesPerSecond(25)
+        $0.socketRate = .gigabytesPerSecond(20)
+      }, pairs(128, among: 32))
+    try write(
+      "two GPUs a PCIe link to their cards, 64 among 32 GPUs of 4 nodes",
+      inside(.switched, nodes: 4) {
+        $0.gpusPerCardLink = 2
+        $0.cardLinkRate = .gigabytesPerSecond(32)
+      }, pairs(64, among: 32))
   }
 }
