@@ -16,7 +16,8 @@ extension FullSimulationModel {
       + inboxes.allocatedBytes + counts.allocatedBytes + continuations.allocatedBytes
       + messageCounts.allocatedBytes + meetingBlocks.allocatedBytes
       + blockMessages.allocatedBytes + blockCalls.allocatedBytes
-    return streams + collectives + code.bytes + fabric.bytes + order.bytes + (network?.bytes ?? 0)
+    let shared = network?.links.bytes ?? 0
+    return streams + collectives + code.bytes + fabric.bytes + order.bytes + shared
   }
 
   /// Bytes of state that a rank has in this model and in the kernel.
