@@ -119,6 +119,9 @@ extension Parallelism {
     if virtualStages > 1, pipeline == 1 {
       problems.append(error("virtual_stages", virtualStages, .needs("pipeline above 1"), [1]))
     }
+    if isBidirectional, zero > 1 {
+      problems.append(error("zero", zero, .notOneOf, [0, 1]))
+    }
     if virtualStages > 2, schedule == .dualPipe || schedule == .zeroBubble {
       problems.append(error("virtual_stages", virtualStages, .notOneOf, [1, 2]))
     }
@@ -165,7 +168,11 @@ extension Parallelism {
             "pipeline", pipeline, .doesNotDivide(pipeline, microbatches, "microbatches"),
             divisors(of: microbatches)))
       }
-      if schedule == .dualPipe, microbatches < 2 * pipeline {
+      if schedule == .bidirectional, !microbatches.isMultiple(of: 2) {
+        problems.append(
+          error("pipeline", pipeline, .needs("an even number of microbatches"), []))
+      }
+      if schedule == .dualPipe || schedule == .bidirectional, microbatches < 2 * pipeline {
         problems.append(
           warning("pipeline", pipeline, .needs("at least \(2 * pipeline) microbatches"), []))
       }

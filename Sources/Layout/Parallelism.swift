@@ -86,6 +86,19 @@ public enum PipelineSchedule: String, Hashable, Sendable, CaseIterable {
   case interleaved
   /// Backward split into input and weight gradients to fill the bubble (arXiv:2401.10241).
   case zeroBubble = "zero-bubble"
-  /// Two directions at once, each rank holding two chunks (arXiv:2412.19437).
+  /// Down the ranks and back up, two chunks on each: DualPipe cut in half, without a second copy of the
+  /// weights (DualPipeV in deepseek-ai/DualPipe; arXiv:2412.19437).
   case dualPipe = "dualpipe"
+  /// DualPipe as published: half of the microbatches go down the ranks, half up, and each rank holds
+  /// the stages of both directions, so that all weights are there twice (arXiv:2412.19437, section
+  /// 3.2.1).
+  case bidirectional = "dualpipe-bidirectional"
+}
+
+extension Parallelism {
+  /// Whether stages are held twice, for either direction of the pipeline.
+  public var isBidirectional: Bool { schedule == .bidirectional && pipeline > 1 }
+
+  /// Ranks of a pipeline that hold each stage.
+  public var stageCopies: Int { isBidirectional ? 2 : 1 }
 }

@@ -27,6 +27,10 @@ public struct StageAssignment: Hashable, Sendable {
     /// Two stages a rank, down and back up: stage s and stage 2P − 1 − s share a rank (zero-bubble
     /// V, arXiv:2405.15362; DualPipeV, the form of DualPipe without a second copy of the weights).
     case vShape
+    /// Each stage twice, for microbatches that go down the ranks and for those that go up: rank p has
+    /// stage p of the one and stage P − 1 − p of the other (DualPipe, arXiv:2412.19437). Stages of the
+    /// way up are numbered on from P.
+    case mirrored
   }
 
   /// Pipeline ranks.
@@ -51,25 +55,29 @@ public struct StageAssignment: Hashable, Sendable {
   ) {
     let pipeline = parallelism.pipeline
     let placement = Self.placement(parallelism)
-    let perRank = placement == .vShape ? 2 : parallelism.virtualStages
-    let stages = pipeline * perRank
+    let perRank = placement == .rounds ? parallelism.virtualStages : 2
+    let directions = placement == .mirrored ? 2 : 1
+    let stages = pipeline * perRank / directions
     let counts =
       layersPerStage ?? parallelism.stageLayers
       ?? Self.layerCounts(layers: architecture.layerCount, stages: stages)
     precondition(counts.count == stages, "\(counts.count) layer counts for \(stages) stages")
     var chunks: [ModelChunk] = []
-    var next = 0
-    for stage in 0..<stages {
-      var end = next + counts[stage]
-      if stage == stages - 1 { end += architecture.nextTokenLayers }
-      let round = stage / pipeline
-      let isReturn = placement == .vShape && round == 1
-      chunks.append(
-        ModelChunk(
-          stage: stage,
-          pipelineRank: isReturn ? stages - 1 - stage : stage % pipeline, index: round,
-          layers: next..<end, hasEmbedding: stage == 0, hasHead: stage == stages - 1))
-      next = end
+    for direction in 0..<directions {
+      var next = 0
+      for stage in 0..<stages {
+        var end = next + counts[stage]
+        if stage == stages - 1 { end += architecture.nextTokenLayers }
+        let round = direction + stage / pipeline
+        let isReturn = placement != .rounds && round == 1
+        chunks.append(
+          ModelChunk(
+            stage: direction * stages + stage,
+            pipelineRank: isReturn ? pipeline - 1 - stage % pipeline : stage % pipeline,
+            index: round, layers: next..<end, hasEmbedding: stage == 0,
+            hasHead: stage == stages - 1))
+        next = end
+      }
     }
     self.pipeline = pipeline
     self.chunksPerRank = perRank
@@ -77,7 +85,7 @@ public struct StageAssignment: Hashable, Sendable {
     self.chunks = chunks
   }
 
-  /// Stages in the model.
+  /// Stages, counted twice where each is held for two directions.
   public var stageCount: Int { chunks.count }
 
   /// Chunks of `pipelineRank`, in model order.
@@ -94,7 +102,9 @@ public struct StageAssignment: Hashable, Sendable {
   /// its chunks, earlier ones first.
   public static func layersPerStage(_ perRank: [Int], _ parallelism: Parallelism) -> [Int] {
     let ranks = parallelism.pipeline
-    guard placement(parallelism) == .rounds else {
+    let placement = placement(parallelism)
+    guard placement != .mirrored else { return perRank }
+    guard placement == .rounds else {
       return perRank.map { ($0 + 1) / 2 } + perRank.reversed().map { $0 / 2 }
     }
     let chunks = parallelism.virtualStages
@@ -108,6 +118,7 @@ public struct StageAssignment: Hashable, Sendable {
     guard parallelism.pipeline > 1 else { return .rounds }
     switch parallelism.schedule {
     case .dualPipe: return .vShape
+    case .bidirectional: return .mirrored
     case .zeroBubble: return parallelism.virtualStages == 2 ? .vShape : .rounds
     case .gpipe, .oneForwardOneBackward, .interleaved: return .rounds
     }

@@ -170,7 +170,9 @@ struct VShapedOrder {
 
 extension PipelineSchedule {
   /// Whether input and weight gradients are passes of their own.
-  public var splitsBackward: Bool { self == .zeroBubble || self == .dualPipe }
+  public var splitsBackward: Bool {
+    self == .zeroBubble || self == .dualPipe || self == .bidirectional
+  }
 }
 
 extension StepCompiler {

@@ -8,12 +8,16 @@ public struct Turn: Hashable, Sendable {
   public var microbatch: Int
   /// Which of the rank's chunks.
   public var chunk: Int
+  /// Whether it and the next turn are one: it waits for what both need, and what it makes leaves when
+  /// both are done.
+  public var isJoined: Bool
 
   /// A turn.
-  public init(_ kind: Phase.Kind, microbatch: Int, chunk: Int = 0) {
+  public init(_ kind: Phase.Kind, microbatch: Int, chunk: Int = 0, isJoined: Bool = false) {
     self.kind = kind
     self.microbatch = microbatch
     self.chunk = chunk
+    self.isJoined = isJoined
   }
 }
 
@@ -26,7 +30,8 @@ extension PipelineSchedule {
   ///   2·(ranks − rank − 1) + (chunks − 1)·ranks forwards (fig. 4, and Megatron-LM's `schedules.py`).
   /// - Zero-bubble: ZB-H1 (arXiv:2401.10241, fig. 3): as 1F1B, weight gradients put off to the
   ///   cool-down, where they fill the bubble.
-  /// - Zero-bubble with two chunks a rank, and DualPipe: ``VShapedOrder``.
+  /// - Zero-bubble with two chunks a rank, and DualPipe in a V: ``VShapedOrder``.
+  /// - DualPipe with two copies of the weights: ``BidirectionalOrder``.
   /// - Precondition: `microbatches` > 0.
   public func turns(rank: Int, ranks: Int, chunks: Int, microbatches: Int) -> [Turn] {
     switch self {
@@ -35,6 +40,8 @@ extension PipelineSchedule {
         + (0..<microbatches).map { Turn(.backward, microbatch: $0) }
     case .zeroBubble where chunks == 2 && ranks > 1, .dualPipe where ranks > 1:
       return VShapedOrder(ranks: ranks, microbatches: microbatches).turns[rank]
+    case .bidirectional where ranks > 1:
+      return BidirectionalOrder(rank: rank, ranks: ranks, microbatches: microbatches).turns
     case .oneForwardOneBackward:
       return Self.oneForwardOneBackwardTurns(rank: rank, ranks: ranks, microbatches: microbatches)
     case .interleaved:
@@ -44,7 +51,7 @@ extension PipelineSchedule {
       }
       return Self.interleavedTurns(
         rank: rank, ranks: ranks, chunks: chunks, microbatches: microbatches)
-    case .zeroBubble, .dualPipe:
+    case .zeroBubble, .dualPipe, .bidirectional:
       return Self.zeroBubbleTurns(rank: rank, ranks: ranks, microbatches: microbatches)
     }
   }

@@ -16,7 +16,7 @@ struct StageEmitter {
   let chunks: [ChunkBlocks]
   let virtualStages: Int
   var instructions: [Instruction] = []
-  private var reductionSlots: [Int] = []
+  private(set) var reductionSlots: [Int] = []
   /// Blocks of single kernels run beside the passes.
   private var extraBlocks: [Kernel: Int] = [:]
   /// What is sent to each rank that something is sent to: the same bytes every time.
@@ -29,9 +29,10 @@ struct StageEmitter {
     self.virtualStages = virtualStages
   }
 
-  private var job: TrainingJob { compiler.job }
-  private var profile: FrameworkProfile { compiler.profile }
-  private var microbatches: Int { job.microbatchCount }
+  var job: TrainingJob { compiler.job }
+  var profile: FrameworkProfile { compiler.profile }
+  /// Microbatches of each chunk: of those that enter at both ends, half.
+  private var microbatches: Int { job.microbatchCount / job.parallelism.stageCopies }
 
   /// The whole step.
   mutating func emitStep(_ turns: [Turn]) {
@@ -39,25 +40,22 @@ struct StageEmitter {
     let standIns =
       profile.keepsGradientStandIns ? chunks.map(\.standIns).max() ?? 0 : 0
     let firstBackward = turns.firstIndex { $0.kind == .backward }
-    for (index, turn) in turns.enumerated() {
-      instructions.append(
-        .phase(
-          Phase(
-            turn.kind, microbatch: turn.microbatch, chunk: turn.chunk,
-            layer: turn.kind == .forward
-              ? chunks[turn.chunk].forwardPeakLayer : chunks[turn.chunk].backwardPeakLayer)))
-      switch turn.kind {
-      case .forward: emitForward(turn)
-      case .backward:
-        if index == firstBackward { instructions.append(.memory(.buffers, standIns)) }
-        emitBackward(turn)
-      case .weightGradient where compiler.states.gathersParameters: break  // ran with the inputs'
-      case .weightGradient:
-        instructions.append(.run(chunks[turn.chunk].weightGradient))
-        instructions.append(.memory(.activations, -chunks[turn.chunk].heldForWeights))
-      case .optimizer: break
+    var next = 0
+    while next < turns.count {
+      let end = turns[next...].firstIndex { !$0.isJoined } ?? turns.count - 1
+      // What joined turns need is there before any begins; what they make leaves behind the last.
+      for turn in turns[next...end] {
+        enter(turn)
+        emitReceive(turn)
       }
+      for index in next...end {
+        if next < end { enter(turns[index]) }
+        if index == firstBackward { instructions.append(.memory(.buffers, standIns)) }
+        emitPass(of: turns[index])
+      }
+      for turn in turns[next...end] { emitSend(turn) }
       if profile.synchronizesPasses { instructions.append(.synchronizeHost) }
+      next = end + 1
     }
     emitUpdate()
     if firstBackward != nil { instructions.append(.memory(.buffers, -standIns)) }
@@ -65,15 +63,61 @@ struct StageEmitter {
 
   // MARK: Passes
 
-  private mutating func emitForward(_ turn: Turn) {
-    let chunk = chunks[turn.chunk]
-    let virtualStage = chunk.plan.stage
-    if virtualStage > 0, rank(of: virtualStage - 1) != stage {
-      instructions.append(.receive(lane: virtualStage, microbatch: turn.microbatch))
-      if profile.synchronizesPasses || job.training.blocksLaunches {
-        instructions.append(.synchronizeHost)
-      }
+  /// What follows belongs to a turn.
+  private mutating func enter(_ turn: Turn) {
+    instructions.append(
+      .phase(
+        Phase(
+          turn.kind, microbatch: turn.microbatch, chunk: turn.chunk,
+          layer: turn.kind == .forward
+            ? chunks[turn.chunk].forwardPeakLayer : chunks[turn.chunk].backwardPeakLayer)))
+  }
+
+  /// Waits for what a turn needs of another rank.
+  private mutating func emitReceive(_ turn: Turn) {
+    let plan = chunks[turn.chunk].plan
+    let lane: Int
+    switch turn.kind {
+    case .forward:
+      guard !plan.hasEmbedding, rank(of: plan.stage - 1) != stage else { return }
+      lane = plan.stage
+    case .backward:
+      guard !plan.hasHead, rank(of: plan.stage + 1) != stage else { return }
+      lane = virtualStages + plan.stage
+    case .weightGradient, .optimizer: return
     }
+    instructions.append(.receive(lane: lane, microbatch: turn.microbatch))
+    if profile.synchronizesPasses || job.training.blocksLaunches {
+      instructions.append(.synchronizeHost)
+    }
+  }
+
+  /// Sends what a turn made.
+  private mutating func emitSend(_ turn: Turn) {
+    let plan = chunks[turn.chunk].plan
+    switch turn.kind {
+    case .forward where !plan.hasHead:
+      emitSend(lane: plan.stage + 1, to: rank(of: plan.stage + 1), turn)
+    case .backward where !plan.hasEmbedding:
+      emitSend(lane: virtualStages + plan.stage - 1, to: rank(of: plan.stage - 1), turn)
+    case .forward, .backward, .weightGradient, .optimizer: break
+    }
+  }
+
+  private mutating func emitPass(of turn: Turn) {
+    let chunk = chunks[turn.chunk]
+    switch turn.kind {
+    case .forward: emitForward(chunk, turn)
+    case .backward: emitBackward(chunk, turn)
+    case .weightGradient where compiler.states.gathersParameters: break  // ran with the inputs'
+    case .weightGradient:
+      instructions.append(.run(chunk.weightGradient))
+      instructions.append(.memory(.activations, -chunk.heldForWeights))
+    case .optimizer: break
+    }
+  }
+
+  private mutating func emitForward(_ chunk: ChunkBlocks, _ turn: Turn) {
     if compiler.states.gathersParameters {
       emitGatheredForward(chunk, turn)
     } else if gathersAhead, turn.microbatch == 0 {
@@ -87,21 +131,9 @@ struct StageEmitter {
     } else {
       emitPass(chunk.forward, peak: chunk.forwardPeak, net: chunk.saved)
     }
-    if virtualStage < virtualStages - 1 {
-      emitSend(lane: virtualStage + 1, to: rank(of: virtualStage + 1), turn)
-    }
   }
 
-  private mutating func emitBackward(_ turn: Turn) {
-    let chunk = chunks[turn.chunk]
-    let virtualStage = chunk.plan.stage
-    if virtualStage < virtualStages - 1, rank(of: virtualStage + 1) != stage {
-      instructions.append(
-        .receive(lane: virtualStages + virtualStage, microbatch: turn.microbatch))
-      if profile.synchronizesPasses || job.training.blocksLaunches {
-        instructions.append(.synchronizeHost)
-      }
-    }
+  private mutating func emitBackward(_ chunk: ChunkBlocks, _ turn: Turn) {
     let isLast = turn.microbatch == microbatches - 1
     if compiler.states.gathersParameters {
       emitGatheredBackward(chunk, turn)
@@ -114,10 +146,6 @@ struct StageEmitter {
         chunk.inputGradient, peak: chunk.backwardPeak, net: chunk.heldForWeights - chunk.saved)
     } else {
       emitPass(chunk.backward, peak: chunk.backwardPeak, net: -chunk.saved)
-    }
-    if virtualStage > 0 {
-      emitSend(
-        lane: virtualStages + virtualStage - 1, to: rank(of: virtualStage - 1), turn)
     }
   }
 
@@ -218,7 +246,7 @@ struct StageEmitter {
   }
 
   /// Time `bytes` take over the host link, before a gather or behind a reduction on the same stream.
-  private func hostCopy(_ bytes: Int64) -> SimDuration {
+  func hostCopy(_ bytes: Int64) -> SimDuration {
     SimDuration(seconds: job.cluster.gpu.hostCopySeconds(bytes: bytes))
   }
 
@@ -234,7 +262,7 @@ struct StageEmitter {
   }
 
   /// Runs one kernel on the compute stream.
-  private mutating func run(_ kernel: Kernel, named name: String) {
+  mutating func run(_ kernel: Kernel, named name: String) {
     let block: Int
     if let known = extraBlocks[kernel] {
       block = known
@@ -321,7 +349,7 @@ struct StageEmitter {
   // MARK: Gradients and parameters of replicated layers
 
   /// Whether updated parameters are gathered beside the first forward pass.
-  private var gathersAhead: Bool {
+  var gathersAhead: Bool {
     compiler.bucketsOverlap && profile.dataOverlap == .gradientsAndParameters
       && job.parallelism.zero == 1
   }
@@ -374,11 +402,11 @@ struct StageEmitter {
   }
 
   /// How gradients of replicated layers are summed.
-  private var reduction: CollectiveOperation {
+  var reduction: CollectiveOperation {
     job.parallelism.zero >= 1 && !profile.allReducesShards ? .reduceScatter : .allReduce
   }
 
-  private mutating func reduce(_ count: ParameterCount, operation: CollectiveOperation) {
+  mutating func reduce(_ count: ParameterCount, operation: CollectiveOperation) {
     let isSharded = job.parallelism.zero >= 1
     if isSharded, job.parallelism.sharding.quantizesGradients {
       let values = Int64(count.total)
@@ -422,109 +450,5 @@ struct StageEmitter {
       .launch(call: compiler.builder.index(of: call), afterCompute: true, slot: slot))
     if !reductionSlots.contains(slot) { reductionSlots.append(slot) }
     if !job.parallelism.overlaps { instructions.append(.wait(slot: slot, .data)) }
-  }
-
-  // MARK: Update
-
-  private mutating func emitUpdate() {
-    let local = compiler.states.parameters(ofStage: stage)
-    let isReduced = compiler.bucketsOverlap && !job.parallelism.schedule.splitsBackward
-    if !isReduced, !compiler.states.gathersParameters {
-      reduce(local, operation: reduction)
-    }
-    for slot in reductionSlots { instructions.append(.wait(slot: slot, .data)) }
-    instructions.append(.phase(Phase(.optimizer)))
-    emitTiedEmbedding()
-    if let norm = compiler.pricing.call(.allReduce, on: .model, bytes: 4, category: .optimizer) {
-      instructions.append(
-        .meet(
-          call: compiler.builder.index(of: norm), first: 0, last: job.parallelism.pipeline - 1))
-    }
-    instructions.append(.run(optimizerBlock(local)))
-    if job.parallelism.zero == 1 || job.parallelism.zero == 2, !gathersAhead {
-      emitParameterGather(local)
-    }
-  }
-
-  /// First and last stage add up the gradients of the table both hold.
-  private mutating func emitTiedEmbedding() {
-    let last = job.parallelism.pipeline - 1
-    guard job.architecture.tiesEmbeddings, last > 0, stage == 0 || stage == last else { return }
-    let bytes = Int64(compiler.states.tableCount) * compiler.states.gradientBytes
-    if let call = compiler.pricing.call(
-      .allReduce, on: .embedding, bytes: bytes, category: .pipeline)
-    {
-      instructions.append(.meet(call: compiler.builder.index(of: call), first: 0, last: last))
-    }
-  }
-
-  private mutating func emitParameterGather(_ local: ParameterCount) {
-    let value = Int64(job.training.precision.activationFormat.bytesPerValue)
-    let slot = 2 * compiler.unitCount + 1
-    let copies =
-      compiler.states.shardDegree > 1
-      ? profile.gatheredTensorsPerLayer * compiler.states.layerCount(ofStage: stage) : 0
-    // More launches than the driver queues (about a thousand): the host cannot run ahead.
-    if copies > 0 { instructions.append(.synchronizeHost) }
-    for (axis, elements) in [(CommunicationAxis.shard, local.dense), (.expertShard, local.expert)] {
-      if let call = compiler.pricing.call(
-        .allGather, on: axis, bytes: Int64(elements) * value, category: .data)
-      {
-        instructions.append(
-          .launch(call: compiler.builder.index(of: call), afterCompute: true, slot: slot))
-      }
-    }
-    instructions.append(.wait(slot: slot, .data))
-    if copies > 0 {
-      var assembly = compiler.builder.assembly
-      let bytes = Int64(local.total) * value
-      let pass = StreamingKernel(
-        .multiTensor, read: bytes, written: bytes, launches: copies * compiler.states.shardDegree)
-      assembly.append(compiler.builder.work([.stream(pass)]), as: .optimizer)
-      instructions.append(.run(compiler.builder.add(assembly.block(named: "parameter copies"))))
-    }
-  }
-
-  /// Gradient norm, update of the owned share, and zeroing of the gradients.
-  private mutating func optimizerBlock(_ local: ParameterCount) -> Int {
-    let states = compiler.states
-    let owned = Int64(
-      states.owned(local.dense, over: states.shardDegree)
-        + states.owned(local.expert, over: states.expertShardDegree))
-    let held = job.parallelism.zero >= 2 ? owned : Int64(local.total)
-    let state = states.ownedOptimizerBytes(ofStage: stage)
-    var assembly = compiler.builder.assembly
-    assembly.append(.hostOnly(profile.hostPerStep))
-    let gradient = states.gradientBytes
-    // Norm of what is owned, then the update: states read and written, gradient read, working copy
-    // written; and the gradients of all that is held set to zero.
-    var kernels: [Kernel] = [
-      .stream(StreamingKernel(.multiTensor, read: owned * gradient, written: 0))
-    ]
-    if job.parallelism.offloadsOptimizer {
-      let update = states.hostUpdate(owned: owned, state: state)
-      assembly.append(.kernel(host: .zero, device: SimDuration(seconds: update)), as: .optimizer)
-    } else {
-      kernels.append(
-        .stream(
-          StreamingKernel(
-            .multiTensor, read: state + owned * (gradient + profile.optimizerExtraBytes / 2),
-            written: state + owned * (2 + profile.optimizerExtraBytes / 2))))
-    }
-    kernels.append(.stream(StreamingKernel(.multiTensor, read: 0, written: held * gradient)))
-    if !job.parallelism.offloadsOptimizer {
-      kernels += states.optimizerMultiplies(ofStage: stage)
-    }
-    if profile.reductionCopyBytes > 0, job.parallelism.data > 1 {
-      let bytes = Int64(local.total) * profile.reductionCopyBytes / 2
-      kernels.append(.stream(StreamingKernel(.multiTensor, read: bytes, written: bytes)))
-    }
-    assembly.append(compiler.builder.work(kernels), as: .optimizer)
-    if states.offloadsParameters, !job.parallelism.offloadsOptimizer {
-      // What the device has updated goes back to where it waits.
-      assembly.append(
-        .kernel(host: .zero, device: hostCopy(owned * states.parameterBytes)), as: .optimizer)
-    }
-    return compiler.builder.add(assembly.block(named: "optimizer"))
   }
 }

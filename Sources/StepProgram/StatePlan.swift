@@ -74,6 +74,16 @@ struct StatePlan {
     job.parallelism.zero > 0 ? RankGrid(job.parallelism).expertShardGroup : 1
   }
 
+  /// Ranks that share the dense optimizer states: those of the shards, of both copies of a stage.
+  var ownerDegree: Int {
+    job.parallelism.zero > 0 ? shardDegree * job.parallelism.stageCopies : 1
+  }
+
+  /// Ranks that share the experts' optimizer states.
+  var expertOwnerDegree: Int {
+    job.parallelism.zero > 0 ? expertShardDegree * job.parallelism.stageCopies : 1
+  }
+
   /// Whether gradients are summed over data ranks after every microbatch: where their owners keep
   /// nothing but their share, or parameters are gathered anew.
   var reducesEachMicrobatch: Bool {
@@ -132,8 +142,8 @@ struct StatePlan {
     let owned = ownedCount(ofStage: stage)
     guard let moments = moments[stage] else { return owned * optimizerBytes }
     let share = { (bytes: Int64, degree: Int) in (bytes + Int64(degree) - 1) / Int64(degree) }
-    return owned * masterBytes + share(moments.dense, shardDegree)
-      + share(moments.expert, expertShardDegree)
+    return owned * masterBytes + share(moments.dense, ownerDegree)
+      + share(moments.expert, expertOwnerDegree)
   }
 
   /// Whether the shards that are gathered wait in the host's memory.
@@ -154,7 +164,7 @@ struct StatePlan {
   private func ownedCount(ofStage stage: Int) -> Int64 {
     let local = parameters(ofStage: stage)
     return Int64(
-      owned(local.dense, over: shardDegree) + owned(local.expert, over: expertShardDegree))
+      owned(local.dense, over: ownerDegree) + owned(local.expert, over: expertOwnerDegree))
   }
 
   /// Seconds of an update on the host of `owned` parameters with `state` bytes of states.
@@ -179,7 +189,7 @@ struct StatePlan {
 
   /// Multiplies of the stage's optimizer step.
   func optimizerMultiplies(ofStage stage: Int) -> [Kernel] {
-    moments[stage]?.newtonSchulz(over: shardDegree, expertDegree: expertShardDegree) ?? []
+    moments[stage]?.newtonSchulz(over: ownerDegree, expertDegree: expertOwnerDegree) ?? []
   }
 
   /// Elements of states a rank owns when `count` are shared over `degree` ranks, the largest share.

@@ -86,11 +86,12 @@ public struct StepBounds: Sendable {
       let chunks = compiler.states.chunks(ofStage: stage).map {
         floor(of: $0, &compiler, known)
       }
-      let work = chunks.reduce(0) { $0 + $1.forward + $1.backward } * Int64(job.microbatchCount)
+      let microbatches = job.microbatchCount / job.parallelism.stageCopies
+      let work = chunks.reduce(0) { $0 + $1.forward + $1.backward } * Int64(microbatches)
       result.duration = max(result.duration, SimDuration(picoseconds: fill + work + drain))
       // A stage begins when the first microbatch has come through the chunks before it, and the last
       // pass of its first chunk is followed by those of the stages before it.
-      fill += chunks[0].forward
+      if !job.parallelism.isBidirectional { fill += chunks[0].forward }
       if !job.parallelism.schedule.splitsBackward { drain += chunks[0].backward }
       let resident = compiler.states.resident(ofStage: stage).reduce(0) { $0 + $1.bytes }
       let kept = (chunks.map(\.saved).min() ?? 0) * Int64(passesHeld(job, stage: stage))
@@ -113,7 +114,7 @@ public struct StepBounds: Sendable {
       let chunks = job.parallelism.virtualStages
       guard chunks > 1 else { return min(behind + 1, job.microbatchCount) }
       return min(2 * behind + (chunks - 1) * ranks + 1, chunks * job.microbatchCount)
-    case .zeroBubble, .dualPipe: return 1
+    case .zeroBubble, .dualPipe, .bidirectional: return 1
     }
   }
 

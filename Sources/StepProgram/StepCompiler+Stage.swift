@@ -170,7 +170,7 @@ extension StepCompiler {
   /// The last input and its gradient of every chunk that got it from another rank.
   private func leftBehind(by chunks: [ChunkBlocks]) -> Bytes {
     guard profile.keepsStageInput else { return .zero }
-    let fed = chunks.count { $0.plan.stage > 0 }
+    let fed = chunks.count { !$0.plan.hasEmbedding }
     return Bytes(2 * Int64(fed) * shard.bytes(shard.tokensOutside, job.architecture.hiddenSize))
   }
 

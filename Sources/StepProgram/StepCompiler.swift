@@ -126,7 +126,7 @@ public struct StepCompiler {
       interference: Self.interference,
       hidesExpertTraffic: !job.training.blocksLaunches
         && (job.training.dispatch.overlapsMicrobatches
-          ?? (job.parallelism.schedule == .dualPipe
+          ?? (job.parallelism.schedule == .dualPipe || job.parallelism.isBidirectional
             || profile.overlapsSpreadExperts && job.parallelism.virtualStages > 1
               && shard.expertNodes > 1
               && job.architecture.experts?.dispatcher(shard.dispatch, nodes: shard.expertNodes)
@@ -144,7 +144,10 @@ public struct StepCompiler {
     let stages = chunks.indices.map {
       compiler.program(ofStage: $0, chunks: chunks[$0], turns: turns[$0])
     }
-    let lanes = 2 * compiler.states.parameters.stages.stageCount
+    // Behind those between stages one into each rank, from its mirror image.
+    let lanes =
+      2 * compiler.states.parameters.stages.stageCount
+      + (job.parallelism.isBidirectional ? job.parallelism.pipeline : 0)
     return StepProgram(
       job: job, stages: stages, calls: compiler.builder.calls, blocks: compiler.builder.blocks,
       laneCount: lanes, slotCount: compiler.slotCount,

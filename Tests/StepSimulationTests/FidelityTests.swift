@@ -77,6 +77,10 @@ struct FidelityCase: CustomTestStringConvertible {
     FidelityCase(
       "pipeline 2, DualPipe", Parallelism(pipeline: 2, schedule: .dualPipe, data: 4, zero: 1),
       microbatches: 8, framework: .megatronCore),
+    FidelityCase(
+      "pipeline 4, DualPipe from both ends",
+      Parallelism(pipeline: 4, schedule: .bidirectional, data: 4, zero: 1), microbatches: 8,
+      framework: .megatronCore),
     FidelityCase("zero 1", Parallelism(data: 16, zero: 1)),
     FidelityCase("zero 1, pipeline 2", Parallelism(pipeline: 2, data: 8, zero: 1)),
     FidelityCase("zero 2", Parallelism(data: 8, zero: 2), framework: .deepspeed),

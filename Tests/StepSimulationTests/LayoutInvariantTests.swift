@@ -15,7 +15,7 @@ import Transformer
     var random = SeededGenerator(state: seed)
     let pipeline = [1, 2, 4].randomElement(using: &random) ?? 1
     let schedules: [PipelineSchedule] = [
-      .gpipe, .oneForwardOneBackward, .interleaved, .zeroBubble, .dualPipe,
+      .gpipe, .oneForwardOneBackward, .interleaved, .zeroBubble, .dualPipe, .bidirectional,
     ]
     let schedule = schedules.randomElement(using: &random) ?? .gpipe
     let hasExperts = Bool.random(using: &random)
@@ -28,7 +28,8 @@ import Transformer
       expert: hasExperts ? 2 : 1, expertTensor: hasExperts ? 1 : nil,
       data: [2, 4].randomElement(using: &random) ?? 2,
       shardGroup: Bool.random(using: &random) ? 2 : nil,
-      zero: Int.random(in: 0...3, using: &random), overlaps: Bool.random(using: &random))
+      zero: Int.random(in: 0...(schedule == .bidirectional ? 1 : 3), using: &random),
+      overlaps: Bool.random(using: &random))
     let isUneven = schedule == .oneForwardOneBackward && Bool.random(using: &random)
     if isUneven, pipeline == 4 { layout.stageLayers = [1, 3, 3, 1] }
     layout.sharding.reducesEachMicrobatch = [nil, true, false].randomElement(using: &random) ?? nil
