@@ -10,6 +10,9 @@ struct BlockBuilder {
   let profile: FrameworkProfile
   /// Whether expert-parallel traffic hides behind the kernels of another microbatch.
   let hidesExpertTraffic: Bool
+  /// Part of the multiprocessors that traffic of experts keeps for itself while it hides; `nil` where it
+  /// takes some only while it runs.
+  let reservedShare: Double?
   /// Part of a multiply's speed lost while a collective runs beside it.
   let interference: Double
   /// Whether the host waits for each kernel it launches.
@@ -21,8 +24,9 @@ struct BlockBuilder {
 
   init(
     cost: KernelCost, profile: FrameworkProfile, interference: Double,
-    hidesExpertTraffic: Bool = false, blocksLaunches: Bool = false
+    hidesExpertTraffic: Bool = false, reservedShare: Double? = nil, blocksLaunches: Bool = false
   ) {
+    self.reservedShare = reservedShare
     self.blocksLaunches = blocksLaunches
     self.hidesExpertTraffic = hidesExpertTraffic
     self.cost = cost
@@ -32,7 +36,8 @@ struct BlockBuilder {
 
   /// An empty assembly under the same rules.
   var assembly: BlockAssembly {
-    BlockAssembly(interference: interference, blocksLaunches: blocksLaunches)
+    BlockAssembly(
+      interference: interference, reservedShare: reservedShare, blocksLaunches: blocksLaunches)
   }
 
   /// The index of a call, new or known.
@@ -83,9 +88,11 @@ struct BlockAssembly {
   private var busy = [Int64](repeating: 0, count: TimeCategory.allCases.count)
   private(set) var flops = 0.0
   let interference: Double
+  private let reservedShare: Double?
 
-  init(interference: Double, blocksLaunches: Bool = false) {
+  init(interference: Double, reservedShare: Double? = nil, blocksLaunches: Bool = false) {
     self.interference = interference
+    self.reservedShare = reservedShare
     self.blocksLaunches = blocksLaunches
   }
 
@@ -137,18 +144,24 @@ struct BlockAssembly {
     let work = pending
     pending = .empty
     busy[TimeCategory.compute.rawValue] -= work.busy
-    fork(index, call: call, host: host, work: work)
+    fork(index, call: call, host: host, work: work, reserving: reservedShare)
   }
 
-  /// A collective beside `work`: done when both are, the work slowed while the collective runs.
-  mutating func fork(_ index: Int, call: CollectiveCall, host: SimDuration, work: WorkSummary) {
+  /// A collective beside `work`: done when both are, the work slowed while the collective runs, or all
+  /// along where it reserves a share of the multiprocessors.
+  mutating func fork(
+    _ index: Int, call: CollectiveCall, host: SimDuration, work: WorkSummary,
+    reserving share: Double? = nil
+  ) {
     if blocksLaunches {
       exchange(index, call: call, host: host)
       append(work)
       return
     }
     flush()
-    let slowed = work.slowed(beside: call.duration, by: interference)
+    let slowed =
+      share.map { work.slowed(beside: SimDuration(picoseconds: work.busy), by: $0) }
+      ?? work.slowed(beside: call.duration, by: interference)
     leaves.append(.fork(index, host: host, slowed))
     let both = slowed.beside(call.duration, host: host)
     flushed = flushed.then(both)

@@ -131,8 +131,16 @@ public struct StepCompiler {
               && shard.expertNodes > 1
               && job.architecture.experts?.dispatcher(shard.dispatch, nodes: shard.expertNodes)
                 == .allToAll)),
+      reservedShare: job.parallelism.schedule == .dualPipe || job.parallelism.isBidirectional
+        ? Self.dualPipeMultiprocessors / Double(job.cluster.gpu.multiprocessors) : nil,
       blocksLaunches: job.training.blocksLaunches)
   }
+
+  /// Multiprocessors that DualPipe's dispatch and combine kernels keep for themselves.
+  ///
+  /// 20 of an H800's 132 (arXiv:2412.19437, section 3.2.2). Multiplies lose 20 of the other 112, passes
+  /// over memory next to nothing; their share of all lies between.
+  private static let dualPipeMultiprocessors = 20.0
 
   /// Programs of all stages.
   public static func compile(_ job: TrainingJob) -> StepProgram {

@@ -35,6 +35,24 @@ struct RecomputeModulesTests {
   /// Hidden states: 2,048 tokens × 1,024 values × 2 bytes.
   private let hidden: Int64 = 2_048 * 1_024 * 2
 
+  @Test(
+    "a backward in two parts repeats what a whole one does",
+    arguments: [
+      Recompute.none, .selective, .passes, .full, .modules([.norms, .feedForward]),
+    ])
+  func splitBackward(recompute: Recompute) throws {
+    let program = StepCompiler.compile(
+      try SmallJobs.job(
+        Parallelism(pipeline: 2, schedule: .zeroBubble, data: 2), recompute: recompute))
+    func busy(_ name: String) throws -> Int64 {
+      try #require(program.blocks.first { $0.name == name }).busyByCategory.reduce(0, +)
+    }
+    // The kernels are the same, one after the other.
+    #expect(
+      try busy("stage 0 input gradient") + busy("stage 0 weight gradient")
+        == busy("stage 0 backward"))
+  }
+
   @Test("norms free their two outputs")
   func norms() throws {
     #expect(try freed(.norms) == 2 * hidden)
