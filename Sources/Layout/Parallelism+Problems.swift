@@ -119,6 +119,14 @@ extension Parallelism {
     if virtualStages > 1, pipeline == 1 {
       problems.append(error("virtual_stages", virtualStages, .needs("pipeline above 1"), [1]))
     }
+    if schedule == .dualPipe || schedule == .bidirectional, pipeline > 1,
+      !pipeline.isMultiple(of: 2)
+    {
+      problems.append(
+        error(
+          "pipeline", pipeline, .needs("another schedule: \(schedule.rawValue) pairs its ranks"), []
+        ))
+    }
     if isBidirectional, zero > 1 {
       problems.append(error("zero", zero, .notOneOf, [0, 1]))
     }

@@ -234,6 +234,10 @@ private struct PhaseSimulation {
     case .sequences(let count, let microBatch):
       var forward = job
       forward.training.recompute = .none
+      // Where stages are held for either direction, all of an evaluation enters at one end.
+      if forward.parallelism.isBidirectional {
+        forward.parallelism.schedule = .oneForwardOneBackward
+      }
       forward.training.microBatch = microBatch ?? job.training.microBatch
       let each = forward.training.microBatch * forward.parallelism.data
       // What does not fill the ranks is padded.

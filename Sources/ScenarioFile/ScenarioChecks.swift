@@ -102,12 +102,6 @@ struct ScenarioChecks {
     if value.schedule == .interleaved, value.pipeline > 1, value.virtualStages == 1 {
       layout.report("schedule", "interleaved needs virtual_stages of at least 2")
     }
-    if value.schedule == .dualPipe || value.schedule == .bidirectional, value.pipeline > 1,
-      !value.pipeline.isMultiple(of: 2)
-    {
-      layout.report(
-        "schedule", "\(value.schedule.rawValue) needs an even pipeline, not \(value.pipeline)")
-    }
     if value.offloadsParameters, value.zero < 3 {
       layout.report("offload", "parameters needs zero: 3, not \(value.zero)")
     }

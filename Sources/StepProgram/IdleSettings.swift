@@ -27,7 +27,8 @@ extension TrainingJob {
     add("sequence", "tensor is 1", when: parallelism.sequence && parallelism.tensor == 1)
     add(
       "schedule", "pipeline is 1",
-      when: parallelism.schedule == .interleaved && parallelism.pipeline == 1)
+      when: parallelism.pipeline == 1
+        && (parallelism.schedule == .interleaved || parallelism.schedule.splitsBackward))
     for key in ["first_stage_layers", "last_stage_layers"] {
       add(key, "pipeline is 1", when: parallelism.pipeline == 1)
     }
@@ -74,7 +75,9 @@ extension TrainingJob {
     add(
       "secondary_group", "parameters gathered for a forward pass stay for its backward pass",
       when: sharding.secondaryGroup != nil && states.gathersParameters && states.keepsToBackward)
-    let reducesInBackward = states.gathersParameters || compiler.bucketsOverlap
+    let buckets =
+      compiler.bucketsOverlap && !compiler.job.parallelism.schedule.splitsBackward
+    let reducesInBackward = states.gathersParameters || buckets
     add(
       "reduce_each_microbatch",
       replicas == 1
@@ -89,7 +92,7 @@ extension TrainingJob {
         : states.gathersParameters
           ? "under zero: 3 each layer is a bucket" : "gradients travel all at once",
       when: sharding.bucketParameters != nil
-        && (replicas == 1 || states.gathersParameters || !compiler.bucketsOverlap))
+        && (replicas == 1 || states.gathersParameters || !buckets))
     return idle
   }
 

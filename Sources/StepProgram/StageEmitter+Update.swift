@@ -73,7 +73,8 @@ extension StageEmitter {
     guard job.parallelism.isBidirectional, bytes > 0 else { return }
     let mirror = job.parallelism.pipeline - 1 - stage
     let seconds = compiler.pricing.collectives.sendReceiveSeconds(
-      bytes: bytes, sameNode: compiler.pricing.placements.sharesNode(stage, mirror))
+      bytes: bytes, sameNode: compiler.pricing.placements.sharesNode(stage, mirror),
+      nodesApart: compiler.pricing.placements.nodesApart(stage, mirror))
     instructions.append(
       .send(
         lane: 2 * virtualStages + mirror, microbatch: message, bytes: bytes,

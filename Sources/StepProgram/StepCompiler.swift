@@ -55,6 +55,8 @@ public struct StepCompiler {
     var job = job
     // A host that waits for each kernel lets nothing run beside it.
     if job.training.blocksLaunches { job.parallelism.overlaps = false }
+    // Without other stages there is nothing to put weight gradients off for.
+    if job.parallelism.pipeline == 1 { job.parallelism.schedule = .oneForwardOneBackward }
     self.job = job
     var profile = job.training.profile
     if profile.fusesNormOnlyWithoutRecompute {
@@ -121,22 +123,25 @@ public struct StepCompiler {
       matmulFormat: job.training.precision.matmulFormat,
       activationFormat: job.training.precision.activationFormat,
       vocabulary: states.parameters.paddedVocabularySize)
+    let isDualPipe = job.parallelism.schedule == .dualPipe || job.parallelism.isBidirectional
+    let multiprocessors = Double(job.cluster.gpu.multiprocessors)
     builder = BlockBuilder(
       cost: KernelCost(gpu: job.cluster.gpu), profile: profile,
       interference: Self.interference,
       hidesExpertTraffic: !job.training.blocksLaunches
         && (job.training.dispatch.overlapsMicrobatches
-          ?? (job.parallelism.schedule == .dualPipe || job.parallelism.isBidirectional
+          ?? (isDualPipe
             || profile.overlapsSpreadExperts && job.parallelism.virtualStages > 1
               && shard.expertNodes > 1
               && job.architecture.experts?.dispatcher(shard.dispatch, nodes: shard.expertNodes)
                 == .allToAll)),
-      reservedShare: job.parallelism.schedule == .dualPipe || job.parallelism.isBidirectional
-        ? Self.dualPipeMultiprocessors / Double(job.cluster.gpu.multiprocessors) : nil,
+      reservedShare: isDualPipe && multiprocessors > 2 * Self.dualPipeMultiprocessors
+        ? Self.dualPipeMultiprocessors / multiprocessors : nil,
       blocksLaunches: job.training.blocksLaunches)
   }
 
-  /// Multiprocessors that DualPipe's dispatch and combine kernels keep for themselves.
+  /// Multiprocessors that DualPipe's dispatch and combine kernels keep for themselves; none of a chip
+  /// that has only a few large ones (a TPU), whose exchanges run beside them.
   ///
   /// 20 of an H800's 132 (arXiv:2412.19437, section 3.2.2). Multiplies lose 20 of the other 112, passes
   /// over memory next to nothing; their share of all lies between.

@@ -29,6 +29,7 @@ extension StepProgram {
   public var checkpointBytes: (total: Int64, largestPart: Int64) {
     let plan = StatePlan(job: job, profile: job.training.profile)
     let layout = job.parallelism
+    let copies = Int64(layout.stageCopies)
     var total: Int64 = 0
     var largest: Int64 = 0
     for stage in stages {
@@ -38,10 +39,10 @@ extension StepProgram {
         bytes.dense * Int64(layout.tensor)
         + bytes.expert * Int64(layout.expertTensor * layout.expert)
       total += stored
-      let ranks = Int64(max(stage.rankCount, 1))
+      let ranks = Int64(max(stage.rankCount, 1)) * copies
       largest = max(largest, (stored + ranks - 1) / ranks)
     }
-    return (total, largest)
+    return (total / copies, largest)
   }
 }
 

@@ -248,7 +248,8 @@ public struct LayoutSpace: Sendable {
     } else if pinned.contains(.recompute) {
       modes = [job.training.recompute]
     } else if offer.recomputesSomeLayers {
-      let half = layerCount / max(1, layout.pipeline * layout.virtualStages) / 2
+      let chunks = layout.schedule == .dualPipe ? 2 : layout.virtualStages
+      let half = layerCount / max(1, layout.pipeline * chunks) / 2
       if half > 0 { modes.append(.fullLayers(half)) }
     }
     return sizes.flatMap { size -> [Choice] in

@@ -96,6 +96,25 @@ import Transformer
     #expect(ratio > 9 && ratio < 10.01)
   }
 
+  @Test("under any schedule evaluations of any size end", arguments: PipelineSchedule.allCases)
+  func evaluationSchedules(schedule: PipelineSchedule) throws {
+    var job = try job(batch: 64)
+    job.parallelism = Parallelism(
+      pipeline: 4, virtualStages: schedule == .interleaved ? 2 : 1, schedule: schedule, data: 2,
+      zero: 1)
+    var last = 0.0
+    // One, two and five passes of two ranks: more take longer.
+    for sequences in [2, 4, 10] {
+      var settings = RunSettings()
+      settings.evaluation = EvaluationSettings(
+        steps: 2, length: .sequences(sequences, microBatch: 1))
+      let plan = try plan(
+        [PhaseSettings(name: "", job: job, tokens: 2_048 * 64 * 5)], settings: settings)
+      #expect(plan.phases[0].evaluation.value > last)
+      last = plan.phases[0].evaluation.value
+    }
+  }
+
   @Test("forward passes alone neither update nor go backward", arguments: [1, 4])
   func forwardPasses(pipeline: Int) throws {
     var job = try job(batch: 64)

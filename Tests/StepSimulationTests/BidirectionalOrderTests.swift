@@ -146,4 +146,39 @@ import Testing
           ? [2 * half * compiler.states.reduceBytes]
           : [half * compiler.states.reduceBytes, half * 2]))
   }
+
+  @Test("ranks are paired: an odd number of them cannot train", arguments: [2, 3, 4, 5])
+  func pairs(ranks: Int) {
+    for schedule in [PipelineSchedule.bidirectional, .dualPipe] {
+      var layout = Parallelism(pipeline: ranks)
+      layout.schedule = schedule
+      let request = LayoutRequest(
+        architecture: SmallJobs.model(layers: 60), sequenceLength: 2_048, globalBatch: 16,
+        microBatch: 1)
+      #expect(layout.canTrain(request) == ranks.isMultiple(of: 2))
+    }
+  }
+
+  @Test("a checkpoint has every state once, though two ranks hold it") func checkpoint() throws {
+    func bytes(_ schedule: PipelineSchedule) throws -> Int64 {
+      var layout = Parallelism(pipeline: 4, data: 2, zero: 1)
+      layout.schedule = schedule
+      return StepCompiler.compile(try SmallJobs.job(layout, microbatches: 8)).checkpointBytes.total
+    }
+    #expect(try bytes(.bidirectional) == bytes(.oneForwardOneBackward))
+  }
+
+  @Test("without other stages every schedule is one forward, one backward")
+  func oneStage() throws {
+    func seconds(_ schedule: PipelineSchedule) throws -> Double {
+      var layout = Parallelism(expert: 4, data: 8)
+      layout.schedule = schedule
+      let job = try SmallJobs.job(layout, model: SmallJobs.model(experts: 8))
+      return try FoldedSimulation.run(StepCompiler.compile(job)).duration.seconds
+    }
+    let usual = try seconds(.oneForwardOneBackward)
+    for schedule in [PipelineSchedule.zeroBubble, .dualPipe, .bidirectional] {
+      #expect(try seconds(schedule) == usual)
+    }
+  }
 }

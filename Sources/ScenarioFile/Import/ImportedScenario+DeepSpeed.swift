@@ -60,7 +60,11 @@ extension ImportedScenario {
       if device != "cpu" { notes.append("offload_optimizer to \(device) is taken as to the host.") }
     }
     if let device = zero?["offload_param"]?["device"]?.scalarText, device != "none" {
-      set("parallelism.offload.parameters", true)
+      if zero?["stage"]?.wholeNumber == 3 {
+        set("parallelism.offload.parameters", true)
+      } else {
+        notes.append("offload_param goes with stage 3; it is left out.")
+      }
       if device != "cpu" { notes.append("offload_param to \(device) is taken as to the host.") }
     }
     if let group = zero?["zero_hpz_partition_size"]?.wholeNumber, group > 1 {

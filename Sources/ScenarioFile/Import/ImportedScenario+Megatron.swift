@@ -20,9 +20,11 @@ extension ImportedScenario {
   /// (`evaluate` in `megatron/training/training.py`).
   private mutating func readEvaluation(_ flags: inout MegatronFlags) {
     guard let every = flags.integer("eval_interval"), every > 0,
-      let batches = flags.integer("eval_iters"), batches > 0,
       case .integer(let batch)? = tree["training"]?["global_batch"]
     else { return }
+    // 100 unless given (`arguments.py`).
+    let batches = flags.integer("eval_iters") ?? 100
+    guard batches > 0 else { return }
     set("run.evaluation.every_steps", .integer(every))
     set("run.evaluation.sequences", .integer(Int64(batches) * batch))
   }

@@ -112,7 +112,13 @@ extension ImportedScenario {
     // Under a pipeline the local batch is cut into microbatches.
     let cut = job["parallelism.pipeline_parallel_microbatch_size"].flatMap { Int($0) } ?? 1
     set("training.micro_batch", .integer(degree("pipeline") > 1 ? cut : local))
-    if job["training.enable_cpu_offload"] == "true" { set("parallelism.offload.parameters", true) }
+    if job["training.enable_cpu_offload"] == "true" {
+      if tree["parallelism"]?["zero"] == .integer(3) {
+        set("parallelism.offload.parameters", true)
+      } else {
+        notes.append("enable_cpu_offload is read where parameters are sharded; it is left out.")
+      }
+    }
     if let steps = job["training.steps"].flatMap({ Int($0) }) {
       set(
         "training.tokens",

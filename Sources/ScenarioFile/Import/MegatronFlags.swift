@@ -198,7 +198,7 @@ extension MegatronFlags {
     "no_save_rng", "finetune", "exit_interval", "exit_duration_in_mins", "split", "dataloader_type",
     "num_workers", "vocab_file", "merge_file", "init_method_std", "norm_epsilon", "rotary_base",
     "rotary_percent", "use_mcore_models", "distributed_backend", "distributed_timeout_minutes",
-    "timing_log_level", "timing_log_option", "make_vocab_size_divisible_by", "mock_data",
+    "timing_log_level", "timing_log_option", "mock_data",
   ]
 
   private static let idleBeginnings = [
