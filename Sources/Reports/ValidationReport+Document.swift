@@ -108,10 +108,11 @@ extension ValidationReport {
       "",
       "Clocks and attention under training load, host costs and network factors "
         + "(`dryrun catalog constants`) are fitted on the rows above by `scripts/fit-steps`. Here the same "
-        + "fit was made without a fifth of the models at a time (a model of a family is a group; the "
-        + "fit is made five times), and without a family at a time, and judged on what was left out. "
-        + "Kernel and collective constants are not fitted on steps. Without vTrain's rows only BLOOM's are "
-        + "left to tell Megatron-DeepSpeed's host costs, and they do not: its host waits for every launch.",
+        + "fit was made without some of the rows and judged on these: `models` leaves out a fifth of the "
+        + "models at a time (a model of a family is a group; the fit is made five times), `families` one "
+        + "family at a time. Kernel and collective constants are not fitted on steps. Families that no "
+        + "constant was fitted on are in the tables above, with what was first said of them in "
+        + "`Sources/Studies/Measured/README.md`.",
     ]
   }
 
