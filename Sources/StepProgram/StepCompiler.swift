@@ -307,16 +307,20 @@ public struct StepCompiler {
 
   /// Inputs and output gradients of an operation's multiplies, which its weight gradient starts from
   /// (arXiv:2401.10241, section 2: 32·s·b·h bytes of a GPT layer); of what tensor-parallel ranks share
-  /// out along the sequence, the part.
+  /// out along the sequence, the part; both as quantised where inputs are kept so.
   private func heldForWeights(_ operation: Operation) -> Int64 {
     var bytes: Int64 = 0
     for case .matmul(let gradient) in operation.weightGradient {
-      let rows = Int64(gradient.k) * Int64(gradient.batch) * shard.valueBytes
+      let rows = Int64(gradient.k) * Int64(gradient.batch)
       let parts = { (exchange: Exchange?) -> Int64 in
         shard.sequenceParallel && exchange?.axis == .tensor ? Int64(shard.tensor) : 1
       }
-      bytes += rows * Int64(gradient.n) / parts(operation.beforeForward)
-      bytes += rows * Int64(gradient.m) / parts(operation.afterForward)
+      let values =
+        rows * Int64(gradient.n) / parts(operation.beforeForward)
+        + rows * Int64(gradient.m) / parts(operation.afterForward)
+      let value = profile.fusion.keptBytesPerValue(
+        for: gradient.format, of: shard.activationFormat)
+      bytes += Int64((Double(values) * value).rounded(.up))
     }
     return bytes
   }

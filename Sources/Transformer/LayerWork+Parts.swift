@@ -35,11 +35,8 @@ extension Architecture {
 
   /// Bytes a linear layer keeps of an input of `tokens` rows and `width` columns.
   func keptInput(_ tokens: Int, _ width: Int, shard: LayerShard, fusion: Fusion) -> Int64 {
-    let format = shard.matmulFormat.bytesPerValue
-    guard fusion.keepsQuantizedInputs, format < shard.activationFormat.bytesPerValue else {
-      return shard.bytes(tokens, width)
-    }
-    return Int64((Double(tokens) * Double(width) * format).rounded(.up))
+    let value = fusion.keptBytesPerValue(for: shard.matmulFormat, of: shard.activationFormat)
+    return Int64((Double(tokens) * Double(width) * value).rounded(.up))
   }
 
   /// A linear layer whose output features are split over tensor-parallel ranks.

@@ -128,6 +128,13 @@ public struct Fusion: Hashable, Sendable {
 
   /// All fusions of a modern stack.
   public init() {}
+
+  /// Bytes of a value of what a multiply in `format` leaves for the backward pass, of activations in
+  /// another format.
+  public func keptBytesPerValue(for format: NumberFormat, of activation: NumberFormat) -> Double {
+    keepsQuantizedInputs
+      ? min(format.bytesPerValue, activation.bytesPerValue) : activation.bytesPerValue
+  }
 }
 
 /// A communication inside a layer, among the ranks of one axis.

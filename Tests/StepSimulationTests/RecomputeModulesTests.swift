@@ -120,6 +120,24 @@ struct RecomputeModulesTests {
     #expect(compiler.blocks(ofLayer: 0, recompute: .none).heldForWeights == 0)
   }
 
+  @Test("a split backward holds both operands as quantised, where inputs are kept so")
+  func splitBackwardNarrow() throws {
+    func held(_ framework: Framework, _ precision: Precision) throws -> Int64 {
+      var job = try SmallJobs.job(
+        Parallelism(pipeline: 2, schedule: .zeroBubble), framework: framework)
+      job.training.precision = precision
+      var compiler = StepCompiler(job: job)
+      return compiler.blocks(ofLayer: 0, recompute: .none).heldForWeights
+    }
+    // 16 times 2,048 × 1,024 values of two bytes; of one; of one and a scale for every 32.
+    let values: Int64 = 16 * 2_048 * 1_024
+    #expect(try held(.megatronCore, .bf16Mixed) == 2 * values)
+    #expect(try held(.megatronCore, .fp8Mixed) == values)
+    #expect(try held(.megatronCore, .mxfp8Mixed) == values + values / 32)
+    // torchtitan quantises anew what it kept in bf16.
+    #expect(try held(.torchtitan, .fp8Mixed) == 2 * values)
+  }
+
   @Test(
     "a split backward computes the same again, before gradients of inputs",
     arguments: [StepCompiler.LayerRecompute.passes, .modules(.feedForward), .full])
