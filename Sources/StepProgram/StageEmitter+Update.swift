@@ -115,7 +115,8 @@ extension StageEmitter {
     let owned = Int64(
       states.owned(local.dense, over: states.ownerDegree)
         + states.owned(local.expert, over: states.expertOwnerDegree))
-    let held = job.parallelism.zero >= 2 ? owned : Int64(local.total)
+    let held =
+      job.parallelism.zero >= 2 && !states.keepsWholeGradients ? owned : Int64(local.total)
     let state = states.ownedOptimizerBytes(ofStage: stage)
     var assembly = compiler.builder.assembly
     assembly.append(.hostOnly(profile.hostPerStep))

@@ -91,6 +91,19 @@ struct StatePlan {
     return gathersParameters ? !keepsGathered : job.parallelism.zero == 2
   }
 
+  /// Whether gradients or parameters of replicated layers travel while other layers compute.
+  var bucketsOverlap: Bool {
+    job.parallelism.overlaps && profile.dataOverlap != .none
+      && job.parallelism.data * job.parallelism.context > 1
+  }
+
+  /// Whether gradients are whole until the last microbatch though their owners keep only their share
+  /// then: where they are not reduced in buckets within each backward pass.
+  var keepsWholeGradients: Bool {
+    job.parallelism.zero == 2
+      && !(reducesEachMicrobatch && bucketsOverlap && !job.parallelism.schedule.splitsBackward)
+  }
+
   /// Whether gathered parameters stay for the whole step: with a pipeline each chunk is used many
   /// times, so frameworks do not reshard between microbatches.
   var keepsGathered: Bool {
@@ -202,16 +215,14 @@ struct StatePlan {
     let owned =
       owned(local.dense, over: shardDegree) + owned(local.expert, over: expertShardDegree)
     let weights = zero >= 3 ? owned : local.total
-    // Gradients yet to be reduced are whole.
-    let areWhole = zero == 2 && job.parallelism.sharding.reducesEachMicrobatch == false
-    let gradients = zero >= 2 && !areWhole ? owned : local.total
+    let gradients = zero >= 2 && !keepsWholeGradients ? owned : local.total
     var items = [
       MemoryItem(
         name: "weights", category: .parameters,
         bytes: offloadsParameters ? 0 : Int64(weights) * parameterBytes),
       MemoryItem(
         name: "gradients", category: .gradients,
-        bytes: offloadsGradients && !areWhole ? 0 : Int64(gradients) * gradientBytes),
+        bytes: offloadsGradients ? 0 : Int64(gradients) * gradientBytes),
       MemoryItem(
         name: "optimizer states", category: .optimizer,
         bytes: job.parallelism.offloadsOptimizer ? 0 : ownedOptimizerBytes(ofStage: stage)),

@@ -162,10 +162,7 @@ extension StepCompiler {
   }
 
   /// Whether gradients or parameters travel while other layers compute.
-  var bucketsOverlap: Bool {
-    job.parallelism.overlaps && profile.dataOverlap != .none
-      && pricing.placements.placement(of: .data).ranks > 1
-  }
+  var bucketsOverlap: Bool { states.bucketsOverlap }
 
   /// The last input and its gradient of every chunk that got it from another rank.
   private func leftBehind(by chunks: [ChunkBlocks]) -> Bytes {

@@ -38,6 +38,25 @@ struct FrameworkMemoryTests {
     #expect(try items(zero: 0)["gradients"] == 2 * parameters)
   }
 
+  @Test("ZeRO-2's gradients are whole where they are reduced only once")
+  func wholeGradients() throws {
+    func gradients(_ change: (inout Parallelism) -> Void) throws -> [Int64] {
+      var layout = Parallelism(pipeline: 2, data: 2, zero: 2)
+      change(&layout)
+      let program = StepCompiler.compile(try SmallJobs.job(layout))
+      return program.stages.map { stage in
+        stage.items.filter { $0.name == "gradients" }.reduce(0) { $0 + $1.bytes }
+      }
+    }
+    // Two data ranks share: half of what a stage has.
+    let shares = try gradients { _ in }
+    #expect(shares.allSatisfy { $0 > 0 })
+    let whole = shares.map { 2 * $0 }
+    #expect(try gradients { $0.schedule = .zeroBubble } == whole)
+    #expect(try gradients { $0.overlaps = false } == whole)
+    #expect(try gradients { $0.sharding.reducesEachMicrobatch = false } == whole)
+  }
+
   @Test("Transformer Engine keeps inputs of fp8 multiplies in fp8, and both layouts of the weights")
   func narrowFormats() throws {
     func saved(_ format: NumberFormat, keeps: Bool = true) throws -> [String: Int64] {
