@@ -230,10 +230,7 @@ struct StageEmitter {
         ? size / Int64(job.training.precision.activationFormat.bytesPerValue) : size
       if var call = compiler.pricing.call(.allGather, on: axis, bytes: wire, category: .data) {
         if states.offloadsParameters {
-          let count = axis == dense ? unit.parameters.dense : unit.parameters.expert
-          let degree = axis == dense ? states.shardDegree : states.expertShardDegree
-          call.duration += hostCopy(
-            Int64(states.owned(count, over: degree)) * states.parameterBytes)
+          call.duration += hostCopy(unit.parameters, beside: axis, value: states.parameterBytes)
         }
         instructions.append(
           .launch(
@@ -248,6 +245,22 @@ struct StageEmitter {
   /// Time `bytes` take over the host link, before a gather or behind a reduction on the same stream.
   func hostCopy(_ bytes: Int64) -> SimDuration {
     SimDuration(seconds: job.cluster.gpu.hostCopySeconds(bytes: bytes))
+  }
+
+  /// Time the shards that wait on the host take over its link, before or behind an exchange on `axis`.
+  ///
+  /// Of `value` bytes a parameter. The second copy is the device's; experts that a rank shares with
+  /// nobody cross beside the dense part, as they have no exchange of their own.
+  private func hostCopy(
+    _ count: ParameterCount, beside axis: CommunicationAxis, value: Int64
+  ) -> SimDuration {
+    let states = compiler.states
+    let isDense = axis != .expertShard
+    let dense = axis == .shard ? states.owned(count.dense, over: states.shardDegree) : 0
+    let expert =
+      isDense == (states.expertShardDegree == 1)
+      ? states.owned(count.expert, over: states.expertShardDegree) : 0
+    return hostCopy(Int64(dense + expert) * value)
   }
 
   /// Waits for a unit's parameters, and makes bf16 of int8 where they came so.
@@ -416,19 +429,22 @@ struct StageEmitter {
             .pointwise, read: values * compiler.states.reduceBytes, written: (values + 1) / 2)),
         named: "quantize")
     }
-    launchReduction(operation, on: isSharded ? .shard : .data, elements: count.dense)
-    launchReduction(operation, on: isSharded ? .expertShard : .expertData, elements: count.expert)
+    launchReduction(operation, on: isSharded ? .shard : .data, elements: count.dense, of: count)
+    launchReduction(
+      operation, on: isSharded ? .expertShard : .expertData, elements: count.expert, of: count)
     if isSharded, job.parallelism.shardGroup != nil {
       // Hybrid: the shards of different copies are summed.
       launchReduction(
-        .allReduce, on: .replica, elements: count.dense / compiler.states.shardDegree)
+        .allReduce, on: .replica, elements: count.dense / compiler.states.shardDegree, of: count)
       launchReduction(
-        .allReduce, on: .expertReplica, elements: count.expert / compiler.states.expertShardDegree)
+        .allReduce, on: .expertReplica, elements: count.expert / compiler.states.expertShardDegree,
+        of: count)
     }
   }
 
   private mutating func launchReduction(
-    _ operation: CollectiveOperation, on axis: CommunicationAxis, elements: Int
+    _ operation: CollectiveOperation, on axis: CommunicationAxis, elements: Int,
+    of count: ParameterCount
   ) {
     // ZeRO++ reduces by all-to-alls of int4, inside nodes and between them: the volume of a
     // reduce-scatter at half a byte a value (arXiv:2306.10209, section 4.3).
@@ -440,10 +456,7 @@ struct StageEmitter {
       return
     }
     if compiler.states.offloadsGradients, operation == .reduceScatter {
-      let degree =
-        axis == .shard ? compiler.states.shardDegree : compiler.states.expertShardDegree
-      call.duration += hostCopy(
-        Int64(compiler.states.owned(elements, over: degree)) * compiler.states.gradientBytes)
+      call.duration += hostCopy(count, beside: axis, value: compiler.states.gradientBytes)
     }
     let slot = 2 * compiler.unitCount
     instructions.append(
