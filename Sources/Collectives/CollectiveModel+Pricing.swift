@@ -11,6 +11,7 @@ extension CollectiveModel {
     let isSpread = operation == .allReduce && placement.nodes > 1
     let addsInside =
       operation == .allReduce && constants.inNetwork != nil && cluster.node.adds
+      && cluster.node.kind == .switched
       && placement.ranksPerNode > 1
     switch algorithm {
     case .ring: return !operation.isPairwise
@@ -154,11 +155,11 @@ extension CollectiveModel {
     let rate = linkRate(placement)
     if algorithm != .collNetDirect, algorithm != .collNetChain, let lines = constants.inNetwork {
       // bytes × (1 + 1/n) spread over 2 (n − 1) steps of bytes / n; of a tree, both ways at once. Of the
-      // base, a link's latency lies before and after the additions.
+      // base, the latency of the link it was fitted on lies before and after the additions.
       let ways = algorithm == .nvlsTree ? 1.0 : 2.0
       let latency = cluster.intraNode.latency
       return (
-        (isLarge ? lines.largeBase : lines.smallBase) - 2 * latency.seconds,
+        (isLarge ? lines.largeBase : lines.smallBase) - 2 * constants.linkLatency,
         HopCost(
           latency: latency,
           secondsPerByte: (1 + 1 / ranks) * ranks / (ways * max(ranks - 1, 1))

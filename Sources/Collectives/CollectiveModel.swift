@@ -159,7 +159,8 @@ public struct CollectiveModel: Sendable {
     let fraction = NetworkConstants.fraction(transfer)
     return (
       cluster.interNode.latency.seconds + NetworkConstants.step(transfer, of: .direct),
-      1 / (cluster.interNode.rate.bytesPerSecond * fraction)
+      // A node's GPUs send side by side.
+      1 / (cluster.cardRate(busy: Double(cluster.gpusPerNode)) * fraction)
     )
   }
 

@@ -74,15 +74,16 @@ struct NodeLinks: Sendable {
     one < 8 && other < 8 ? NodeFabric.cube[one][other] : 0
   }
 
-  /// Appends the PCIe links from a GPU to the card it sends with, and from the other's card.
+  /// Appends the PCIe links from a GPU to the card it sends with, and from the other's card; after a
+  /// fault the cards, numbered by their own GPUs, are others.
   func appendCardLinks(
-    from source: Int, to destination: Int, perCard: Double,
+    from source: Int, to destination: Int, cards: (out: Int, into: Int), perCard: Double,
     _ append: (_ link: Int, _ weight: Double) -> Void
   ) {
     func place(_ gpu: Int) -> Int { gpu / gpus * cardLinksPerNode + gpu % gpus / gpusPerCardLink }
     if let cardLinks {
-      append(cardLinks + place(source), 1)
-      append(cardLinks + cardLinkCount + place(destination), 1)
+      append(cardLinks + place(cards.out), 1)
+      append(cardLinks + cardLinkCount + place(cards.into), 1)
     }
     if kind == .pcie, perNode > 0 {
       append(first + source / gpus * perNode + source % gpus, perCard)

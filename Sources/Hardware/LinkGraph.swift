@@ -324,7 +324,7 @@ public struct LinkGraph: Sendable {
       append(cards + into, 1, &hops)
     }
     node?.appendCardLinks(
-      from: source, to: destination, perCard: cardPerLink
+      from: source, to: destination, cards: (out, into), perCard: cardPerLink
     ) { append($0, $1, &hops) }
     guard !staysBelow else { return }
     switch topology {

@@ -86,7 +86,7 @@ extension ScenarioReader {
 
   /// A link with `bandwidth` and `latency`, each the GPU's usual one where it is not given.
   private func link(_ block: Block, default usual: Link?) -> Link? {
-    let rate = block.quantity("bandwidth", of: ByteRate.self, in: 1...1e18)
+    let rate = block.quantity("bandwidth", of: ByteRate.self, in: Limit.linkRate)
     let latency = block.quantity("latency", of: Seconds.self, in: 0...1)
     guard let usual else { return nil }
     return Link(

@@ -25,7 +25,7 @@ extension ScenarioReader {
       network.nodesPerGroup = nodes
     }
     if let sizes = list(block, "dimensions", in: 1...1_000_000) { network.dimensions = sizes }
-    if let rate = block.quantity("link_bandwidth", of: ByteRate.self, in: 1...1e18) {
+    if let rate = block.quantity("link_bandwidth", of: ByteRate.self, in: Limit.linkRate) {
       network.linkRate = rate
     }
     if let latency = block.quantity("hop_latency", of: Seconds.self, in: 0...1) {
@@ -39,9 +39,10 @@ extension ScenarioReader {
     if let failed = list(block, "failed_nics", in: ranks) { network.failedCards = failed }
     if let slow = pairs(block, "slow_nics", in: ranks) {
       network.slowCards = slow.compactMap { gpu, text in
-        guard let fraction = Double(text), fraction > 0, fraction <= 1 else {
+        guard let fraction = Double(text), fraction >= 1e-4, fraction <= 1 else {
           block.report(
-            "slow_nics", "\(text) is not the part, above 0 to 1, the card of GPU \(gpu) has left")
+            "slow_nics",
+            "\(text) is not the part, from 0.0001 to 1, the card of GPU \(gpu) has left")
           return nil
         }
         return Network.SlowCard(gpu: gpu, fraction: fraction)

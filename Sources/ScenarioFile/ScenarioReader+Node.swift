@@ -13,7 +13,7 @@ extension ScenarioReader {
     let adds = block.flag("nvls")
     let sharing = block.choice("sharing", of: LinkSharing.self)
     func rate(_ key: String) -> ByteRate? {
-      block.quantity(key, of: ByteRate.self, in: 1...1e18)
+      block.quantity(key, of: ByteRate.self, in: Limit.linkRate)
     }
     let (above, across) = (rate("pcie_switch_bandwidth"), rate("socket_bandwidth"))
     let cards = rate("nic_link_bandwidth")
@@ -41,7 +41,21 @@ extension ScenarioReader {
     if block.has("gpus_per_nic_link"), cluster.node.cardLinkRate == nil {
       block.report("gpus_per_nic_link", "goes with nic_link_bandwidth")
     }
-    if cluster.node.kind == .hybridCube, cluster.gpusPerNode > 8 {
+    if block.has("gpus_per_nic_link"), cluster.node.gpusPerCardLink > cluster.gpusPerNode {
+      block.report("gpus_per_nic_link", "a node has \(cluster.gpusPerNode) GPUs")
+    }
+    if block.has("nvls"), cluster.node.adds, cluster.node.kind != .switched {
+      block.report(
+        "nvls",
+        "means nothing in a \(cluster.node.kind.rawValue); it goes with "
+          + NodeFabric.Kind.switched.rawValue)
+    }
+    for key in ["pcie_switch_bandwidth", "socket_bandwidth"]
+    where block.has(key) && cluster.node.kind == .pcie && !cluster.sharesNodeLinks {
+      block.warn(
+        key, "has no effect: messages inside nodes do not slow one another; say sharing: shared.")
+    }
+    if cluster.node.kind == .hybridCube, cluster.gpusPerNode != 8 {
       block.report("fabric", "a hybrid-cube has 8 GPUs, not \(cluster.gpusPerNode)")
     }
   }

@@ -27,6 +27,8 @@ struct ScenarioReader {
     static let counts = 1...1_000_000_000
     /// Tokens in a sequence: beyond what any model was trained on (10 million, Llama 4 Scout).
     static let sequence = 1...16_777_216
+    /// Bytes a second of a link: slower ones than 1 MB/s make steps of centuries.
+    static let linkRate = 1e6...1e18
     /// Sequences per rank and microbatch.
     static let microBatch = 1...100_000
   }

@@ -87,7 +87,7 @@ import Testing
       ("dimensions: [4, 2]", "means nothing on a rail-fat-tree"),
       ("topology: torus, dimensions: [4, 4]", "4 × 4 = 16, but there are 8 nodes"),
       ("failed_nics: [64]", "64 is more than 63"),
-      ("slow_nics: {3: 2}", "not the part, above 0 to 1"),
+      ("slow_nics: {3: 2}", "not the part, from 0.0001 to 1"),
       ("slow_nics: {64: 0.5}", "64 is not a whole number from 0 to 63"),
       ("failed_uplinks: {0: none}", "is not how many links"),
       ("failed_uplinks: {0: 99999999999}", "is not how many links"),
