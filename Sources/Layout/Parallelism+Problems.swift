@@ -133,7 +133,7 @@ extension Parallelism {
     if virtualStages > 2, schedule == .dualPipe || schedule == .zeroBubble {
       problems.append(error("virtual_stages", virtualStages, .notOneOf, [1, 2]))
     }
-    let perRank = schedule == .dualPipe && pipeline > 1 ? 2 : virtualStages
+    let perRank = chunksPerRank
     let stages = pipeline * perRank
     if let stageLayers {
       if stageLayers.count != stages || stageLayers.reduce(0, +) != layers {

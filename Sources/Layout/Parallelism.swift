@@ -99,6 +99,9 @@ extension Parallelism {
   /// Whether stages are held twice, for either direction of the pipeline.
   public var isBidirectional: Bool { schedule == .bidirectional && pipeline > 1 }
 
+  /// Model chunks of a pipeline rank in one direction.
+  public var chunksPerRank: Int { schedule == .dualPipe && pipeline > 1 ? 2 : virtualStages }
+
   /// Ranks of a pipeline that hold each stage.
   public var stageCopies: Int { isBidirectional ? 2 : 1 }
 }

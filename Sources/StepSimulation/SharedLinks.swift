@@ -49,7 +49,7 @@ public struct SharedLinks: ~Copyable {
 
   private mutating func ends() -> [Int64] {
     var ends = Array(repeating: Int64(0), count: messages.count)
-    for (index, message) in messages.enumerated() { push(index, at: message.start) }
+    for (index, message) in messages.enumerated() { events.push(index, at: message.start) }
     var event = Event(time: .zero, destination: 0, source: 0, sequence: 0, kind: 0, payload: 0)
     while events.pop(before: .never, into: &event) {
       let now = event.time.picoseconds
@@ -89,11 +89,15 @@ public struct SharedLinks: ~Copyable {
   private mutating func schedule(_ flow: Int) {
     let state = network.flows[flow]
     network.schedule(flow, at: state.end)
-    push(messages.count + flow, generation: state.generation, at: state.end)
+    events.push(messages.count + flow, generation: state.generation, at: state.end)
   }
+}
 
-  private mutating func push(_ index: Int, generation: UInt32 = 0, at time: Int64) {
-    events.push(
+extension EventQueue {
+  /// Sets what is numbered `index` down for `time`, in picoseconds; of several of one instant and number
+  /// those of a lower generation come first.
+  mutating func push(_ index: Int, generation: UInt32 = 0, at time: Int64) {
+    push(
       Event(
         time: SimTime(picoseconds: time), destination: UInt32(index), source: 0,
         sequence: generation, kind: 0, payload: 0))

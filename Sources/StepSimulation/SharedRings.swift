@@ -147,7 +147,7 @@ struct SharedRings: ~Copyable {
 
   private mutating func runFlows() {
     for index in segments.indices {
-      push(index, at: left[Int(segments[index].head)])
+      events.push(index, at: left[Int(segments[index].head)])
       // What those behind it send before anything of its comes to them.
       let behind = Int(segments[index].end - segments[index].head) - 1
       for place in stride(from: behind, to: 0, by: -1) { follow(index, from: place, step: 0) }
@@ -202,7 +202,7 @@ struct SharedRings: ~Copyable {
     if time <= now {
       begin(index, at: now)
     } else {
-      push(index, at: time)
+      events.push(index, at: time)
     }
   }
 
@@ -230,7 +230,7 @@ struct SharedRings: ~Copyable {
   private mutating func hear(_ index: Int, at time: Int64) {
     if segments[index].waits {
       segments[index].waits = false
-      push(index, at: max(time, left[Int(segments[index].head)]))
+      events.push(index, at: max(time, left[Int(segments[index].head)]))
       return
     }
     let entry: Int32
@@ -253,13 +253,6 @@ struct SharedRings: ~Copyable {
   private mutating func schedule(_ flow: Int) {
     let state = network.flows[flow]
     network.schedule(flow, at: state.end)
-    push(segments.count + flow, generation: state.generation, at: state.end)
-  }
-
-  private mutating func push(_ index: Int, generation: UInt32 = 0, at time: Int64) {
-    events.push(
-      Event(
-        time: SimTime(picoseconds: time), destination: UInt32(index), source: 0,
-        sequence: generation, kind: 0, payload: 0))
+    events.push(segments.count + flow, generation: state.generation, at: state.end)
   }
 }

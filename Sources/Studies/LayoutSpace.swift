@@ -248,8 +248,7 @@ public struct LayoutSpace: Sendable {
     } else if pinned.contains(.recompute) {
       modes = [job.training.recompute]
     } else if offer.recomputesSomeLayers {
-      let chunks = layout.schedule == .dualPipe ? 2 : layout.virtualStages
-      let half = layerCount / max(1, layout.pipeline * chunks) / 2
+      let half = layerCount / max(1, layout.pipeline * layout.chunksPerRank) / 2
       if half > 0 { modes.append(.fullLayers(half)) }
     }
     return sizes.flatMap { size -> [Choice] in

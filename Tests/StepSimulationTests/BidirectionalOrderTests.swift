@@ -10,16 +10,7 @@ import Testing
   private func text(rank: Int, ranks: Int, microbatches: Int) -> String {
     PipelineSchedule.bidirectional.turns(
       rank: rank, ranks: ranks, chunks: 2, microbatches: microbatches
-    ).map { turn in
-      let letter =
-        switch turn.kind {
-        case .forward: "F"
-        case .backward: "B"
-        case .weightGradient: "W"
-        case .optimizer: "?"
-        }
-      return letter + "\(turn.microbatch).\(turn.chunk)" + (turn.isJoined ? "&" : "")
-    }.joined(separator: " ")
+    ).map(\.text).joined(separator: " ")
   }
 
   @Test("eight microbatches on four ranks, by hand")

@@ -3,20 +3,26 @@ import Testing
 
 @testable import StepProgram
 
+extension Turn {
+  /// `F1.0`: the forward pass of microbatch 1 of chunk 0; B backward, W weight gradients; & where the next
+  /// is joined to it.
+  var text: String {
+    let letter =
+      switch kind {
+      case .forward: "F"
+      case .backward: "B"
+      case .weightGradient: "W"
+      case .optimizer: "?"
+      }
+    return letter + "\(microbatch).\(chunk)" + (isJoined ? "&" : "")
+  }
+}
+
 @Suite("Pipelines in a V") struct VShapedOrderTests {
   private func text(rank: Int, ranks: Int, microbatches: Int) -> String {
     PipelineSchedule.dualPipe.turns(
       rank: rank, ranks: ranks, chunks: 2, microbatches: microbatches
-    ).map { turn in
-      let letter =
-        switch turn.kind {
-        case .forward: "F"
-        case .backward: "B"
-        case .weightGradient: "W"
-        case .optimizer: "?"
-        }
-      return "\(letter)\(turn.microbatch).\(turn.chunk)"
-    }.joined(separator: " ")
+    ).map(\.text).joined(separator: " ")
   }
 
   @Test("one microbatch on two ranks goes down, up, and back the same way")
