@@ -152,19 +152,23 @@ struct FabricConstants: Hashable, Sendable {
 
   /// Constants of the measured kind nearest to a GPU of that catalogue name.
   ///
-  /// V100 (NVLink 2) and MI250X follow the A100; H200 and H800 the H100; B300, GB200 and GB300 the
-  /// B200; MI300X and TPU the H100 without additions in the switch, the MI300X at the 313 of
-  /// 448 GB/s its 8-GPU all-reduce reaches (stas00/ml-engineering, network/README.md).
+  /// V100 (NVLink 2) and MI250X follow the A100; H200, H800, H20 and GH200 the H100; B300, GB200 and GB300
+  /// the B200; boards on PCIe the RTX PRO's fractions of their link, since the L40S were measured in a host
+  /// whose bridges let an unusual little through; Instinct, TPU and Gaudi the H100 without
+  /// additions in the switch, Instinct at the 313 of 448 GB/s that an all-reduce of 8 MI300X reaches
+  /// (stas00/ml-engineering, network/README.md).
   static func nearest(to name: String) -> FabricConstants {
     func isOne(of prefixes: String...) -> Bool { prefixes.contains { name.hasPrefix($0) } }
     if isOne(of: "b200", "b300", "gb") { return blackwell }
-    if isOne(of: "l40", "l4", "a10-", "a40", "t4") { return pcie4 }
-    if isOne(of: "rtx") { return pcie5 }
+    if isOne(of: "l40") { return pcie4 }
+    let isBoard = isOne(of: "rtx", "l4", "a10g", "a100-pcie", "h100-pcie", "h100-nvl", "h200-nvl")
+    if isBoard { return pcie5 }
     if isOne(of: "a100", "a800", "v100", "mi250") { return ampere }
     var constants = hopper
-    if isOne(of: "h100", "h200", "h800", "h20", "gh200") { return constants }
+    if isOne(of: "h100", "h200", "h800", "h20") { return constants }
+    // Also GH200, whose four on a board have no switch between them.
     constants.inNetwork = nil
-    if isOne(of: "mi300", "mi325", "mi350") {
+    if isOne(of: "mi3") {
       constants.ring.lowLatency128?.reduceFraction = 0.698
       constants.ring.lowLatency128?.moveFraction = 0.698
       constants.ring.simple.reduceFraction = 0.698

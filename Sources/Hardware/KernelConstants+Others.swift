@@ -9,9 +9,12 @@ extension KernelConstants {
   /// The best fp16 multiply reaches 95 of 125 TFLOP/s in a benchmark loop, a pass over vectors 0.098
   /// TFLOP/s where that of an A100 reaches 0.202, 1.1 times as much of the data sheet's rate
   /// (mli/transformers-benchmarks@04df81d0, README.md). 0.80 of the peak, times 0.98 of the clock in loops
-  /// and what the largest tiles lose, are those 95; other constants as the A100.
+  /// and what the largest tiles lose, are those 95; other constants as the A100. Its 300 W have more to drive
+  /// than an A100's 400, 2.4 W for a TFLOP/s of the peak against 1.3: the sustained clock is fitted on the
+  /// steps of `v100_bigscience` and `v100_papers`, and leaves their median at −8 %, as they are of busy
+  /// clusters and of whole epochs.
   static let volta: KernelConstants = {
-    var constants = ampere
+    var constants = ampere.clocked(0.82)
     constants.matmulEfficiency = [.fp16: 0.80]
     constants.defaultMatmulEfficiency = 0.80
     constants.streaming.pointwise = 0.85
@@ -23,16 +26,18 @@ extension KernelConstants {
   /// No timings. 362 TFLOP/s is at the boost clock of 2.52 GHz, which a 350 W board does not hold
   /// under dense multiplies: the same die with half the matrix units at work (RTX 4090, 450 W) takes
   /// its limit at 165 TFLOP/s. With power as the square of the clock about three quarters are left
-  /// (assumption); the rest as the A100.
-  static let ada = ampere.clocked(0.72)
+  /// (assumption); the rest as the A100, whose multiprocessors multiply twice as much a clock.
+  static let ada = ampere.clocked(0.72).matrixUnits(slowedTo: adaMatrixShare)
 
   /// MI250X, one die.
   ///
-  /// No timings; multiplies and attention at the fractions of the MI300X, the rest as the A100. GPT 175B
+  /// No timings; multiplies and attention (FlashAttention's own port) at the fractions of the MI300X, the
+  /// rest as the A100. GPT 175B
   /// and 1T on Frontier (arXiv:2312.12705) run at 0.36 and 0.32 of the peak, recomputation counted.
   static let instinct200: KernelConstants = {
     var constants = instinct300
     constants.tilePrologue = ampere.tilePrologue
+    constants.attention.flash2 = constants.attention.flash3
     return constants
   }()
 
@@ -55,16 +60,39 @@ extension KernelConstants {
     constants.tilePrologue = 10.7e-6
     constants.waveTail = 0.82
     constants.matmulMemoryFraction = 0.8
-    let attention = AttentionConstantsTable.PassPair(
+    let library = AttentionConstantsTable.PassPair(
       forward: AttentionConstants(
         efficiency: 0.570, softmaxDimensions: 95, prologueKeys: 432, tail: 0.12),
       backward: AttentionConstants(
         efficiency: 0.375, softmaxDimensions: 20, prologueKeys: 500, tail: 0.64))
     constants.attention = AttentionConstantsTable(
-      flash1: attention, flash2: attention, flash3: attention)
+      flash1: library, flash2: library, flash3: library)
+    constants.attention.flash2 =
+      constants.attention.changed {
+        $0.efficiency /= Self.libraryOverTriton
+      }.flash2
     constants.trainingAttention = 1
+    constants.trainingFlash3 = 1
     return constants
   }()
+
+  /// AMD's own attention (AITER, which Transformer Engine calls) over the Triton kernels that PyTorch runs on
+  /// ROCm: 1.18 to 1.62 times as fast forward on an MI300X, their geometric mean
+  /// (midiareshadi.github.io/blog/attn-dsl-bench, 2026); backward taken as the same.
+  private static let libraryOverTriton = (1.18 * 1.62).squareRoot()
+
+  /// MI325X: the MI300X as much faster as its best multiply, 784.9 TFLOP/s for 668.4 (ml-engineering,
+  /// "Maximum Achievable Matmul FLOPS"): 1,000 W for 750 hold a higher clock, which is in the fractions.
+  static let instinct325 = instinct300.faster(by: 784.9 / 668.4)
+
+  /// MI355X: the fractions of the MI300X as much higher as those of its best multiply, 1,565 of 2,500
+  /// TFLOP/s for 668.4 of 1,300 (same table); attention and fp8 in step, as their units doubled too (CDNA 4
+  /// white paper).
+  static let instinct355 = instinct300.faster(by: (1_565.0 / 2_500) / (668.4 / 1_300))
+
+  /// MI350X: the MI355X at 1,000 of its 1,400 W, with a peak of 2,300 for 2,500 TFLOP/s.
+  static let instinct350 = instinct355.faster(
+    by: powerClock(powerShare: 1_000.0 / 1_400, unitShare: 1, peakShare: 2_300.0 / 2_500))
 
   /// TPU v5p.
   ///
@@ -104,4 +132,99 @@ extension KernelConstants {
   /// 1,400 W for 1,200. Layouts published for both run 1.05 to 1.24 times as fast, Llama 3 8B on one
   /// node, where nothing but kernels counts, 1.19 and 1.21 (performance summaries 25.11 and 26.02).
   static let graceBlackwellUltra = graceBlackwell.clocked(graceBlackwell.sustainedClock * 1.19)
+
+  /// TPU v6e and v7x: arrays of 256 × 256 (Google Cloud TPU architecture documentation), the rest as the v5p.
+  static let tensorProcessor256: KernelConstants = {
+    var constants = tensorProcessor
+    constants.tiles = [MatmulTile(512, 512), MatmulTile(256, 256)]
+    return constants
+  }()
+
+  /// Gaudi 2 and 3: matrix engines behind a graph compiler, as a TPU's.
+  ///
+  /// Multiplies reach 0.85 of the best shape of ml-engineering's table, as A100, H100 and MI300X do in
+  /// training (0.95, 0.83 and 0.86 of theirs). Attention at half of the TPU's fractions, passes over memory at
+  /// the A100's: the softmax and they are the vector processors', 11 TFLOP/s on a Gaudi 2 (assumption).
+  ///
+  /// - Parameter best: fraction of the peak that the best shape reaches.
+  /// - Returns: the constants.
+  static func gaudi(best: Double) -> KernelConstants {
+    var constants = tensorProcessor256
+    constants.defaultMatmulEfficiency = 0.85 * best
+    constants.matmulMemoryFraction = 0.8
+    constants.streaming = ampere.streaming
+    constants.attention = constants.attention.changed { $0.efficiency /= 2 }
+    return constants
+  }
+
+  /// H20: the H100's multiprocessors with about a quarter of their matrix rate: 148 TFLOP/s on 78 of them at
+  /// the same clock for 989 on 132.
+  ///
+  /// 400 W for 78 multiprocessors that multiply a quarter as fast do not limit the clock (assumption).
+  static let hopper20 = hopper.clocked(1).matrixUnits(slowedTo: (148.0 / 78) / (989.0 / 132))
+
+  /// L40S's multiprocessors with fp32 accumulation at half rate, as consumer boards have it.
+  ///
+  /// An RTX 4090 does 165 TFLOP/s on 128 of them for 362 on 142; its 450 W hold the clock, as an A100's do.
+  static let adaConsumer = ampere.matrixUnits(slowedTo: adaMatrixShare / 2)
+
+  /// FLOP a multiprocessor and clock of Ada over Ampere's A100: 1,024 for 2,048 (white papers).
+  static let adaMatrixShare = 0.5
+}
+
+extension KernelConstants {
+  /// The clock of a part over its own highest one, against the same ratio of a part of the same kind.
+  ///
+  /// Power goes with the units at work and about the square of their clock (``hopper500``).
+  ///
+  /// - Parameters:
+  ///   - powerShare: its power limit over the other's.
+  ///   - unitShare: its multiprocessors over the other's.
+  ///   - peakShare: its data-sheet peak over the other's; with the units, this tells its highest clock.
+  /// - Returns: the factor on the sustained clock.
+  static func powerClock(powerShare: Double, unitShare: Double, peakShare: Double) -> Double {
+    (powerShare / unitShare).squareRoot() * unitShare / peakShare
+  }
+
+  /// The constants of a part with other power, units and peak; see ``powerClock(powerShare:unitShare:peakShare:)``.
+  func limited(powerShare: Double, unitShare: Double, peakShare: Double) -> KernelConstants {
+    let share = Self.powerClock(
+      powerShare: powerShare, unitShare: unitShare, peakShare: peakShare)
+    return clocked(min(1, sustainedClock * share))
+  }
+
+  /// The constants with multiplies and attention that reach `factor` times as much of the peak.
+  func faster(by factor: Double) -> KernelConstants {
+    var constants = self
+    for (format, efficiency) in matmulEfficiency {
+      constants.matmulEfficiency[format] = efficiency * factor
+    }
+    constants.defaultMatmulEfficiency *= factor
+    constants.attention = attention.changed { $0.efficiency *= factor }
+    return constants
+  }
+
+  /// The constants of multiprocessors whose matrix units do `share` of the operations a clock and all else as
+  /// much: loading operands, the softmax and a block's prologue then cost as much less in their operations.
+  func matrixUnits(slowedTo share: Double) -> KernelConstants {
+    var constants = self
+    constants.operandCost *= share
+    constants.attention = attention.changed {
+      $0.softmaxDimensions *= share
+      $0.prologueKeys *= share
+    }
+    return constants
+  }
+}
+
+extension AttentionConstantsTable {
+  /// The table with every entry changed.
+  func changed(_ change: (inout AttentionConstants) -> Void) -> Self {
+    var table = self
+    for path in [\AttentionConstantsTable.flash1, \.flash2, \.flash3] {
+      change(&table[keyPath: path].forward)
+      change(&table[keyPath: path].backward)
+    }
+    return table
+  }
 }

@@ -35,21 +35,25 @@ public struct NodeFabric: Hashable, Sendable {
 
   /// How the usual node of a GPU is laid.
   ///
-  /// V100: DGX-1 (its data sheet). MI300X: one link to each peer (platform data sheet). L40S and RTX PRO:
+  /// V100: DGX-1 (its data sheet). MI300X and later Instinct, Gaudi, four GH200 on a board: links from each
+  /// to each (data sheets of the platforms). Boards on PCIe, as the L40S and RTX PRO there is a measurement of:
   /// PCIe, with what the larger of two measured collectives takes of a bridge (nccl-tests tables, see
   /// `FabricConstants`): of four GPUs a ring one GPU's rate there, an all-to-all that of two GPUs to the two of
   /// the other pair, 2 × 2/3; of eight, 4 × 4/7 between processors. All others: switches.
   public static func usual(of gpu: GPU, gpusPerNode: Int) -> NodeFabric {
     func isOne(of prefixes: String...) -> Bool { prefixes.contains { gpu.name.hasPrefix($0) } }
     if isOne(of: "v100"), gpusPerNode == 8 { return NodeFabric(.hybridCube) }
-    if isOne(of: "mi300", "mi325", "mi350") { return NodeFabric(.mesh) }
-    if isOne(of: "l40", "rtx") {
+    if isOne(of: "mi3", "gaudi") || isOne(of: "gh200") && gpusPerNode == 4 {
+      return NodeFabric(.mesh)
+    }
+    if isOne(of: "l40", "rtx", "l4", "a10g", "a100-pcie", "h100-pcie", "h100-nvl", "h200-nvl") {
       var node = NodeFabric(.pcie)
       // L40S: 4/3 × 0.2 and 16/7 × 0.05 of 32 GB/s (rings: 0.25 and 0.07); RTX PRO: 4/3 × 0.5 and
-      // 16/7 × 0.3 of 64 GB/s (rings: 0.4 and 0.3).
+      // 16/7 × 0.3 of 64 GB/s (rings: 0.4 and 0.3); other boards as the RTX PRO, of their link.
       let isSlow = gpu.name.hasPrefix("l40")
-      node.switchRate = .gigabytesPerSecond(isSlow ? 8.6 : 43)
-      node.socketRate = .gigabytesPerSecond(isSlow ? 3.7 : 44)
+      let share = gpu.scaleUp.rate.bytesPerSecond / 64e9
+      node.switchRate = isSlow ? .gigabytesPerSecond(8.6) : .gigabytesPerSecond(43 * share)
+      node.socketRate = isSlow ? .gigabytesPerSecond(3.7) : .gigabytesPerSecond(44 * share)
       return node
     }
     return NodeFabric()
