@@ -73,14 +73,15 @@ extension GPU {
   /// Google TPU.
   static let googleTPUs: [GPU] = [
     GPU(
-      name: "tpu-v5p", memory: .gibibytes(95), memoryRate: .gigabytesPerSecond(2_765),
+      name: "tpu-v5p", memory: .gibibytes(95.74), memoryRate: .gigabytesPerSecond(2_765),
       cache: .mebibytes(128), peaks: [.bf16: .teraflops(459), .int8: .teraflops(918)],
       multiprocessors: 8, scaleUp: link(600, microseconds: 1),
       scaleOut: link(6.25, microseconds: 20), scaleUpDomain: 8_960,
       hostRate: .gigabytesPerSecond(32), power: Watts(500), idlePower: Watts(100),
       hourlyPrice: Dollars(4.20), kernels: .tensorProcessor,
       sources: [
-        Source("memory", "95 GiB HBM, Google Cloud TPU v5p documentation"),
+        Source(
+          "memory", "what XLA has for programs: \"of 95.74G hbm\" in its out-of-memory errors"),
         Source("memoryRate", "2765 GB/s, Google Cloud TPU v5p documentation"),
         Source("cache", "vector memory of two cores taken as 64 MiB each (assumption)"),
         Source("peaks", "\(Origin.sheets)"),

@@ -74,4 +74,13 @@ public enum Optimizer: String, Hashable, Sendable, CaseIterable {
     case .adafactor: 0
     }
   }
+
+  /// The same with moments of `bytes` a value; those of 8-bit Adam and Adafactor's sums have their own
+  /// formats.
+  public func stateBytes(momentBytes bytes: Int) -> Int {
+    switch self {
+    case .adamw, .sgdMomentum, .lion, .muon: stateBytesPerParameter / 4 * bytes
+    case .adamw8bit, .adafactor: stateBytesPerParameter
+    }
+  }
 }

@@ -46,6 +46,8 @@ public struct ParameterCount: Hashable, Sendable {
   public var dense = 0
   /// Elements of routed experts.
   public var expert = 0
+  /// Elements of the largest tensor.
+  public var largest = 0
 
   /// None.
   public init() {}
@@ -54,6 +56,7 @@ public struct ParameterCount: Hashable, Sendable {
   public init(_ tensors: [LocalTensor]) {
     dense = ChunkParameters.count(tensors, experts: false)
     expert = ChunkParameters.count(tensors, experts: true)
+    largest = tensors.map(\.count).max() ?? 0
   }
 
   /// All elements.
@@ -63,6 +66,7 @@ public struct ParameterCount: Hashable, Sendable {
   public mutating func add(_ other: Self) {
     dense += other.dense
     expert += other.expert
+    largest = max(largest, other.largest)
   }
 }
 

@@ -16,6 +16,9 @@ public struct ShardingOptions: Hashable, Sendable {
   /// Ranks that hold a second copy of the parameters among them, from which backward passes gather
   /// (ZeRO++, section 4.2); `nil` for none.
   public var secondaryGroup: Int?
+  /// Whether the last stage of a pipeline keeps the outputs of all microbatches to the end of the step;
+  /// `nil` for the framework's way.
+  public var keepsOutputs: Bool?
 
   /// The framework's way.
   public init() {}

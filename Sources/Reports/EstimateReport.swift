@@ -156,7 +156,7 @@ extension Scenario {
       case .none, .auto, .fullLayers, .modules:
         settings.attention.isFlash ? .withoutAttention : .all
       case .selective, .passes: .withoutAttention
-      case .full: .inputs
+      case .full, .saved: .inputs
       }
     return EstimateInput(
       parameters: Double(model.parameterCount),

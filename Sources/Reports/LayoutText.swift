@@ -34,7 +34,9 @@ struct LayoutText {
     case .full: "full"
     case .fullLayers(let count): "{full_layers: \(count)}"
     case .modules(let modules): modules.names.joined(separator: "+")
-    default: "\(job.training.recompute)"
+    case .saved(let outputs, let offloaded):
+      "all but " + outputs.union(offloaded).names.joined(separator: "+")
+    case .auto: "auto"
     }
   }
 }

@@ -69,8 +69,17 @@ extension Scenario {
     if let format = settings.gradientFormat {
       members.append(.init("gradients", .string(format == .fp32 ? "fp32" : "parameters")))
     }
+    if let format = settings.momentFormat {
+      members.append(.init("moments", .string(format.rawValue)))
+    }
     members.append(.init("attention", .string(settings.attention.rawValue)))
     members.append(.init("framework", .string(settings.framework.rawValue)))
+    if let compiled = settings.compiled {
+      members.append(.init("compile", .string(compiled.rawValue)))
+    }
+    if settings.lossChunks > 1 {
+      members.append(.init("loss_chunks", .integer(settings.lossChunks)))
+    }
     members.append(.init("blocking_launches", .bool(settings.blocksLaunches)))
     if settings.dispatch != ExpertDispatch() {
       members.append(.init("moe", settings.dispatch.resolved))
@@ -110,6 +119,11 @@ extension Recompute {
     case .full: "full"
     case .fullLayers(let count): ["full_layers": .integer(count)]
     case .modules(let modules): ["modules": .array(modules.names.map { .string($0) })]
+    case .saved(let outputs, let offloaded):
+      .object(
+        [("saved", outputs), ("offloaded", offloaded)].filter { !$1.isEmpty }.map {
+          .init($0, .array($1.names.map { .string($0) }))
+        })
     case .auto: "auto"
     }
   }
@@ -249,6 +263,7 @@ extension ShardingOptions {
     }
     if quantizesWeights { members.append(.init("quantized_weights", true)) }
     if quantizesGradients { members.append(.init("quantized_gradients", true)) }
+    if let keepsOutputs { members.append(.init("keep_outputs", .bool(keepsOutputs))) }
     if let secondaryGroup { members.append(.init("secondary_group", .integer(secondaryGroup))) }
     return members
   }

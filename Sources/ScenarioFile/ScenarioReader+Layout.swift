@@ -97,6 +97,7 @@ extension ScenarioReader {
     options.quantizesWeights = block.flag("quantized_weights") ?? false
     options.quantizesGradients = block.flag("quantized_gradients") ?? false
     options.secondaryGroup = block.integer("secondary_group", in: Limit.gpus)
+    options.keepsOutputs = block.flag("keep_outputs")
     return options
   }
 

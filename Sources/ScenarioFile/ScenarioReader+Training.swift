@@ -28,21 +28,33 @@ extension ScenarioReader {
     let gradients = block.node("gradients").flatMap {
       block.choice($0, "gradients", among: ["fp32", "parameters"])
     }
+    let moments = block.node("moments").flatMap {
+      block.choice($0, "moments", among: ["fp32", "bf16", "fp8"])
+    }
     let framework = block.choice("framework", of: Framework.self) ?? .generic
     let attention =
       block.choice("attention", of: AttentionAlgorithm.self) ?? framework.defaultAttention
     let dispatch = dispatch(block.block("moe"))
     let blocksLaunches = block.flag("blocking_launches")
+    let compiled = block.choice("compile", of: CompiledParts.self)
+    if let compiled, framework != .torchtitan {
+      block.warn(
+        "compile", "\(compiled.rawValue) has no effect: it goes with framework: torchtitan")
+    }
+    let lossChunks = block.integer("loss_chunks", in: Limit.counts) ?? 1
     let ramp = ramp(block, below: globalBatch)
     block.finish()
     guard let sequenceLength, let globalBatch, let microBatch else { return nil }
     let format: NumberFormat? =
       gradients.map { $0 == "fp32" ? .fp32 : precision.activationFormat }
-    let settings = TrainingSettings(
+    var settings = TrainingSettings(
       sequenceLength: sequenceLength, globalBatch: globalBatch, microBatch: microBatch,
       precision: precision, optimizer: optimizer, recompute: recompute, gradientFormat: format,
       attention: attention, framework: framework, blocksLaunches: blocksLaunches ?? false,
       dispatch: dispatch)
+    settings.momentFormat = moments.flatMap(NumberFormat.init(rawValue:))
+    settings.compiled = compiled
+    settings.lossChunks = lossChunks
     return TrainingDraft(settings: settings, tokens: tokens, ramp: ramp)
   }
 
@@ -86,15 +98,25 @@ extension ScenarioReader {
     return dispatch
   }
 
-  /// Reads `recompute`: a name, `{full_layers: N}` or `{modules: […]}`.
+  /// Reads `recompute`: a name, `{full_layers: N}`, `{modules: […]}` or `{saved: […], offloaded: […]}`.
   private func recompute(_ block: Block) -> Recompute? {
     guard let node = block.node("recompute") else { return nil }
     if case .mapping = node.content {
       let inner = block.block("recompute")
       if inner.has("modules") {
-        let modules = recomputedModules(inner)
+        let names = names("modules", of: RecomputeModules.names, in: inner)
         inner.finish()
-        return modules.map(Recompute.modules)
+        return names.map { .modules(RecomputeModules($0.compactMap(RecomputeModules.init(name:)))) }
+      }
+      if inner.has("saved") || inner.has("offloaded") {
+        let outputs = { (key: String) in
+          let names = names(key, of: SavedOutputs.names, in: inner) ?? []
+          return SavedOutputs(names.compactMap(SavedOutputs.init(name:)))
+        }
+        let saved = outputs("saved")
+        let offloaded = outputs("offloaded")
+        inner.finish()
+        return .saved(saved.union(offloaded), offloaded: offloaded)
       }
       let layers = inner.required("full_layers", "layers of each stage recomputed in full")
       let count = layers.flatMap {
@@ -113,23 +135,17 @@ extension ScenarioReader {
     }
   }
 
-  /// Reads `recompute.modules`: a list of names.
-  private func recomputedModules(_ block: Block) -> RecomputeModules? {
-    guard let node = block.node("modules") else { return nil }
+  /// Reads a list of some of `choices`.
+  private func names(_ key: String, of choices: [String], in block: Block) -> [String]? {
+    guard let node = block.node(key) else { return nil }
     guard case .sequence(let items) = node.content, !items.isEmpty else {
       var found = node.described
       if case .sequence = node.content { found = "an empty list" }
       block.report(
-        "modules",
-        "\(found) is not a list of some of " + RecomputeModules.names.joined(separator: ", "))
+        key, "\(found) is not a list of some of " + choices.joined(separator: ", "))
       return nil
     }
-    var modules: RecomputeModules = []
-    for item in items {
-      let name = block.choice(item, "modules", among: RecomputeModules.names)
-      if let module = name.flatMap({ RecomputeModules(name: $0) }) { modules.insert(module) }
-    }
-    return modules
+    return items.compactMap { block.choice($0, key, among: choices) }
   }
 }
 

@@ -121,6 +121,12 @@ struct BlockAssembly {
     }
   }
 
+  /// Lasts as long on the device as a copy beside it.
+  mutating func wait(until copy: SimDuration) {
+    let rest = copy.picoseconds - deviceTime
+    if rest > 0 { append(.kernel(host: .zero, device: SimDuration(picoseconds: rest))) }
+  }
+
   /// The host waits for all before it.
   mutating func readBack() {
     flush()

@@ -13,7 +13,12 @@ struct OptimizerStates {
   var matrices: [(rows: Int, columns: Int, count: Int, isExpert: Bool)] = []
 
   /// The moments `pipelineRank` keeps under `optimizer`; `nil` where every parameter takes the same.
-  init?(_ optimizer: Optimizer, _ parameters: ShardedParameters, pipelineRank: Int) {
+  ///
+  /// Momenta take `valueBytes` a value, Adafactor's sums four.
+  init?(
+    _ optimizer: Optimizer, _ parameters: ShardedParameters, pipelineRank: Int,
+    valueBytes: Int64 = 4
+  ) {
     switch optimizer {
     case .adamw, .adamw8bit, .sgdMomentum, .lion: return nil
     case .adafactor, .muon: break
@@ -36,7 +41,8 @@ struct OptimizerStates {
       } else {
         values = 2 * tensor.count
       }
-      if tensor.tensor.isExpert { expert += 4 * Int64(values) } else { dense += 4 * Int64(values) }
+      let bytes = (optimizer == .adafactor ? 4 : valueBytes) * Int64(values)
+      if tensor.tensor.isExpert { expert += bytes } else { dense += bytes }
     }
   }
 

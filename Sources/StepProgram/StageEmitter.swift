@@ -17,6 +17,8 @@ struct StageEmitter {
   let virtualStages: Int
   var instructions: [Instruction] = []
   private(set) var reductionSlots: [Int] = []
+  /// Bytes of reduced gradients that exist from their reduction on.
+  private var lateGradients: Int64 = 0
   /// Blocks of single kernels run beside the passes.
   private var extraBlocks: [Kernel: Int] = [:]
   /// What is sent to each rank that something is sent to: the same bytes every time.
@@ -58,6 +60,7 @@ struct StageEmitter {
       next = end + 1
     }
     emitUpdate()
+    if lateGradients > 0 { instructions.append(.memory(.gradients, -lateGradients)) }
     if firstBackward != nil { instructions.append(.memory(.buffers, -standIns)) }
   }
 
@@ -239,7 +242,13 @@ struct StageEmitter {
       }
     }
     if !job.parallelism.overlaps { instructions.append(.wait(slot: slot, .data)) }
-    instructions.append(.memory(.parameters, bytes.dense + bytes.expert))
+    instructions.append(.memory(.parameters, heldBytes(unit, value: states.workingBytes)))
+  }
+
+  /// Bytes of a unit's whole tensors that are there at once, of `value` bytes a parameter.
+  private func heldBytes(_ unit: UnitBlocks, value: Int64) -> Int64 {
+    let byTensor = profile.plansBuffers && !compiler.states.keepsToBackward
+    return Int64(byTensor ? unit.parameters.largest : unit.parameters.total) * value
   }
 
   /// Time `bytes` take over the host link, before a gather or behind a reduction on the same stream.
@@ -338,7 +347,7 @@ struct StageEmitter {
         !reducesEach
         ? compiler.states.reduceBytes
         : Int64(job.training.precision.activationFormat.bytesPerValue)
-      let gradient = Int64(unit.parameters.total) * value
+      let gradient = heldBytes(unit, value: value)
       if reducesEach || turn.microbatch == 0 { instructions.append(.memory(.gradients, gradient)) }
       emitPass(unit.backward, peak: unit.backwardPeak, net: -unit.saved)
       instructions.append(.mark(slot: slot(units, index) + 1))
@@ -346,13 +355,18 @@ struct StageEmitter {
       if reducesEach || isLast {
         reduce(unit.parameters, operation: .reduceScatter)
         instructions.append(.memory(.gradients, -gradient))
+        if profile.plansBuffers, reducesEach ? turn.microbatch == 0 : isLast {
+          let share = compiler.states.gradientShare(of: unit.parameters)
+          instructions.append(.memory(.gradients, share))
+          lateGradients += share
+        }
       }
     }
   }
 
   private mutating func release(_ unit: UnitBlocks) {
-    let bytes = gatheredBytes(unit)
-    instructions.append(.memory(.parameters, -(bytes.dense + bytes.expert)))
+    instructions.append(
+      .memory(.parameters, -heldBytes(unit, value: compiler.states.workingBytes)))
   }
 
   private func slot(_ units: [UnitBlocks], _ index: Int) -> Int {

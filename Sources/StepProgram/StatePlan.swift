@@ -33,7 +33,9 @@ struct StatePlan {
       vocabularyPadding: profile.vocabularyMultiple > 1 ? profile.vocabularyMultiple : nil)
     let parts = parameters
     moments = (0..<job.parallelism.pipeline).map {
-      OptimizerStates(job.training.optimizer, parts, pipelineRank: $0)
+      OptimizerStates(
+        job.training.optimizer, parts, pipelineRank: $0,
+        valueBytes: Int64(Self.momentValueBytes(job, profile)))
     }
     chunkCounts = (0..<job.parallelism.pipeline).map { parts.counts(pipelineRank: $0) }
   }
@@ -122,6 +124,9 @@ struct StatePlan {
     return Int64(job.training.precision.activationFormat.bytesPerValue)
   }
 
+  /// Bytes of a parameter as it is multiplied with.
+  var workingBytes: Int64 { Int64(job.training.precision.activationFormat.bytesPerValue) }
+
   /// Format gradients are accumulated in.
   var gradientFormat: NumberFormat {
     if let given = job.training.gradientFormat { return given }
@@ -141,7 +146,20 @@ struct StatePlan {
   /// Bytes of optimizer state per parameter: masters, where they are not the parameters
   /// themselves, and moments.
   var optimizerBytes: Int64 {
-    masterBytes + Int64(job.training.optimizer.stateBytesPerParameter)
+    masterBytes + momentBytes
+  }
+
+  /// Bytes of a value of the moments.
+  private static func momentValueBytes(_ job: TrainingJob, _ profile: FrameworkProfile) -> Int {
+    if let format = job.training.momentFormat { return Int(format.bytesPerValue.rounded(.up)) }
+    let isLikeParameters = profile.isFSDP && job.training.precision == .bf16
+    return isLikeParameters ? Int(job.training.precision.activationFormat.bytesPerValue) : 4
+  }
+
+  /// Bytes of the moments of a parameter.
+  var momentBytes: Int64 {
+    Int64(
+      job.training.optimizer.stateBytes(momentBytes: Self.momentValueBytes(job, profile)))
   }
 
   /// Bytes of a master copy of a parameter; 0 where the parameter is its own.
@@ -157,6 +175,14 @@ struct StatePlan {
     let share = { (bytes: Int64, degree: Int) in (bytes + Int64(degree) - 1) / Int64(degree) }
     return owned * masterBytes + share(moments.dense, ownerDegree)
       + share(moments.expert, expertOwnerDegree)
+  }
+
+  /// Bytes of the gradients of `count` parameters that a rank holds once they are reduced.
+  func gradientShare(of count: ParameterCount) -> Int64 {
+    guard !offloadsGradients else { return 0 }
+    let owned =
+      owned(count.dense, over: shardDegree) + owned(count.expert, over: expertShardDegree)
+    return Int64(owned) * gradientBytes
   }
 
   /// Whether the shards that are gathered wait in the host's memory.
@@ -222,7 +248,8 @@ struct StatePlan {
         bytes: offloadsParameters ? 0 : Int64(weights) * parameterBytes),
       MemoryItem(
         name: "gradients", category: .gradients,
-        bytes: offloadsGradients ? 0 : Int64(gradients) * gradientBytes),
+        bytes: offloadsGradients || profile.plansBuffers && gathersParameters
+          ? 0 : Int64(gradients) * gradientBytes),
       MemoryItem(
         name: "optimizer states", category: .optimizer,
         bytes: job.parallelism.offloadsOptimizer ? 0 : ownedOptimizerBytes(ofStage: stage)),

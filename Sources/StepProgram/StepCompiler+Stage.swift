@@ -23,6 +23,8 @@ struct ChunkBlocks {
   var heldForWeights: Int64
   /// Bytes of one tensor for each shape of weight in a layer.
   var standIns: Int64
+  /// Bytes of a microbatch the host keeps from forward to backward.
+  var offloaded: Int64
   /// Units that run at these peaks.
   var forwardPeakLayer: Int
   var backwardPeakLayer: Int
@@ -72,6 +74,17 @@ extension StepCompiler {
     for _ in 0..<job.architecture.nextTokenLayers {
       operations += job.architecture.nextTokenOperations(
         shard: shard, fusion: profile.fusion, vocabularySplit: profile.splitsLoss)
+    }
+    // Of logits one piece is there at a time, and none from forward to backward: its gradient is taken
+    // with it, or it is made again.
+    let pieces = Int64(job.training.lossChunks)
+    if pieces > 1 {
+      for index in operations.indices where operations[index].name == "cross_entropy" {
+        let saved = operations[index].saved
+        operations[index].saved = 0
+        operations[index].forwardScratch = (saved + operations[index].forwardScratch) / pieces
+        operations[index].backwardScratch = (saved + operations[index].backwardScratch) / pieces
+      }
     }
     return blocks(of: operations, recompute: .none)
   }
@@ -158,6 +171,7 @@ extension StepCompiler {
       heldForWeights: parts.reduce(0) { $0 + $1.blocks.heldForWeights },
       standIns: parts.filter { plan.layers.contains($0.layer) }.map(\.blocks.standIns)
         .max() ?? 0,
+      offloaded: parts.reduce(0) { $0 + $1.blocks.offloaded },
       forwardPeakLayer: forwardPeakLayer, backwardPeakLayer: backwardPeakLayer)
   }
 
@@ -182,6 +196,36 @@ extension StepCompiler {
       bytes: shard.bytes(shard.tokens, width))
   }
 
+  /// What PyTorch's `PipelineStage` allocates for its schedule: a buffer for each microbatch's input
+  /// and one for each gradient of its output (`args_recv_info`, `grad_recv_info` of its `stage.py`), of
+  /// which inputs in flight are counted with the activations; and on the last stage the outputs of all
+  /// microbatches, where the caller takes them (`output_chunks`).
+  private func stageBuffers(in chunks: [ChunkBlocks], stage: Int) -> [MemoryItem] {
+    guard profile.receivesIntoOwnBuffers, job.parallelism.pipeline > 1 else { return [] }
+    let sent = shard.bytes(shard.tokensOutside, job.architecture.hiddenSize)
+    let microbatches = Int64(job.microbatchCount)
+    let inputs = Int64(chunks.count { !$0.plan.hasEmbedding }) * (microbatches - inFlight(stage))
+    let gradients = Int64(chunks.count { !$0.plan.hasHead }) * microbatches
+    var items = [
+      MemoryItem(
+        name: "receive buffers", category: .buffers, bytes: sent * (inputs + gradients))
+    ]
+    if job.parallelism.sharding.keepsOutputs ?? true, chunks.contains(where: \.plan.hasHead) {
+      let width = shard.vocabulary / (profile.splitsLoss ? shard.tensor : 1)
+      items.append(
+        MemoryItem(
+          name: "outputs of all microbatches", category: .buffers,
+          bytes: microbatches * shard.bytes(shard.tokens, width)))
+    }
+    return items
+  }
+
+  /// Microbatches of a chunk between their forward and their backward pass on `stage`, at most.
+  func inFlight(_ stage: Int) -> Int64 {
+    let whole = job.parallelism.schedule == .gpipe ? job.microbatchCount : job.parallelism.pipeline
+    return Int64(min(job.microbatchCount, max(1, whole - stage)))
+  }
+
   /// The program of the ranks of `stage`, which run `turns` through `chunks`.
   mutating func program(ofStage stage: Int, chunks: [ChunkBlocks], turns: [Turn]) -> StageProgram {
     var emitter = StageEmitter(
@@ -192,6 +236,7 @@ extension StepCompiler {
     var items = states.resident(ofStage: stage)
     if let buffers = gatherBuffers { items.append(buffers) }
     if let logits = lastLogits(in: chunks) { items.append(logits) }
+    items += stageBuffers(in: chunks, stage: stage)
     var resident = [Int64](repeating: 0, count: MemoryCategory.allCases.count)
     for item in items { resident[item.category.rawValue] += item.bytes }
     return StageProgram(
@@ -199,7 +244,9 @@ extension StepCompiler {
       rank: stage * pricing.placements.grid.stride(.pipeline),
       instructions: emitter.instructions, resident: resident, items: items,
       leftBehind: leftBehind(by: chunks),
-      hostBytes: Bytes(states.hostBytes(ofStage: stage)), pending: pending(in: chunks, stage: stage)
+      hostBytes: Bytes(
+        states.hostBytes(ofStage: stage) + chunks.reduce(0) { $0 + $1.offloaded } * inFlight(stage)),
+      pending: pending(in: chunks, stage: stage)
     )
   }
 }

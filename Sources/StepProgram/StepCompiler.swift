@@ -29,7 +29,10 @@ public struct StepCompiler {
   }
 
   /// Recomputation of one layer.
-  enum LayerRecompute: Hashable { case none, selective, passes, full, modules(RecomputeModules) }
+  enum LayerRecompute: Hashable {
+    case none, selective, passes, full, modules(RecomputeModules)
+    case saved(SavedOutputs, offloaded: SavedOutputs)
+  }
 
   /// A layer's passes and the memory they take.
   struct LayerBlocks {
@@ -48,6 +51,8 @@ public struct StepCompiler {
     var heldForWeights: Int64 = 0
     /// Bytes of one tensor for each shape of weight, of an expert one for all.
     var standIns: Int64 = 0
+    /// Bytes the host keeps from forward to backward.
+    var offloaded: Int64 = 0
   }
 
   /// Prepares to compile `job`; `recompute: auto` must have been decided.
@@ -79,13 +84,17 @@ public struct StepCompiler {
         profile.keepsWorkingGradients = true
       }
     }
-    if job.training.framework == .torchtitan, job.training.precision.matmulFormat.bytesPerValue < 2
-    {
+    if job.training.framework == .torchtitan {
       // Float8 wants the model compiled, which fuses scaling and casting with what is before them
       // (torchtitan docs/float8.md).
-      profile.fusion.rotary = true
-      profile.fusion.gate = true
-      profile.fusion.quantizePasses = false
+      let isNarrow = job.training.precision.matmulFormat.bytesPerValue < 2
+      let compiled = job.training.compiled ?? (isNarrow ? .layers : .none)
+      if compiled != .none {
+        profile.fusion.rotary = true
+        profile.fusion.gate = true
+        profile.fusion.quantizePasses = false
+      }
+      profile.fusion.crossEntropyCompiled = compiled == .all
     }
     if job.parallelism.zero > 0, let overlap = profile.shardedDataOverlap {
       profile.dataOverlap = overlap
@@ -249,6 +258,8 @@ public struct StepCompiler {
       let plan = modules.plan(operations, input: flowing, coreInputs: coreInputBytes)
       kept = plan.kept
       again.append(builder.forward(read(plan.repeated), call: price))
+    case .saved(let outputs, _):
+      again.append(builder.forward(outputs.repeated(read(operations)), call: price))
     case .full:
       again.append(builder.forward(read(operations), call: price))
     }
@@ -278,11 +289,7 @@ public struct StepCompiler {
         }
         .filter { price($0) != nil })
     }
-    if recompute == .full {
-      made.saved = flowing
-      made.backwardPeak = max(shape.forwardPeak, shape.saved + shape.backwardPeak)
-      made.forwardPeak = max(flowing, operations.map { $0.saved + $0.forwardScratch }.max() ?? 0)
-    }
+    keep(recompute, of: operations, shape: shape, in: &made)
     if job.parallelism.schedule.splitsBackward {
       made.heldForWeights = operations.reduce(0) { $0 + heldForWeights($1) }
       made.inputGradient = again
@@ -344,6 +351,7 @@ public struct StepCompiler {
     case .full: .full
     case .fullLayers(let layers): index < layers ? .full : .none
     case .modules(let modules): .modules(modules)
+    case .saved(let outputs, let offloaded): .saved(outputs, offloaded: offloaded)
     }
   }
 }

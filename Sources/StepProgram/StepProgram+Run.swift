@@ -54,7 +54,7 @@ extension StatePlan {
     guard let moments = momentBytes(ofStage: stage) else {
       return (Int64(local.dense) * copies, Int64(local.expert) * copies)
     }
-    let plain = copies - Int64(job.training.optimizer.stateBytesPerParameter)
+    let plain = copies - momentBytes
     return (
       Int64(local.dense) * plain + moments.dense, Int64(local.expert) * plain + moments.expert
     )

@@ -64,6 +64,13 @@ public struct TrainingSettings: Hashable, Sendable {
   public var profile: FrameworkProfile
   /// How tokens get to their experts.
   public var dispatch: ExpertDispatch
+  /// Format of the optimizer's moments; `nil` for the optimizer's own, or where there are no masters and
+  /// the framework has PyTorch's or optax's optimizers, which make them like the parameters, for theirs.
+  public var momentFormat: NumberFormat?
+  /// What is compiled; `nil` for the framework's way.
+  public var compiled: CompiledParts?
+  /// Pieces the output projection and the loss are done in, one after the other.
+  public var lossChunks = 1
 
   /// Settings of a training loop.
   public init(
@@ -86,6 +93,16 @@ public struct TrainingSettings: Hashable, Sendable {
     profile = framework.profile
     self.dispatch = dispatch
   }
+}
+
+/// Parts of an eager model that `torch.compile` makes kernels of.
+public enum CompiledParts: String, Hashable, Sendable, CaseIterable {
+  /// None.
+  case none
+  /// The layers.
+  case layers
+  /// The layers and the loss.
+  case all
 }
 
 /// Training software whose fusions, overlaps and buffers are known; see ``FrameworkProfile``.

@@ -172,6 +172,11 @@ extension Architecture {
       loss.forward = [.stream(StreamingKernel(.rowReduction, read: 2 * half, written: 0))]
       loss.inputGradient = [.stream(StreamingKernel(.rowReduction, read: half, written: half))]
       loss.saved = half
+    } else if fusion.crossEntropyCompiled, shard.tensor == 1 || !vocabularySplit {
+      loss.forward = [.stream(StreamingKernel(.rowReduction, read: 2 * half, written: 0))]
+      loss.inputGradient = [.stream(StreamingKernel(.rowReduction, read: half, written: half))]
+      loss.saved = half
+      loss.backwardScratch = half
     } else if fusion.crossEntropy {
       // fp32 copy of the logits; maximum, exponent and sum in place; gradient in place.
       loss.forward = [
@@ -220,6 +225,13 @@ extension Architecture {
       loss.saved = 4 * values
       loss.forwardScratch = half + 4 * values
       loss.backwardScratch = 8 * values + half
+      if shard.tensor > 1, vocabularySplit {
+        // In pieces (`loss_parallel` of torch.distributed.tensor): the logits less their maximum and the
+        // exponents of that at once; backward exponents, their sum with the targets' part, and its
+        // product with the loss's gradient.
+        loss.forwardScratch = half + 8 * values
+        loss.backwardScratch = 12 * values + half
+      }
     }
     if shard.tensor > 1, vocabularySplit {
       // Maximum, target logit and sum are all-reduced: three fp32 values a token.

@@ -89,6 +89,10 @@ public struct Fusion: Hashable, Sendable {
   /// Cross-entropy works in place on the fp32 copy of the logits (Megatron-LM's vocabulary-parallel
   /// cross-entropy).
   public var crossEntropyInPlace = false
+  /// Cross-entropy is compiled: one pass a direction over the logits as they are, which stay, their
+  /// gradient beside them (`torch.compile` of a loss in fp32; Inductor fuses the cast, the softmax and
+  /// their backward passes).
+  public var crossEntropyCompiled = false
   /// Weight gradients accumulate in the multiply's epilogue straight into the gradient buffer.
   public var gradientAccumulation = false
   /// The pass that adds a fresh gradient casts it to a tensor of its own first, and clears it

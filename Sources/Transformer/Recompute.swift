@@ -12,6 +12,9 @@ public enum Recompute: Hashable, Sendable {
   case full
   /// Named parts of every layer are computed again.
   case modules(RecomputeModules)
+  /// The input of each layer and named outputs inside it are kept; of these `offloaded` in the host's
+  /// memory.
+  case saved(SavedOutputs, offloaded: SavedOutputs = [])
   /// As `full` in the first `layers` of each pipeline stage's model chunk, `none` in the others.
   case fullLayers(Int)
   /// The lightest of none, selective, passes and full that fits in memory.

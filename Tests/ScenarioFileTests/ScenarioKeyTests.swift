@@ -50,7 +50,8 @@ import Testing
   func rows() throws {
     var read: [String: Set<String>] = [:]
     let modules = Self.everyMapping.replacing("full_layers: 1", with: "modules: [mlp]")
-    for text in [Self.everyMapping, modules, Self.phases] {
+    let saved = Self.everyMapping.replacing("full_layers: 1", with: "saved: [context]")
+    for text in [Self.everyMapping, modules, saved, Self.phases] {
       for line in Sample.mistakes(text) {
         guard let match = line.firstMatch(of: Self.listing) else { continue }
         let path = match.path.replacing(#/\[\d+\]/#, with: "")

@@ -144,6 +144,38 @@ import Transformer
         "'mlps' is not one of core_attn, moe_act, layernorm") == true)
   }
 
+  @Test("what is saved, compiled, cut and kept is read and printed") func memoryKeys() throws {
+    let text =
+      Sample.text + """
+
+          recompute: {saved: [qkv_proj], offloaded: [decoder_layer_input]}
+          framework: torchtitan
+          compile: all
+          loss_chunks: 4
+          moments: bf16
+        """
+    let override = try #require(ScenarioOverride("parallelism.keep_outputs=false"))
+    let scenario = try Sample.read(text, [override])
+    let training = scenario.job.training
+    #expect(
+      training.recompute == .saved([.queryKeyValue, .layerInput], offloaded: .layerInput))
+    #expect(training.compiled == .all)
+    #expect(training.lossChunks == 4)
+    #expect(training.momentFormat == .bf16)
+    #expect(scenario.job.parallelism.sharding.keepsOutputs == false)
+    let again = try Scenario(ScenarioSource(path: "b.json", text: scenario.resolved.text))
+    #expect(again.job == scenario.job)
+    for (line, complaint) in [
+      ("recompute: {saved: [all]}", "'all' is not one of qkv_proj"),
+      ("recompute: {offloaded: []}", "an empty list is not a list of some of qkv_proj"),
+      ("loss_chunks: 0", "loss_chunks"), ("compile: loss", "'loss' is not one of"),
+      ("moments: fp4", "'fp4' is not one of fp32, bf16"),
+    ] {
+      #expect(
+        Sample.mistakes(Sample.text + "\n  \(line)").first?.contains(complaint) == true, "\(line)")
+    }
+  }
+
   @Test("launches that block are read and printed") func blockingLaunches() throws {
     let plain = try Sample.read(Sample.text)
     #expect(!plain.job.training.blocksLaunches)
