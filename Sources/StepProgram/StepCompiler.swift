@@ -84,6 +84,12 @@ public struct StepCompiler {
         profile.keepsWorkingGradients = true
       }
     }
+    if job.training.framework == .deepspeed, (1...2).contains(job.parallelism.zero) {
+      // `use_multi_rank_bucket_allreduce`, on by default: the ranks' buckets are all-reduced together, and
+      // each keeps its part (DeepSpeed `runtime/zero/config.py`, `allreduce_and_scatter` of
+      // `stage_1_and_2.py`).
+      profile.allReducesShards = true
+    }
     if job.training.framework == .torchtitan {
       // Float8 wants the model compiled, which fuses scaling and casting with what is before them
       // (torchtitan docs/float8.md).

@@ -45,6 +45,18 @@ import Transformer
     #expect(memory[1] > memory[0])
   }
 
+  @Test("DeepSpeed all-reduces the gradients of ZeRO 1 and 2, each rank keeps its part")
+  func deepSpeedReduction() throws {
+    for zero in 1...3 {
+      let program = StepCompiler.compile(
+        try SmallJobs.job(
+          Parallelism(data: 8, zero: zero), microbatches: 3, perNode: 4, framework: .deepspeed))
+      let whole = launched(.allReduce, .shard, in: program).count
+      let scattered = launched(.reduceScatter, .shard, in: program).count
+      #expect((whole > 0) == (zero < 3) && (scattered > 0) == (zero == 3))
+    }
+  }
+
   @Test("without reduction after each microbatch there is one, and gradients stay whole")
   func noSync() throws {
     let usual = try program(Self.sharded)
