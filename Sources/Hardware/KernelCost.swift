@@ -13,20 +13,20 @@ public struct KernelCost: Sendable {
   /// Cost of a batched multiply whose rows are not aligned over an aligned one, by format.
   private let misalignedBatchCost: [Double]
   /// Rate of the whole GPU for attention before the implementation's efficiency, by format.
-  private let attentionRate: [Double]
+  let attentionRate: [Double]
   /// HBM bytes a second that matrix multiplies get.
   private let matmulMemoryRate: Double
   /// HBM bytes a second that streaming passes get, by kind.
-  private let streamingRate: [Double]
+  let streamingRate: [Double]
   /// L2 bytes a second.
-  private let cacheRate: Double
+  let cacheRate: Double
   /// Bytes of L2 that a pass finds, or leaves behind unwritten.
-  private let residentBytes: Double
+  let residentBytes: Double
   /// Bytes of L2.
   private let cacheBytes: Double
-  private let multiprocessors: Double
+  let multiprocessors: Double
   private let tiles: [PreparedTile]
-  private let constants: KernelConstants
+  let constants: KernelConstants
 
   /// The shortest stretch of an inner product worth giving to a multiprocessor of its own.
   private static let minimumSplit = 512.0
@@ -80,6 +80,7 @@ public struct KernelCost: Sendable {
     switch kernel {
     case .matmul(let matmul): seconds(for: matmul)
     case .attention(let attention): seconds(for: attention) * attention.share
+    case .scan(let scan): seconds(for: scan)
     case .stream(let stream): seconds(for: stream)
     }
   }

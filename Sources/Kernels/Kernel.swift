@@ -6,6 +6,8 @@ public enum Kernel: Hashable, Sendable {
   case matmul(Matmul)
   /// Scaled-dot-product attention, fused into one kernel.
   case attention(AttentionKernel)
+  /// A step of a recurrence over the sequence, fused into one kernel.
+  case scan(ScanKernel)
   /// A pass over memory: normalisation, activation, residual, optimizer, copy.
   case stream(StreamingKernel)
 
@@ -14,6 +16,7 @@ public enum Kernel: Hashable, Sendable {
     switch self {
     case .matmul(let matmul): matmul.flops
     case .attention(let attention): attention.flops
+    case .scan(let scan): Flops(scan.flops)
     case .stream: .zero
     }
   }

@@ -67,7 +67,7 @@ struct BlockBuilder {
       case .matmul where experts > 0 && profile.hostPerExpert > .zero:
         launches = experts
         host = profile.hostPerExpert
-      case .matmul, .attention: break
+      case .matmul, .attention, .scan: break
       }
       let kernels = WorkSummary.kernels(launches, host: host, device: device)
       summary = summary.then(blocksLaunches ? kernels.blocking : kernels)
@@ -112,6 +112,7 @@ struct BlockAssembly {
       switch kernel {
       case .matmul(let matmul): flops += matmul.flops.count
       case .stream: break
+      case .scan(let scan): flops += scan.countedFlops
       case .attention(var attention):
         let passes = attention.pass == .forward ? 1.0 : 2.0
         attention.pass = .forward

@@ -43,15 +43,11 @@ extension StepCompiler {
     let model = job.architecture
     var result = model.embeddingOperations(shard: shard, fusion: profile.fusion)
       .map { priced($0, unit: "embedding") }
-    var seen: Set<[Bool]> = []
-    for layer in 0..<model.layerCount {
-      let sliding = model.attention.slidingLayers
-      let kind = [model.isExpertLayer(layer), layer < sliding.count && sliding[layer]]
-      guard seen.insert(kind).inserted else { continue }
-      let operations =
-        model.attentionOperations(
-          layer: layer, shard: shard, algorithm: attention, fusion: profile.fusion)
-        + model.feedForwardOperations(layer: layer, shard: shard, fusion: profile.fusion)
+    var seen: Set<Architecture.LayerKind> = []
+    for layer in 0..<model.layerCount
+    where seen.insert(model.kind(ofLayer: layer)).inserted {
+      let operations = model.layerOperations(
+        layer: layer, shard: shard, algorithm: attention, fusion: profile.fusion)
       result += operations.map { priced($0, unit: "layer \(layer)") }
     }
     let head = model.headOperations(
@@ -68,6 +64,7 @@ extension StepCompiler {
       switch kernel {
       case .matmul(let matmul): sum + matmul.flops.count
       case .attention(let attention): sum + attention.flops.count
+      case .scan(let scan): sum + scan.flops
       case .stream: sum
       }
     }
