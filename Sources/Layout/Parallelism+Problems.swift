@@ -73,12 +73,20 @@ extension Parallelism {
     let architecture = request.architecture
     let heads = architecture.attention.heads
     let keyValueHeads = architecture.attention.keyValueHeads
+    let hasDense = (0..<architecture.layerCount).contains {
+      let kind = architecture.kind(ofLayer: $0)
+      return kind.hasFeedForward && !kind.isExpert
+    }
     let widths = [
-      architecture.feedForward.intermediateSize, architecture.experts?.sharedIntermediateSize ?? 0,
+      hasDense || architecture.recurrence == nil ? architecture.feedForward.intermediateSize : 0,
+      architecture.experts?.sharedIntermediateSize ?? 0,
     ]
     let local = request.sequenceLength / context
-    let choices = divisors(of: heads).filter { degree in
-      divides(keyValueHeads, degree) && widths.allSatisfy { $0.isMultiple(of: degree) }
+    let mixers = recurrenceHeads(of: architecture)
+    let cut = architecture.hasAttention ? heads : mixers.first?.count ?? 1
+    let choices = divisors(of: cut).filter { degree in
+      divides(keyValueHeads, degree) && mixers.allSatisfy { $0.count.isMultiple(of: degree) }
+        && widths.allSatisfy { $0.isMultiple(of: degree) }
         && (!sequence || local.isMultiple(of: degree))
     }
     if !heads.isMultiple(of: tensor) {
@@ -90,6 +98,9 @@ extension Parallelism {
           "tensor", tensor, .doesNotDivide(tensor, keyValueHeads, "key and value heads"), choices)
       ]
     }
+    if let mixer = mixers.first(where: { !$0.count.isMultiple(of: tensor) }) {
+      return [error("tensor", tensor, .doesNotDivide(tensor, mixer.count, mixer.name), choices)]
+    }
     if let width = widths.first(where: { !$0.isMultiple(of: tensor) }) {
       return [error("tensor", tensor, .doesNotDivide(tensor, width, "feed-forward width"), choices)]
     }
@@ -100,6 +111,46 @@ extension Parallelism {
       ]
     }
     return []
+  }
+
+  /// Heads of a recurrence that tensor parallelism must divide; Megatron-Core's `MambaMixer` and
+  /// `GatedDeltaNet` give each rank whole groups as well.
+  private func recurrenceHeads(of architecture: Architecture) -> [(name: String, count: Int)] {
+    guard let recurrence = architecture.recurrence else { return [] }
+    switch recurrence.kind {
+    case .selectiveScan: return [("channels of a selective scan", recurrence.heads)]
+    case .stateSpaceDuality:
+      return [("state-space heads", recurrence.heads), ("state-space groups", recurrence.groups)]
+    case .gatedDelta, .kimiDelta:
+      return [
+        ("linear attention heads", recurrence.heads),
+        ("key heads of linear attention", recurrence.groups),
+      ]
+    case .lightning: return [("linear attention heads", recurrence.heads)]
+    case .gatedLinearUnit: return [("blocks of the recurrence's gates", recurrence.heads)]
+    }
+  }
+
+  /// Recurrences over context ranks: they exchange tokens for heads (Megatron-Core's
+  /// `mamba_context_parallel.py`), where the software has that; of the others nobody passes the states on.
+  private func recurrenceContextProblems(_ request: LayoutRequest) -> [LayoutProblem] {
+    guard let recurrence = request.architecture.recurrence else { return [] }
+    switch recurrence.kind {
+    case .stateSpaceDuality, .gatedDelta, .kimiDelta:
+      let heads = recurrence.heads / tensor
+      guard !heads.isMultiple(of: context) else { return [] }
+      return [
+        error(
+          "context", context, .doesNotDivide(context, heads, "heads of the recurrence on a rank"),
+          divisors(of: heads, upTo: 64))
+      ]
+    case .selectiveScan, .lightning, .gatedLinearUnit:
+      return [
+        error(
+          "context", context,
+          .needs("another model: no framework splits \(recurrence.kind.rawValue) over tokens"), [1])
+      ]
+    }
   }
 
   /// Whether the heads divide over the ranks or the ranks over the heads.
@@ -193,6 +244,8 @@ extension Parallelism {
   private func contextProblems(_ request: LayoutRequest) -> [LayoutProblem] {
     let length = request.sequenceLength
     guard context > 1 else { return [] }
+    let mixers = recurrenceContextProblems(request)
+    guard mixers.isEmpty else { return mixers }
     if contextStyle == .ulysses {
       let heads = request.architecture.attention.heads / tensor
       let choices = divisors(of: heads, upTo: 64).filter { length.isMultiple(of: $0) }

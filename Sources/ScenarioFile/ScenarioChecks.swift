@@ -21,6 +21,7 @@ struct ScenarioChecks {
       globalBatch: job.training.globalBatch, microBatch: job.training.microBatch)
     for problem in job.parallelism.problems(request) { note(problem) }
     schedule()
+    recurrence()
     batchRamp()
     placement()
     if layout.isSound, training.isSound { size() }
@@ -131,6 +132,17 @@ struct ScenarioChecks {
       training.report(
         "recompute", "\(count) full_layers are more than the \(job.architecture.layerCount) layers")
     }
+  }
+
+  /// Refuses layers that the framework does not have.
+  private func recurrence() {
+    let framework = job.training.framework
+    guard let kind = job.architecture.recurrence?.kind, !framework.has(kind) else { return }
+    let others = Framework.allCases.filter { $0.has(kind) }.map(\.rawValue)
+    training.report(
+      "framework",
+      "\(framework.rawValue) has no layers of \(kind.rawValue); use "
+        + others.dropLast().joined(separator: ", ") + " or \(others.last ?? "")")
   }
 
   private func placement() {

@@ -1,4 +1,5 @@
 public import Layout
+public import Transformer
 
 /// What layouts a framework can be told to use.
 ///
@@ -102,6 +103,24 @@ extension Framework {
         sequence: [true, false], hasShardGroups: true, recomputesSomeLayers: true,
         orders: [Parallelism.usualOrder, FrameworkOffer.pipelineBeforeData],
         source: "no restriction taken")
+    }
+  }
+}
+
+extension Framework {
+  /// Whether the framework has layers of that recurrence.
+  ///
+  /// Megatron-Core has Mamba-2, Gated DeltaNet and Kimi Delta Attention (`megatron/core/ssm`:
+  /// `mamba_mixer.py`, `gated_delta_net.py`, `kda.py`), MaxText Gated DeltaNet (`layers/qwen3.py`);
+  /// DeepSpeed and llm-foundry train any model of Hugging Face Transformers; the others define their
+  /// transformers themselves and nothing else.
+  public func has(_ recurrence: Recurrence.Kind) -> Bool {
+    switch self {
+    case .generic, .deepspeed, .llmFoundry: true
+    case .megatronCore, .nemo:
+      [.stateSpaceDuality, .gatedDelta, .kimiDelta].contains(recurrence)
+    case .maxtext: recurrence == .gatedDelta
+    case .megatronLM, .megatronDeepSpeed, .nanotron, .torchtitan, .alephAlphaScaling: false
     }
   }
 }

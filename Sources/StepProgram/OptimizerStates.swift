@@ -33,7 +33,8 @@ struct OptimizerStates {
         values =
           matrix.map { tensor.count / ($0.rows * $0.columns) * ($0.rows + $0.columns) }
           ?? tensor.count
-      } else if let matrix, tensor.layer != nil {
+      } else if let matrix, tensor.layer != nil, tensor.tensor.kind != .other {
+        // Filters and decays of a recurrence are no matrices, though they have two dimensions.
         values = tensor.count
         add(
           matrix.rows, matrix.columns, count: tensor.count / (matrix.rows * matrix.columns),

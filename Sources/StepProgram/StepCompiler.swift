@@ -23,8 +23,7 @@ public struct StepCompiler {
 
   /// What distinguishes one layer's work from another's.
   struct LayerKey: Hashable {
-    var isExpert: Bool
-    var isSliding: Bool
+    var kind: Architecture.LayerKind
     var recompute: LayerRecompute
   }
 
@@ -192,21 +191,18 @@ public struct StepCompiler {
 
   /// What distinguishes `layer`'s work from other layers'.
   func key(ofLayer layer: Int, recompute: LayerRecompute) -> LayerKey {
-    let sliding = job.architecture.attention.slidingLayers
-    return LayerKey(
-      isExpert: job.architecture.isExpertLayer(layer),
-      isSliding: layer < sliding.count && sliding[layer], recompute: recompute)
+    var kind = job.architecture.kind(ofLayer: layer)
+    // A next-token module's own parts are priced with the head.
+    kind.isNextToken = false
+    return LayerKey(kind: kind, recompute: recompute)
   }
 
   /// The passes of a layer, priced once per kind of layer.
   mutating func blocks(ofLayer layer: Int, recompute: LayerRecompute) -> LayerBlocks {
     let key = key(ofLayer: layer, recompute: recompute)
     if let known = layerCache[key] { return known }
-    let architecture = job.architecture
-    let operations =
-      architecture.attentionOperations(
-        layer: layer, shard: shard, algorithm: attention, fusion: profile.fusion)
-      + architecture.feedForwardOperations(layer: layer, shard: shard, fusion: profile.fusion)
+    let operations = job.architecture.layerOperations(
+      layer: layer, shard: shard, algorithm: attention, fusion: profile.fusion)
     let made = blocks(of: operations, recompute: recompute)
     layerCache[key] = made
     return made

@@ -9,7 +9,7 @@ extension Architecture {
     let dimension: Int
     if let latent {
       dimension = latent.plainDimension + latent.rotaryDimension
-    } else if let given = try reader.integer("head_dim", minimum: 1) {
+    } else if let given = try reader.integer("head_dim", "attention_head_dim", minimum: 1) {
       dimension = given
     } else if hidden.isMultiple(of: heads) {
       dimension = hidden / heads
@@ -36,13 +36,15 @@ extension Architecture {
       norm = type == "per_layer" ? .projection : .heads
     }
     let windows = try windows(reader, family, modelType, layers: layers)
-    return SelfAttention(
+    var attention = SelfAttention(
       heads: heads, keyValueHeads: latent == nil ? keyValueHeads : heads,
       headDimension: dimension, valueDimension: value ?? (latent?.plainDimension ?? dimension),
       latent: latent, inputBias: biases.input, outputBias: biases.output,
       normalizesQueryAndKey: norm != .none && latent == nil,
       queryKeyNormSpansHeads: norm == .projection, hasSinks: family.hasSinks,
       slidingWindow: windows.width, windowIsChunk: windows.isChunk, slidingLayers: windows.layers)
+    attention.gatesOutput = try reader.boolean("attn_output_gate") ?? family.gatesAttention
+    return attention
   }
 
   /// Latent attention when `kv_lora_rank` is there.
@@ -77,7 +79,10 @@ extension Architecture {
     let none: (Int?, Bool, [Bool]) = (nil, false, [])
     let types = try reader.texts("layer_types")
     if let types {
-      let known = ["full_attention", "sliding_attention", "chunked_attention"]
+      let known = [
+        "full_attention", "sliding_attention", "chunked_attention", "linear_attention",
+        "attention", "mamba",
+      ]
       for type in types where !known.contains(type) {
         throw .notModelled(key: "layer_types", reason: "\(type) layers are not modelled")
       }
@@ -91,9 +96,12 @@ extension Architecture {
     let width =
       try isChunk
       ? reader.integer("attention_chunk_size", minimum: 1)
-      : reader.integer("sliding_window", minimum: 1)
+      : reader.integer("sliding_window", "attention_window_size", minimum: 1)
     guard let width, try reader.boolean("use_sliding_window") != false else { return none }
-    if let types { return (width, isChunk, types.prefix(layers).map { $0 != "full_attention" }) }
+    if let types {
+      let windowed = ["sliding_attention", "chunked_attention"]
+      return (width, isChunk, types.prefix(layers).map { windowed.contains($0) })
+    }
     if isChunk, let rotary = try reader.integers("no_rope_layers"), rotary.count >= layers {
       return (width, true, rotary.prefix(layers).map { $0 == 1 })
     }
@@ -128,15 +136,17 @@ extension Architecture {
     if shared == nil {
       // Llama 4 always has one shared expert of the routed experts' width.
       let one = modelType.hasPrefix("llama4") ? 1 : 0
-      shared = try width * (reader.integer("n_shared_experts") ?? one)
+      shared = try width * (reader.integer("n_shared_experts", "num_shared_experts") ?? one)
     }
-    return MixtureOfExperts(
+    var mixture = MixtureOfExperts(
       expertCount: count, expertsPerToken: visited, intermediateSize: width,
       sharedIntermediateSize: shared ?? 0, gatesSharedExpert: family.gatesSharedExpert,
       routerBias: try reader.boolean("use_routing_bias") ?? family.routerBias,
       expertLayers: try expertLayers(reader, layers: layers),
       groupCount: try reader.integer("n_group", minimum: 1) ?? 1,
       groupsPerToken: try reader.integer("topk_group", minimum: 1) ?? 1)
+    mixture.latentSize = try reader.integer("moe_latent_size", minimum: 1)
+    return mixture
   }
 
   /// Which layers are mixtures: after the first dense ones (DeepSeek), every so many (Qwen,

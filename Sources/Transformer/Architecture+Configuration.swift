@@ -35,6 +35,10 @@ extension Architecture {
       throw .notModelled(key: key, reason: reason)
     }
     let reader = ConfigurationReader(tree: tree)
+    let given = try reader.text("model_type")
+    for (modelType, reason) in ConfigurationKeys.notModelledTypes where given == modelType {
+      throw .notModelled(key: "model_type", reason: reason)
+    }
     var assumptions: [String] = []
     let (family, modelType) = try family(reader, &assumptions)
     let architecture = try assemble(
@@ -105,7 +109,7 @@ extension Architecture {
     _ reader: ConfigurationReader, _ family: ModelFamily, _ modelType: String, name: String,
     defaultPositions: Int, _ assumptions: inout [String]
   ) throws(ConfigurationError) -> Architecture {
-    let layers = try reader.required("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+    let layers = try layerCount(reader, modelType)
     let hidden = try reader.required("hidden_size", "n_embd", "n_embed", "d_model")
     if try reader.boolean("do_layer_norm_before") == false {
       throw .notModelled(
@@ -136,20 +140,31 @@ extension Architecture {
     } else if let parallel = try reader.boolean("use_parallel_residual") {
       isParallel = parallel
     }
-    let experts = try mixture(reader, family, modelType, layers: layers)
+    let pattern = try LayerPattern(reader, modelType: modelType, layers: layers, hidden: hidden)
+    var experts = try mixture(reader, family, modelType, layers: layers)
+    if let listed = pattern.expertLayers { experts?.expertLayers = listed }
     let ratio = try reader.integer("expansion_ratio", minimum: 1) ?? 4
-    let width =
+    var width =
       try reader.integer(
         "intermediate_size_mlp", "intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size",
-        minimum: 1) ?? hidden * ratio
+        minimum: 1) ?? experts?.intermediateSize ?? hidden * ratio
+    // RecurrentGemma counts both inputs of the gate, Granite 4 without experts has the shared one alone.
+    if modelType == "recurrent_gemma" { width /= 2 }
+    if modelType == "granitemoehybrid", experts == nil {
+      width = try reader.integer("shared_intermediate_size", minimum: 1) ?? width
+    }
     let innerDropout = try attentionDropoutInside(reader)
     return Architecture(
       name: name, layerCount: layers, hiddenSize: hidden,
-      attention: try selfAttention(
-        reader, family, modelType, layers: layers, hidden: hidden, biases: biases),
+      attention: pattern.hasAttention
+        ? try selfAttention(
+          reader, family, modelType, layers: layers, hidden: hidden, biases: biases)
+        : SelfAttention(heads: 0, keyValueHeads: 0, headDimension: 0),
+      recurrence: pattern.recurrence, mixers: pattern.mixers,
       feedForward: FeedForward(
         intermediateSize: width, activation: try activation(reader, family),
         hasBias: biases.feedForward),
+      feedForwardLayers: pattern.feedForwardLayers,
       experts: experts, vocabularySize: try reader.required("vocab_size"),
       tiesEmbeddings: try reader.boolean("tie_word_embeddings") ?? family.tiesEmbeddings,
       positions: positions,
@@ -163,6 +178,20 @@ extension Architecture {
         ?? innerDropout,
       hiddenDropout: try reader.fraction(
         "hidden_dropout", "resid_pdrop", "hidden_dropout_prob", "dropout") ?? 0)
+  }
+
+  /// Layers: stated, or as many as the pattern has.
+  private static func layerCount(
+    _ reader: ConfigurationReader, _ modelType: String
+  ) throws(ConfigurationError) -> Int {
+    let isNemotron = LayerPattern.kind(of: reader, modelType) == "nemotron_h"
+    let parts = isNemotron ? try LayerPattern.singleParts(reader) : nil
+    if let parts, reader.first(["num_hidden_layers"]) == nil { return parts.count }
+    let layers = try reader.required("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+    guard isNemotron, parts?.count != layers else { return layers }
+    throw .impossible(
+      key: "num_hidden_layers", found: "\(layers)",
+      reason: "is not the \(parts?.count ?? 0) layers of hybrid_override_pattern")
   }
 
   /// MPT keeps attention settings in a map of their own.
@@ -186,6 +215,9 @@ extension Architecture {
       return positions
     }
     if try reader.boolean("alibi") == true { return .alibi }
+    if let text = try reader.text("position_embedding_type") {
+      return text == "rope" || text == "rotary" ? .rotary : .none
+    }
     if let inner = reader.map("attn_config") {
       if try ConfigurationReader(tree: inner).boolean("alibi") == true { return .alibi }
     }

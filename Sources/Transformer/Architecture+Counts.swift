@@ -43,14 +43,8 @@ extension Architecture {
     tensors.reduce(0) { $0 + $1.count }
   }
 
-  /// The sum of `value` over `layers`; asked once for dense and once for mixture layers, since
-  /// layers of one kind are alike.
+  /// The sum of `value` over `layers`, asked once for each kind of layer.
   func sumOverLayers(_ layers: Range<Int>, _ value: (Int) -> Int) -> Int {
-    var sum = 0
-    for kind in [false, true] {
-      let alike = layers.filter { isExpertLayer($0) == kind }
-      if let first = alike.first { sum += alike.count * value(first) }
-    }
-    return sum
+    kinds(of: layers).reduce(0) { $0 + $1.count * value($1.first) }
   }
 }

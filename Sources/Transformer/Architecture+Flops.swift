@@ -5,10 +5,12 @@ public import Quantities
 /// A multiply and an add are two operations. Recomputation, padding and normalisations count
 /// nothing: these are the operations the model asks for, not those a GPU executes.
 public struct ModelFlops: Hashable, Sendable {
-  /// Query, key, value and output projections.
+  /// Query, key, value and output projections, and those of a recurrence.
   public var attentionProjections: Double
   /// Scores and their product with the values.
   public var attentionScores: Double
+  /// Recurrences between their projections (``Recurrence/flopsPerToken``).
+  public var recurrence = 0.0
   /// Dense feed-forward blocks.
   public var feedForward: Double
   /// Routed experts a token visits.
@@ -25,7 +27,8 @@ public struct ModelFlops: Hashable, Sendable {
   /// The sum of all kinds.
   public var total: Flops {
     Flops(
-      attentionProjections + attentionScores + feedForward + routedExperts + sharedExperts
+      attentionProjections + attentionScores + recurrence + feedForward + routedExperts
+        + sharedExperts
         + router + nextTokenProjections + head)
   }
 }
@@ -38,10 +41,8 @@ extension Architecture {
   /// leaves W − W²/(2s) of them (W without the causal mask), a chunk of W half of it, W/2.
   public func meanAttendedKeys(layer: Int, sequenceLength: Int, causal: Bool) -> Double {
     let length = Double(sequenceLength)
-    let sliding = attention.slidingLayers
-    let isSliding =
-      !sliding.isEmpty && sliding[min(layer, sliding.count - 1)]
-    guard isSliding, let window = attention.slidingWindow, window < sequenceLength else {
+    guard isSlidingLayer(layer), let window = attention.slidingWindow, window < sequenceLength
+    else {
       return causal ? length / 2 : length
     }
     let width = Double(window)
@@ -62,15 +63,22 @@ extension Architecture {
       attentionProjections: 0, attentionScores: 0, feedForward: 0, routedExperts: 0,
       sharedExperts: 0, router: 0, nextTokenProjections: 0, head: 0)
     let layers = layerCount + nextTokenLayers
-    for kind in [false, true] {
-      let alike = (0..<layers).filter { isExpertLayer($0) == kind }
-      guard let first = alike.first else { continue }
+    let perKey = 2 * Double(attention.heads * (attention.headDimension + attention.valueDimension))
+    for (kind, count, first) in kinds(of: 0..<layers) {
+      if kind.mixer.hasAttention {
+        flops.attentionScores +=
+          Double(count) * perKey
+          * meanAttendedKeys(layer: first, sequenceLength: sequenceLength, causal: causal)
+      }
+      if kind.mixer.hasRecurrence, let recurrence {
+        flops.recurrence += Double(count) * recurrence.flopsPerToken
+      }
       for tensor in tensors(ofLayer: first) where tensor.kind == .matmulWeight {
         guard tensor.name != "projection.weight" else { continue }
-        let work = 2 * Double(alike.count) * Double(activeCount([tensor]))
+        let work = 2 * Double(count) * Double(activeCount([tensor]))
         if tensor.isExpert {
           flops.routedExperts += work
-        } else if tensor.name.hasPrefix("attention.") {
+        } else if tensor.name.hasPrefix("attention.") || tensor.name.hasPrefix("mixer.") {
           flops.attentionProjections += work
         } else if tensor.name.hasPrefix("shared_expert.") {
           flops.sharedExperts += work
@@ -80,11 +88,6 @@ extension Architecture {
           flops.feedForward += work
         }
       }
-    }
-    let perKey = 2 * Double(attention.heads * (attention.headDimension + attention.valueDimension))
-    for layer in 0..<layers {
-      flops.attentionScores +=
-        perKey * meanAttendedKeys(layer: layer, sequenceLength: sequenceLength, causal: causal)
     }
     let hidden = Double(hiddenSize)
     flops.nextTokenProjections = 4 * hidden * hidden * Double(nextTokenLayers)

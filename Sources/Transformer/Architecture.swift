@@ -1,5 +1,5 @@
-/// What a decoder-only transformer is made of; everything its parameters, kernels and activations
-/// follow from.
+/// What a decoder-only language model is made of, transformer or hybrid; everything its parameters,
+/// kernels and activations follow from.
 ///
 /// Field meanings are those of the Hugging Face `config.json` keys named beside them. Lengths are
 /// counts of elements; `tensor` sizes follow from them alone.
@@ -12,8 +12,14 @@ public struct Architecture: Hashable, Sendable {
   public var hiddenSize: Int
   /// Self-attention of every layer.
   public var attention: SelfAttention
+  /// What mixes tokens where attention does not, or beside it; `nil` where all layers attend.
+  public var recurrence: Recurrence?
+  /// For each layer what mixes its tokens; empty when all attend.
+  public var mixers: [LayerMixer]
   /// The dense feed-forward block (also of the dense layers of a mixture of experts).
   public var feedForward: FeedForward
+  /// For each layer whether it has a feed-forward block; empty when all have.
+  public var feedForwardLayers: [Bool]
   /// Routed and shared experts; `nil` for a dense model.
   public var experts: MixtureOfExperts?
   /// `vocab_size`, unpadded.
@@ -45,7 +51,8 @@ public struct Architecture: Hashable, Sendable {
   /// An architecture from its parts.
   public init(
     name: String, layerCount: Int, hiddenSize: Int, attention: SelfAttention,
-    feedForward: FeedForward, experts: MixtureOfExperts? = nil, vocabularySize: Int,
+    recurrence: Recurrence? = nil, mixers: [LayerMixer] = [], feedForward: FeedForward,
+    feedForwardLayers: [Bool] = [], experts: MixtureOfExperts? = nil, vocabularySize: Int,
     tiesEmbeddings: Bool, positions: PositionEmbedding, maximumPositions: Int, norm: Norm,
     normsPerLayer: Int = 2, normalizesEmbedding: Bool = false, isParallelBlock: Bool = false,
     outputBias: Bool = false, nextTokenLayers: Int = 0, attentionDropout: Double = 0,
@@ -55,7 +62,10 @@ public struct Architecture: Hashable, Sendable {
     self.layerCount = layerCount
     self.hiddenSize = hiddenSize
     self.attention = attention
+    self.recurrence = recurrence
+    self.mixers = mixers
     self.feedForward = feedForward
+    self.feedForwardLayers = feedForwardLayers
     self.experts = experts
     self.vocabularySize = vocabularySize
     self.tiesEmbeddings = tiesEmbeddings
@@ -122,6 +132,8 @@ public struct SelfAttention: Hashable, Sendable {
   public var inputBias: Bool
   /// Whether the output projection has a bias.
   public var outputBias: Bool
+  /// Whether its output is gated by a projection as wide as the queries (Qwen3-Next).
+  public var gatesOutput = false
   /// Norm over each query and key head (Qwen 3, Gemma 3): parameters of length head dimension.
   public var normalizesQueryAndKey: Bool
   /// Whether that norm runs over all heads of a projection at once (OLMo 2, MiniMax M2):
@@ -235,6 +247,9 @@ public struct MixtureOfExperts: Hashable, Sendable {
   public var groupCount: Int
   /// How many of the groups a token may visit.
   public var groupsPerToken: Int
+  /// Width tokens are projected to before routed experts and back behind them (`moe_latent_size`,
+  /// Nemotron 3 Ultra); `nil` when experts work on the hidden size.
+  public var latentSize: Int?
 
   /// A mixture from its parts.
   public init(

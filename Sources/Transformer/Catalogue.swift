@@ -152,5 +152,6 @@ struct CatalogueRow {
   static var all: [Row] {
     gpt + megatron + opt + bloom + neoX + falcon + mpt + llama + mistral + qwen + gemma + phi
       + nemotron + experts + starcoder + likeLlama + olderQwen + otherExperts + nemo
+      + stateSpaces + stateSpaceHybrids + linearHybrids
   }
 }

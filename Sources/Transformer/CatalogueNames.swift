@@ -41,6 +41,9 @@ enum CatalogueNames {
     ("deepseekv3", "deepseek-v3"), ("deepseek-2", "deepseek-v2"), ("deepseek-3", "deepseek-v3"),
     ("megatron-gpt-", "gpt-"), ("starcoder-2-", "starcoder2-"), ("grok1", "grok-1"),
     ("smollm-2-", "smollm2-"), ("ministral-", "mistral-"),
+    ("mamba-2-", "mamba2-"), ("nvidia-nemotron", "nemotron"), ("falconmamba-", "falcon-mamba-"),
+    ("recurrent-gemma-", "recurrentgemma-"), ("qwen-3.5-", "qwen3.5-"),
+    ("granite-4-h-", "granite-4.0-h-"), ("falcon-h-1-", "falcon-h1-"),
   ]
 
   /// What may follow the size of a model without changing its architecture.
@@ -70,6 +73,12 @@ enum CatalogueNames {
     "gpt2-small": "gpt2", "gpt-2": "gpt2", "gpt2-124m": "gpt2", "gpt2-125m": "gpt2",
     "gpt2-345m": "gpt2-medium", "gpt2-355m": "gpt2-medium", "gpt2-774m": "gpt2-large",
     "gpt2-1.5b": "gpt2-xl", "gpt2-1558m": "gpt2-xl",
+    "jamba": "jamba-v0.1", "jamba-large": "jamba-1.5-large", "qwen3-next": "qwen3-next-80b-a3b",
+    "qwen3-next-80b": "qwen3-next-80b-a3b", "qwen3-coder-next": "qwen3-next-80b-a3b",
+    "kimi-linear": "kimi-linear-48b-a3b", "kimi-linear-48b": "kimi-linear-48b-a3b",
+    "minimax-01": "minimax-text-01", "minimax-m1": "minimax-text-01",
+    "minimax-m1-80k": "minimax-text-01", "nemotron-3-nano": "nemotron-3-nano-30b-a3b",
+    "nemotron-3-nano-30b": "nemotron-3-nano-30b-a3b", "falcon-mamba": "falcon-mamba-7b",
     "grok": "grok-1", "grok-1-314b": "grok-1", "dbrx-132b": "dbrx", "starcoderbase": "starcoder",
     "starcoder-15b": "starcoder", "starcoder-15.5b": "starcoder",
     "starcoderbase-15.5b": "starcoder", "phi-2-2.7b": "phi-2", "phi-1.5-1.3b": "phi-1.5",

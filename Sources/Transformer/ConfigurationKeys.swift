@@ -31,12 +31,26 @@ public enum ConfigurationKeys {
     "decoder_sparse_step", "mlp_only_layers", "interleave_moe_layer_step", "moe_layers",
     "intermediate_size_mlp", "n_group", "topk_group", "num_nextn_predict_layers",
     "mtp_num_hidden_layers", "use_mtp", "num_mtp_modules", "mtp_transformer_layers",
+    "moe_latent_size", "num_shared_experts",
+    // Hybrids: which layers do what.
+    "hybrid_override_pattern", "layers_block_type", "attn_layer_period", "attn_layer_offset",
+    "expert_layer_period", "expert_layer_offset", "attn_layer_indices", "attn_type_list",
+    "block_types", "full_attention_interval", "attention_window_size",
+    "position_embedding_type", "attention_head_dim", "attn_output_gate",
+    // Hybrids: state spaces and linear attention.
+    "mamba_num_heads", "mamba_n_heads", "num_heads", "mamba_head_dim", "mamba_d_head",
+    "mamba_d_ssm", "n_groups", "mamba_n_groups", "ssm_state_size", "state_size", "mamba_d_state",
+    "conv_kernel", "mamba_d_conv", "chunk_size", "mamba_chunk_size", "expand", "mamba_expand",
+    "time_step_rank", "mamba_dt_rank", "use_conv_bias", "mamba_conv_bias", "mamba_proj_bias",
+    "mamba_rms_norm", "linear_num_value_heads", "linear_num_key_heads", "linear_value_head_dim",
+    "linear_key_head_dim", "linear_conv_kernel_dim", "linear_attn_config", "kda_layers",
+    "short_conv_kernel_size", "use_full_rank_gate", "block_size", "lru_width", "conv1d_width",
   ]
 
   /// Keys known to change neither parameters, arithmetic nor memory as modelled here.
   public static let ignored: [String] = [
     "_name_or_path", "add_cross_attention", "apply_residual_connection_post_layernorm",
-    "attn_type_list", "architectures", "attention_probs_dropout", "attention_softmax_in_fp32",
+    "architectures", "attention_probs_dropout", "attention_softmax_in_fp32",
     "attn_implementation",
     "attn_logit_softcapping", "attn_scale", "attn_temperature_tuning", "auto_map",
     "aux_loss_alpha", "bad_words_ids", "begin_suppress_tokens", "boi_token_index", "bos_token_id",
@@ -72,16 +86,25 @@ public enum ConfigurationKeys {
     "transformers_version", "typical_p", "unk_index", "use_bfloat16", "use_cache", "use_mrope",
     "use_return_dict", "verbose", "video_token_id", "vision_config", "vision_end_token_id",
     "vision_start_token_id",
+    // Hybrids: scales, clamps and initial values.
+    "attention_in_multiplier", "attention_out_multiplier", "embedding_multiplier",
+    "full_attn_layers", "key_multiplier", "layernorm_full_attention_alpha",
+    "layernorm_full_attention_beta", "layernorm_linear_attention_alpha",
+    "layernorm_linear_attention_beta", "layernorm_mlp_alpha", "layernorm_mlp_beta",
+    "linear_attn_alpha_factor", "linear_attn_beta_factor", "lm_head_multiplier", "logits_scaling",
+    "logits_soft_cap", "mamba_hidden_act", "mamba_norm_before_gate", "mamba_use_mlp",
+    "mixer_rms_eps", "mla_use_nope", "mlp_expansion_factor", "mlp_multipliers",
+    "moe_renormalize", "moe_router_activation_func", "mtp_layers_block_type", "num_expert_group",
+    "num_logits_to_keep", "postnorm", "projectors_bias", "rescale_prenorm_residual",
+    "residual_in_fp32", "residual_multiplier", "attention_multiplier", "rms_norm",
+    "shared_moe_mode", "ssm_in_multiplier", "ssm_multipliers", "ssm_out_multiplier",
+    "time_step_floor", "time_step_init_scheme", "time_step_limit", "time_step_max",
+    "time_step_min", "time_step_scale", "use_associative_scan", "use_mamba_kernels", "use_mambapy",
+    "use_grouped_topk", "w_init_variance_scale", "final_w_init_variance_scale",
   ]
 
   /// Keys of models that are not modelled, each with what they stand for.
   static let notModelled: [(key: String, reason: String)] = [
-    ("layers_block_type", "layers that are not transformer layers are not modelled"),
-    ("hybrid_override_pattern", "state-space layers are not modelled"),
-    ("mamba_num_heads", "state-space layers are not modelled"),
-    ("ssm_state_size", "state-space layers are not modelled"),
-    ("linear_attn_config", "linear attention is not modelled"),
-    ("linear_num_value_heads", "linear attention is not modelled"),
     ("block_configs", "layers of different widths are not modelled"),
     ("sparse_attention_config", "sparse attention with its own index heads is not modelled"),
     ("index_topk", "sparse attention with its own index heads is not modelled"),
@@ -92,5 +115,22 @@ public enum ConfigurationKeys {
     ("share_expert_dim", "Step's head-wise attention gates are not modelled"),
     ("encoder_layers", "encoders are not modelled"),
     ("decoder_layers", "encoder-decoder models are not modelled"),
+    ("attn_res_block_size", "attention over the outputs of earlier layers is not modelled"),
+  ]
+
+  /// Values of `model_type` that are not modelled, each with what sets the model apart.
+  static let notModelledTypes: [(modelType: String, reason: String)] = [
+    ("rwkv", "RWKV's time mixing is not modelled"),
+    ("rwkv5", "RWKV's time mixing is not modelled"),
+    ("rwkv6", "RWKV's time mixing is not modelled"),
+    ("rwkv7", "RWKV's time mixing is not modelled"),
+    ("zamba", "a block of weights that several layers share is not modelled"),
+    ("zamba2", "a block of weights that several layers share is not modelled"),
+    ("hymba", "layers that share keys and values, and meta tokens, are not modelled"),
+    ("lfm2", "layers of gated convolutions alone are not modelled"),
+    ("t5", "encoder-decoder models are not modelled"),
+    ("mt5", "encoder-decoder models are not modelled"),
+    ("bart", "encoder-decoder models are not modelled"),
+    ("bert", "encoders are not modelled"),
   ]
 }

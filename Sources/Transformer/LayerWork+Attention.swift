@@ -1,29 +1,84 @@
 public import Kernels
 
 extension Architecture {
-  /// The operations of the attention half of a layer, in forward order.
+  /// The operations of a layer, in forward order.
   ///
-  /// Kernel counts follow Megatron-LM's layer (arXiv:1909.08053, 2205.05198): norm, QKV projection
-  /// (column parallel), core attention over this rank's heads, output projection (row parallel),
-  /// dropout and residual. Kept bytes are those of arXiv:2205.05198 section 4.1 when every tensor
-  /// of that paper is kept: 11·s·b·h + 5·a·s²·b for fp16 with dropout.
   /// - Parameters:
-  ///   - layer: which layer; sliding-window and full layers differ.
+  ///   - layer: which layer; kinds of layers differ.
   ///   - shard: this rank's part.
-  ///   - algorithm: implementation of the core.
+  ///   - algorithm: implementation of the attention core.
   ///   - fusion: what the software fuses and keeps.
   /// - Returns: the operations, first to last.
-  public func attentionOperations(
+  public func layerOperations(
+    layer: Int, shard: LayerShard, algorithm: AttentionAlgorithm, fusion: Fusion
+  ) -> [Operation] {
+    mixerOperations(layer: layer, shard: shard, algorithm: algorithm, fusion: fusion)
+      + feedForwardOperations(layer: layer, shard: shard, fusion: fusion)
+  }
+
+  /// The operations of the half of a layer that mixes tokens, in forward order: norm, attention,
+  /// recurrence or both, dropout and residual; none where the layer is a feed-forward block alone.
+  ///
+  /// - Parameters:
+  ///   - layer: which layer; kinds of layers differ.
+  ///   - shard: this rank's part.
+  ///   - algorithm: implementation of the attention core.
+  ///   - fusion: what the software fuses and keeps.
+  /// - Returns: the operations, first to last.
+  public func mixerOperations(
+    layer: Int, shard: LayerShard, algorithm: AttentionAlgorithm, fusion: Fusion
+  ) -> [Operation] {
+    let mixer = kind(ofLayer: layer).mixer
+    guard mixer != .none else { return [] }
+    var operations = [normOperation("input_norm", shard: shard, fusion: fusion)]
+    var hasBias = false
+    if mixer.hasAttention {
+      operations += attentionOperations(
+        layer: layer, shard: shard, algorithm: algorithm, fusion: fusion)
+      hasBias = attention.outputBias
+    }
+    if mixer.hasRecurrence, let recurrence {
+      operations += recurrenceOperations(recurrence, shard: shard, fusion: fusion)
+      hasBias = hasBias || recurrence.projectionBias
+    }
+    if mixer == .both {
+      var sum = Operation("mixer_sum")
+      let bytes = shard.bytes(shard.tokensOutside, hiddenSize)
+      let pass = Kernel.stream(StreamingKernel(.pointwise, read: 2 * bytes, written: bytes))
+      sum.forward = [pass]
+      // The gradients of the norm's output meet.
+      sum.inputGradient = [pass]
+      operations.append(sum)
+    }
+    if normsPerLayer == 4 {
+      operations.append(normOperation("post_attention_norm", shard: shard, fusion: fusion))
+    }
+    if !isParallelBlock {
+      operations.append(
+        residual(
+          mixer.hasAttention ? "attention_residual" : "mixer_residual", hasBias: hasBias,
+          shard: shard, fusion: fusion))
+    }
+    return operations
+  }
+
+  /// The operations of a layer's attention between its norm and the residual.
+  ///
+  /// Kernel counts follow Megatron-LM's layer (arXiv:1909.08053, 2205.05198): QKV projection (column
+  /// parallel), core attention over this rank's heads, output projection (row parallel). Kept bytes of
+  /// the half are those of arXiv:2205.05198 section 4.1 when every tensor of that paper is kept:
+  /// 11·s·b·h + 5·a·s²·b for fp16 with dropout.
+  private func attentionOperations(
     layer: Int, shard: LayerShard, algorithm: AttentionAlgorithm, fusion: Fusion
   ) -> [Operation] {
     let heads = max(1, attention.heads / shard.tensor)
     let keyValueHeads = max(1, attention.keyValueHeads / shard.tensor)
     var operations: [Operation] = []
-    operations.append(normOperation("input_norm", shard: shard, fusion: fusion))
     if let latent = attention.latent {
       operations += latentProjections(latent, heads: heads, shard: shard, fusion: fusion)
     } else {
-      let width = (heads + 2 * keyValueHeads) * attention.headDimension
+      let gates = attention.gatesOutput ? heads * attention.valueDimension : 0
+      let width = (heads + 2 * keyValueHeads) * attention.headDimension + gates
       var projection = columnParallel(
         "qkv_proj", input: hiddenSize, output: width, shard: shard, fusion: fusion)
       if attention.inputBias {
@@ -58,23 +113,34 @@ extension Architecture {
     operations += core(
       layer: layer, heads: heads, keyValueHeads: keyValueHeads, shard: shard,
       algorithm: algorithm, fusion: fusion)
+    if attention.gatesOutput {
+      operations.append(outputGate(width: heads * attention.valueDimension, shard: shard))
+    }
     var output = rowParallel(
       "out_proj", input: heads * attention.valueDimension, output: hiddenSize, shard: shard,
-      fusion: fusion, keepsInput: !algorithm.isFlash)
+      fusion: fusion, keepsInput: !algorithm.isFlash || attention.gatesOutput)
     if isParallelBlock {
       // Attention and feed-forward outputs are added before the one reduction behind the latter.
       output.afterForward = nil
       output.beforeBackward = nil
     }
     operations.append(output)
-    if normsPerLayer == 4 {
-      operations.append(normOperation("post_attention_norm", shard: shard, fusion: fusion))
-    }
-    if !isParallelBlock {
-      operations.append(
-        residual("attention_residual", hasBias: attention.outputBias, shard: shard, fusion: fusion))
-    }
     return operations
+  }
+
+  /// The sigmoid of the gate times the output of attention, which keeps both.
+  private func outputGate(width: Int, shard: LayerShard) -> Operation {
+    var gate = Operation("attention_gate")
+    let bytes = shard.bytes(shard.tokens, width)
+    gate.forward = [
+      .stream(StreamingKernel(.pointwise, read: 3 * bytes, written: 2 * bytes, launches: 2))
+    ]
+    gate.inputGradient = [
+      .stream(StreamingKernel(.pointwise, read: 5 * bytes, written: 3 * bytes, launches: 3))
+    ]
+    // The gate and its sigmoid; the core keeps its output.
+    gate.saved = 2 * bytes
+    return gate
   }
 
   /// Queries, keys and values through their low-rank bottlenecks (arXiv:2405.04434, section 2.1).

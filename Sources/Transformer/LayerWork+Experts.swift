@@ -8,15 +8,16 @@ extension Architecture {
   func expertOperations(_ experts: MixtureOfExperts, shard: LayerShard, fusion: Fusion)
     -> [Operation]
   {
-    let traffic = ExpertTraffic(experts, hiddenSize: hiddenSize, shard: shard)
+    let inner = expertInputSize
+    let traffic = ExpertTraffic(experts, hiddenSize: inner, shard: shard)
     let localExperts = max(1, experts.expertCount / shard.expert)
     let rows = max(1, traffic.expertRows / localExperts)
     let width = max(1, experts.intermediateSize / shard.expertTensor)
     let isGated = feedForward.activation.isGated
     var up = linear(
-      "expert_up_proj", tokens: rows, input: hiddenSize, output: isGated ? 2 * width : width,
+      "expert_up_proj", tokens: rows, input: inner, output: isGated ? 2 * width : width,
       batch: localExperts, shard: shard, fusion: fusion)
-    up.saved = keptInput(traffic.expertRows, hiddenSize, shard: shard, fusion: fusion)
+    up.saved = keptInput(traffic.expertRows, inner, shard: shard, fusion: fusion)
     up.experts = localExperts
     var middle = activation(
       "expert_activation", rows: traffic.expertRows, width: width, shard: shard, fusion: fusion)
@@ -25,7 +26,7 @@ extension Architecture {
       if !isGated { middle.saved += shard.bytes(traffic.expertRows, width) }
     }
     var down = linear(
-      "expert_down_proj", tokens: rows, input: width, output: hiddenSize, batch: localExperts,
+      "expert_down_proj", tokens: rows, input: width, output: inner, batch: localExperts,
       shard: shard, fusion: fusion)
     down.saved = keptInput(traffic.expertRows, width, shard: shard, fusion: fusion)
     down.experts = localExperts
@@ -42,6 +43,23 @@ extension Architecture {
     let router = router(experts, traffic, shard: shard, fusion: fusion)
     let bias = expertBias(traffic, localExperts: localExperts, shard: shard, fusion: fusion)
     let multiplies = [up, middle, down] + bias
+    if let latent = experts.latentSize {
+      // Tokens are narrowed before they travel, and widened behind the sum; both projections are
+      // replicated over tensor ranks.
+      let narrow = linear(
+        "expert_latent_down", tokens: traffic.sourceTokens, input: hiddenSize, output: latent,
+        shard: shard, fusion: fusion)
+      var widen = linear(
+        "expert_latent_up", tokens: traffic.sourceTokens, input: latent, output: hiddenSize,
+        shard: shard, fusion: fusion)
+      widen.saved = keptInput(traffic.sourceTokens, latent, shard: shard, fusion: fusion)
+      let shared =
+        experts.sharedIntermediateSize > 0
+        ? denseBlock(
+          "shared_", width: max(1, experts.sharedIntermediateSize / shard.tensor), shard: shard,
+          fusion: fusion) : []
+      return [router, narrow, dispatch] + multiplies + [combine, widen] + shared
+    }
     guard experts.sharedIntermediateSize > 0 else {
       return [router, dispatch] + multiplies + [combine]
     }
@@ -63,6 +81,9 @@ extension Architecture {
     combine.afterInputGradient = nil
     return [router, dispatch, shared[0]] + multiplies + shared[1...] + [combine]
   }
+
+  /// Features of a token as routed experts take it.
+  private var expertInputSize: Int { experts?.latentSize ?? hiddenSize }
 
   /// The bias behind the experts' down projection, in passes of its own.
   ///
@@ -150,9 +171,9 @@ extension Architecture {
       Kernel.stream(
         StreamingKernel(.gather, read: read, written: written, launches: launches))
     }
-    let rows = shard.bytes(traffic.expertRows, hiddenSize)
+    let rows = shard.bytes(traffic.expertRows, expertInputSize)
     if traffic.dispatcher == .allToAll || shard.expert == 1 {
-      let tokens = shard.bytes(traffic.sourceTokens, hiddenSize)
+      let tokens = shard.bytes(traffic.sourceTokens, expertInputSize)
       let sorting = shard.expert > 1 && localExperts > 1 ? [pass(rows, rows, 1)] : []
       return (
         [pass(tokens, traffic.routed, 3)] + sorting, sorting + [pass(traffic.routed, tokens, 3)]

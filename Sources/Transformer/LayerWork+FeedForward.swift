@@ -12,11 +12,13 @@ extension Architecture {
   ///   - fusion: what the software fuses and keeps.
   /// - Returns: the operations, first to last.
   public func feedForwardOperations(layer: Int, shard: LayerShard, fusion: Fusion) -> [Operation] {
+    let kind = kind(ofLayer: layer)
+    guard kind.hasFeedForward else { return [] }
     var operations: [Operation] = []
     if normsPerLayer > 1 {
       operations.append(normOperation("feed_forward_norm", shard: shard, fusion: fusion))
     }
-    if let experts, isExpertLayer(layer) {
+    if let experts, kind.isExpert {
       operations += expertOperations(experts, shard: shard, fusion: fusion)
     } else {
       operations += denseBlock(

@@ -45,6 +45,8 @@ struct ModelFamily: Hashable, Sendable {
   var hasSinks = false
   var sliding = Sliding.off
   var gatesSharedExpert = false
+  /// Whether attention gates its output (Qwen3-Next).
+  var gatesAttention = false
   var routerBias = false
   /// Whether `attention_bias` is about query, key and value only.
   var biasSkipsOutput = false
@@ -167,6 +169,35 @@ struct ModelFamily: Hashable, Sendable {
   }
   static let glm = glmAir.with { $0.queryKeyNorm = .heads }
 
+  /// Nemotron-H: RMS norm, squared ReLU, no positions (arXiv:2504.03624, section 2.1).
+  static let nemotronH = llama.with {
+    $0.positions = .none
+    $0.activation = .squaredReLU
+    $0.isGated = false
+    $0.routerBias = true
+  }
+  /// Mamba: the recurrence alone.
+  static let mamba = llama.with {
+    $0.positions = .none
+    $0.tiesEmbeddings = true
+  }
+  static let jamba = llama.with { $0.positions = .none }
+  static let granite4 = llama.with {
+    $0.positions = .none
+    $0.tiesEmbeddings = true
+  }
+  static let qwen3Next = qwen3.with {
+    $0.gatesSharedExpert = true
+    $0.gatesAttention = true
+  }
+  static let kimiLinear = deepseekV3.with { $0.positions = .none }
+  static let recurrentGemma = gemma.with {
+    $0.outputBias = true
+    $0.feedForwardBias = true
+    $0.sliding = .all
+    $0.biasSkipsOutput = true
+  }
+
   /// Which of `layers` layers slide, by the family's pattern; all but every `period`-th where
   /// the family has such a period.
   func slidingLayers(_ layers: Int, period: Int?) -> [Bool] {
@@ -189,7 +220,12 @@ struct ModelFamily: Hashable, Sendable {
     "gpt2": gpt, "gpt_neox": neoX, "gptj": gptJ, "opt": opt, "bloom": bloom, "mpt": mpt,
     "falcon": falcon, "phi": phi, "starcoder2": starcoder2, "nemotron": nemotron,
     "gpt_bigcode": gpt, "olmoe": olmo2, "phimoe": phiMixture, "glm4_moe": glmAir,
-    "smollm3": llama, "yi": llama,
+    "smollm3": llama, "yi": llama, "nemotron_h": nemotronH, "mamba": mamba, "mamba2": mamba,
+    "falcon_mamba": mamba.with { $0.tiesEmbeddings = false }, "jamba": jamba, "bamba": llama,
+    "falcon_h1": llama, "granitemoehybrid": granite4, "qwen3_next": qwen3Next,
+    "qwen3_5": qwen3Next, "qwen3_5_text": qwen3Next, "qwen3_5_moe": qwen3Next,
+    "qwen3_5_moe_text": qwen3Next, "kimi_linear": kimiLinear, "minimax": llama,
+    "minimax_text_01": llama, "recurrent_gemma": recurrentGemma,
   ]
 
   /// The family of `modelType`, if it is one of those known.

@@ -57,27 +57,6 @@ public struct ParameterTensor: Hashable, Sendable {
 }
 
 extension Architecture {
-  /// Whether the feed-forward block of `layer` is a mixture of experts.
-  ///
-  /// Next-token prediction layers, numbered from ``layerCount``, are like the last layer.
-  public func isExpertLayer(_ layer: Int) -> Bool {
-    guard let experts, !experts.expertLayers.isEmpty else { return false }
-    return experts.expertLayers[min(layer, experts.expertLayers.count - 1)]
-  }
-
-  /// What decides a layer's tensors: layers of one kind hold tensors of the same shapes.
-  public struct LayerKind: Hashable, Sendable {
-    /// Whether the feed-forward block is a mixture of experts.
-    public var isExpert: Bool
-    /// Whether it is a next-token prediction module.
-    public var isNextToken: Bool
-  }
-
-  /// The kind of `layer`.
-  public func kind(ofLayer layer: Int) -> LayerKind {
-    LayerKind(isExpert: isExpertLayer(layer), isNextToken: layer >= layerCount)
-  }
-
   /// Learned tensors of `layer`, in the order they are used.
   ///
   /// Layers from ``layerCount`` on are next-token prediction modules (DeepSeek-V3, section 2.2):
@@ -95,16 +74,21 @@ extension Architecture {
           "projection.weight", [hiddenSize, 2 * hiddenSize], .matmulWeight,
           .column(blocks: hiddenSize)))
     }
-    tensors += normTensors("input_norm", hiddenSize)
-    tensors += attentionTensors
-    if normsPerLayer >= 4 { tensors += normTensors("attention_output_norm", hiddenSize) }
-    if normsPerLayer >= 2 { tensors += normTensors("feed_forward_norm", hiddenSize) }
-    if let experts, kind.isExpert {
-      tensors += expertTensors(experts)
-    } else {
-      tensors += feedForwardTensors("feed_forward", width: feedForward.intermediateSize)
+    if kind.mixer != .none {
+      tensors += normTensors("input_norm", hiddenSize)
+      if kind.mixer.hasAttention { tensors += attentionTensors }
+      if kind.mixer.hasRecurrence { tensors += recurrence?.tensors(hidden: hiddenSize) ?? [] }
+      if normsPerLayer >= 4 { tensors += normTensors("attention_output_norm", hiddenSize) }
     }
-    if normsPerLayer >= 4 { tensors += normTensors("feed_forward_output_norm", hiddenSize) }
+    if kind.hasFeedForward {
+      if normsPerLayer >= 2 { tensors += normTensors("feed_forward_norm", hiddenSize) }
+      if let experts, kind.isExpert {
+        tensors += expertTensors(experts)
+      } else {
+        tensors += feedForwardTensors("feed_forward", width: feedForward.intermediateSize)
+      }
+      if normsPerLayer >= 4 { tensors += normTensors("feed_forward_output_norm", hiddenSize) }
+    }
     if isNextToken { tensors += normTensors("output_norm", hiddenSize) }
     return tensors
   }
@@ -181,6 +165,10 @@ extension Architecture {
       tensors += columnTensors(
         "attention.query", heads * attention.headDimension, hiddenSize, blocks: heads,
         bias: attention.inputBias)
+      if attention.gatesOutput {
+        tensors += columnTensors(
+          "attention.gate", valueWidth, hiddenSize, blocks: heads, bias: attention.inputBias)
+      }
       tensors += columnTensors(
         "attention.key", keyValueHeads * attention.headDimension, hiddenSize,
         blocks: keyValueHeads, bias: attention.inputBias)
@@ -259,11 +247,19 @@ extension Architecture {
       tensors.append(
         ParameterTensor("experts." + name, [count] + shape, kind, split, isExpert: true))
     }
+    let inner = experts.latentSize ?? hiddenSize
+    if let latent = experts.latentSize {
+      // Replicated projections into the experts' narrower space and out of it.
+      tensors.append(
+        ParameterTensor("router.latent_down.weight", [latent, hiddenSize], .matmulWeight))
+      tensors.append(
+        ParameterTensor("router.latent_up.weight", [hiddenSize, latent], .matmulWeight))
+    }
     for input in feedForward.activation.isGated ? ["gate", "up"] : ["up"] {
-      expert("\(input).weight", [width, hiddenSize], .matmulWeight, .column(blocks: width))
+      expert("\(input).weight", [width, inner], .matmulWeight, .column(blocks: width))
       if feedForward.hasBias { expert("\(input).bias", [width], .bias, .column(blocks: width)) }
     }
-    expert("down.weight", [hiddenSize, width], .matmulWeight, .row(blocks: width))
+    expert("down.weight", [inner, width], .matmulWeight, .row(blocks: width))
     if feedForward.hasBias { expert("down.bias", [hiddenSize], .bias, .replicated) }
     if experts.sharedIntermediateSize > 0 {
       tensors += feedForwardTensors("shared_expert", width: experts.sharedIntermediateSize)

@@ -47,7 +47,10 @@ public struct RecomputeModules: OptionSet, Hashable, Sendable {
   /// an activation by the down projection, queries, keys and values by the attention core.
   fileprivate func drops(_ operation: Operation, isExpertLayer: Bool) -> Bool {
     let name = operation.name
-    if contains(.norms), ["qkv_proj", "latent_down_proj", "router"].contains(name) { return true }
+    if contains(.norms), ["qkv_proj", "latent_down_proj", "mixer_in_proj", "router"].contains(name)
+    {
+      return true
+    }
     if contains(.norms), name == "up_proj" || name == "shared_up_proj" { return true }
     if contains(.expertActivation), name == "expert_down_proj" { return true }
     if contains(.latentUpProjection), operation.isAttentionCore { return true }

@@ -9,6 +9,17 @@ import Testing
 import Transformer
 
 @Suite struct ScenarioTests {
+  @Test("a framework without a model's recurrence is refused, with those that have it")
+  func recurrences() throws {
+    func mistakes(_ framework: String) -> [String] {
+      Sample.mistakes(
+        Sample.replacing("llama-3.1-8b", with: "nemotron-h-8b") + "\n  framework: \(framework)\n")
+    }
+    #expect(mistakes("megatron-core") == [])
+    let text = mistakes("nanotron").joined()
+    #expect(text.contains("nanotron has no layers of mamba-2; use megatron-core, nemo"))
+  }
+
   @Test("values and defaults reach the job") func values() throws {
     let scenario = try Sample.read(Sample.text)
     let job = scenario.job

@@ -185,7 +185,7 @@ struct FrameworkFactsTests {
     func core(microBatch: Int, tensor: Int) throws -> Operation {
       let shard = LayerShard(
         microBatch: microBatch, sequenceLength: 1_024, tensor: tensor, vocabulary: 32_000)
-      let operations = SmallJobs.model().attentionOperations(
+      let operations = SmallJobs.model().mixerOperations(
         layer: 0, shard: shard, algorithm: .fusedSoftmax, fusion: Fusion())
       return try #require(operations.first { $0.isAttentionCore })
     }

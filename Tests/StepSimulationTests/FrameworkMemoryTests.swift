@@ -66,7 +66,7 @@ struct FrameworkMemoryTests {
       fusion.keepsQuantizedInputs = keeps
       let model = SmallJobs.model()
       let operations =
-        model.attentionOperations(layer: 0, shard: shard, algorithm: .flash2, fusion: fusion)
+        model.mixerOperations(layer: 0, shard: shard, algorithm: .flash2, fusion: fusion)
         + model.feedForwardOperations(layer: 0, shard: shard, fusion: fusion)
       return Dictionary(uniqueKeysWithValues: operations.map { ($0.name, $0.saved) })
     }

@@ -97,7 +97,7 @@ struct RecomputeModulesTests {
   func latent() throws {
     let model = try #require(Architecture.named("deepseek-v3"))
     let shard = LayerShard(microBatch: 1, sequenceLength: 4_096, vocabulary: model.vocabularySize)
-    let operations = model.attentionOperations(
+    let operations = model.mixerOperations(
       layer: 3, shard: shard, algorithm: .flash3, fusion: Fusion())
     // 4,096 tokens × 128 heads × (192 + 192 + 128) values × 2 bytes.
     let inputs: Int64 = 4_096 * 128 * 512 * 2

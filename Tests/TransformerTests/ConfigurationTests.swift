@@ -131,8 +131,8 @@ import Transformer
   @Test(
     "what is not modelled is refused",
     arguments: [
-      "layers_block_type", "hybrid_override_pattern", "linear_attn_config",
-      "linear_num_value_heads", "block_configs", "sparse_attention_config", "index_topk",
+      "ssm_state_size", "mamba_d_state", "attn_res_block_size", "block_configs",
+      "sparse_attention_config", "index_topk",
       "compress_ratios", "hybrid_layer_pattern", "global_head_dim", "share_expert_dim",
     ])
   func refused(_ key: String) {

@@ -15,7 +15,7 @@ import Transformer
     let shard = LayerShard(
       microBatch: 1, sequenceLength: 4_096, context: context, contextStyle: style,
       vocabulary: 1_000)
-    return model.attentionOperations(
+    return model.mixerOperations(
       layer: 0, shard: shard, algorithm: .flash2, fusion: Fusion()
     ).filter(\.isAttentionCore)
   }
