@@ -1,4 +1,5 @@
 import Kernels
+import Quantities
 
 // Parts with few timings of single kernels: what is known of each, on the constants of the nearest
 // part that has many.
@@ -226,5 +227,20 @@ extension AttentionConstantsTable {
       change(&table[keyPath: path].backward)
     }
     return table
+  }
+}
+
+extension GPU {
+  /// The kernel constants of `base` under this part's power limit, where that is lower.
+  ///
+  /// With the same units and peak the clock falls as ``KernelConstants/limited(toPowerShare:)`` says; fewer
+  /// multiprocessors leave more power to each, and a lower peak at the same units is a lower clock to hold.
+  public func kernels(limitedAsPartOf base: GPU) -> KernelConstants {
+    let share = power.value / base.power.value
+    guard share < 1 else { return base.kernels }
+    let format: NumberFormat = peaks[.bf16] != nil && base.peaks[.bf16] != nil ? .bf16 : .fp16
+    return base.kernels.limited(
+      powerShare: share, unitShare: Double(multiprocessors) / Double(base.multiprocessors),
+      peakShare: peak(of: format).flopsPerSecond / base.peak(of: format).flopsPerSecond)
   }
 }

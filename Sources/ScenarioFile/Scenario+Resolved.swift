@@ -207,8 +207,7 @@ extension GPU {
   private var inlineBase: GPU? {
     if GPU.named(name) == self { return nil }
     return GPU.catalogue.first {
-      let share = power.value / $0.power.value
-      return $0.sources == sources && $0.kernels.limited(toPowerShare: share) == kernels
+      $0.sources == sources && kernels(limitedAsPartOf: $0) == kernels
     }
   }
 }

@@ -102,10 +102,11 @@ extension ScenarioReader {
     guard case .mapping = node.content else { return named(node, "gpu", in: block) }
     let figures = block.block("gpu")
     guard let like = figures.required("like", "the catalogue's GPU it is closest to"),
-      var gpu = named(like, "like", in: figures)
+      let base = named(like, "like", in: figures)
     else {
       return nil
     }
+    var gpu = base
     gpu.name = figures.text("name") ?? "\(gpu.name), changed"
     if let memory = figures.quantity("memory", of: Bytes.self, in: 1...1e15) {
       gpu.memory = memory
@@ -117,7 +118,6 @@ extension ScenarioReader {
       gpu.multiprocessors = count
     }
     if let power = figures.quantity("power", of: Watts.self, in: 1...1e6) {
-      gpu.kernels = gpu.kernels.limited(toPowerShare: power.value / gpu.power.value)
       gpu.power = power
     }
     let peaks = figures.block("peak")
@@ -128,6 +128,7 @@ extension ScenarioReader {
     }
     peaks.finish()
     figures.finish()
+    gpu.kernels = gpu.kernels(limitedAsPartOf: base)
     return gpu
   }
 

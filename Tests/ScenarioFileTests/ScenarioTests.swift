@@ -259,6 +259,24 @@ import Transformer
     #expect(again.job == scenario.job)
   }
 
+  @Test("a changed GPU with fewer units and a lower peak keeps more of its clock")
+  func board() throws {
+    let text = Sample.replacing(
+      "gpu: h100-sxm-80gb",
+      with: "gpu: {like: h100-sxm-80gb, name: board, power: 350 W, multiprocessors: 114, "
+        + "peak: {bf16: 756 TFLOP/s, fp16: 756 TFLOP/s}}")
+    let scenario = try Sample.read(text)
+    // √((350/700) / (114/132)) over (756/989) / (114/132): 0.8597, as the catalogue's PCIe board; 0.707 by
+    // power alone.
+    let whole = try #require(GPU.named("h100-sxm-80gb")).kernels.sustainedClock
+    let clock = scenario.job.cluster.gpu.kernels.sustainedClock
+    #expect(abs(clock / whole - 0.8597) < 1e-4)
+    #expect(clock == GPU.named("h100-pcie-80gb")?.kernels.sustainedClock)
+    let again = try Scenario(
+      ScenarioSource(path: "resolved.json", text: scenario.resolved.text))
+    #expect(again.job == scenario.job)
+  }
+
   @Test("a source survives its way to another process") func bytes() throws {
     var source = ScenarioSource(
       path: "ä.yaml", text: "model: x/y.json\n",
