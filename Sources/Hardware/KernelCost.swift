@@ -139,9 +139,12 @@ public struct KernelCost: Sendable {
   /// back to the plain fp32 units: with heads of 108, 150, 225 and 450 BLOOM's designs on A100 lost 10
   /// to 44 ms a layer against heads of multiples of 8, which is all their attention products at 10
   /// TFLOP/s (bigscience chronicles-prequel; arXiv:2401.14489 has the same cliff).
+  ///
+  /// Rows are those in memory: of k and n values, in a weight gradient of m and n. An output
+  /// projection to GPT-2's 50,257 columns pays in all three multiplies.
   @inline(__always)
   private func alignmentCost(_ matmul: Matmul) -> Double {
-    let worst = (matmul.k | matmul.n) & 7
+    let worst = ((matmul.leftIsTransposed ? matmul.m : matmul.k) | matmul.n) & 7
     if worst == 0 { return 1 }
     if matmul.batch > 1 { return misalignedBatchCost[matmul.format.index] }
     return worst & 1 == 1 ? 3 : 1.5

@@ -38,11 +38,14 @@ public struct Matmul: Hashable, Sendable {
   public var outputBytesPerValue: Double
   /// Whether the output is added to what is there (fused gradient accumulation): one more read.
   public var accumulates: Bool
+  /// Whether the left operand lies in memory as k rows of m values: in a weight gradient it is the
+  /// output's gradient, a row of it a token.
+  public var leftIsTransposed: Bool
 
   /// A multiply of `batch` pairs of an m × k and a k × n matrix.
   public init(
     m: Int, n: Int, k: Int, batch: Int = 1, format: NumberFormat, outputBytesPerValue: Double = 2,
-    accumulates: Bool = false
+    accumulates: Bool = false, leftIsTransposed: Bool = false
   ) {
     self.m = m
     self.n = n
@@ -51,6 +54,7 @@ public struct Matmul: Hashable, Sendable {
     self.format = format
     self.outputBytesPerValue = outputBytesPerValue
     self.accumulates = accumulates
+    self.leftIsTransposed = leftIsTransposed
   }
 
   /// 2·m·n·k for each multiply of the batch.

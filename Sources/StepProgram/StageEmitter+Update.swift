@@ -122,7 +122,7 @@ extension StageEmitter {
     assembly.append(.hostOnly(profile.hostPerStep))
     let gradient = states.gradientBytes
     // Norm of what is owned, then the update: states read and written, gradient read, working copy
-    // written; and the gradients of all that is held set to zero.
+    // written; and the gradients of all that is held set to zero, unless the next ones take their place.
     var kernels: [Kernel] = [
       .stream(StreamingKernel(.multiTensor, read: owned * gradient, written: 0))
     ]
@@ -136,7 +136,9 @@ extension StageEmitter {
             .multiTensor, read: state + owned * (gradient + profile.optimizerExtraBytes / 2),
             written: state + owned * (2 + profile.optimizerExtraBytes / 2))))
     }
-    kernels.append(.stream(StreamingKernel(.multiTensor, read: 0, written: held * gradient)))
+    if profile.fusion.accumulatedShare == 1 {
+      kernels.append(.stream(StreamingKernel(.multiTensor, read: 0, written: held * gradient)))
+    }
     if !job.parallelism.offloadsOptimizer {
       kernels += states.optimizerMultiplies(ofStage: stage)
     }

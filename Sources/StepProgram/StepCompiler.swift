@@ -118,6 +118,12 @@ public struct StepCompiler {
       profile.dataCollectiveCost = cost
     }
     if let bucket = job.parallelism.sharding.bucketParameters { profile.bucketParameters = bucket }
+    states = StatePlan(job: job, profile: profile)
+    profile.fusion.accumulatedBytes = states.gradientBytes
+    if states.gradientBytes <= Int64(job.training.precision.activationFormat.bytesPerValue) {
+      let microbatches = Double(job.microbatchCount)
+      profile.fusion.accumulatedShare = (microbatches - 1) / microbatches
+    }
     self.profile = profile
     attention =
       profile.usesLibraryAttention && job.training.attention == .flash2
@@ -125,7 +131,6 @@ public struct StepCompiler {
     pricing = CallPricing(
       profile: profile,
       collectives: CollectiveModel(cluster: job.cluster), placements: placements)
-    states = StatePlan(job: job, profile: profile)
     shard = LayerShard(
       microBatch: job.training.microBatch, sequenceLength: job.training.sequenceLength,
       tensor: job.parallelism.tensor, sequenceParallel: job.parallelism.sequence,

@@ -124,10 +124,14 @@ extension Architecture {
         .stream(StreamingKernel(.pointwise, read: outside, written: outside + mask)))
       operation.saved += mask
     }
-    // Sorted scatter-add of rows; also for positions.
+    // Sorted scatter-add of rows; also for positions. Its output is a gradient of the whole table, zeros
+    // in rows that were not looked up (`embedding_dense_backward` in PyTorch), and added like any other.
+    let table = Int64(shard.vocabulary / shard.tensor) * Int64(hiddenSize)
     operation.weightGradient = [
-      .stream(StreamingKernel(.gather, read: 3 * bytes, written: 2 * bytes, launches: 8))
+      .stream(StreamingKernel(.pointwise, read: 0, written: table * shard.valueBytes)),
+      .stream(StreamingKernel(.gather, read: 3 * bytes, written: 2 * bytes, launches: 8)),
     ]
+    operation.weightGradient += accumulation(of: table, fusion: fusion)
     operation.saved += Int64(shard.tokens) * 8
     if isSplit {
       operation.afterForward = Exchange(

@@ -139,23 +139,16 @@ extension Architecture {
           m: tokens, n: input, k: output, batch: batch, format: format,
           outputBytesPerValue: outputBytes))
     ]
-    // Experts' counts are even on average only, and no stride of an operand: they misalign none.
-    let inner = batch == 1 ? tokens : (tokens + 7) / 8 * 8
     operation.weightGradient = [
       .matmul(
         Matmul(
-          m: output, n: input, k: inner, batch: batch, format: format,
-          outputBytesPerValue: fusesAccumulation ? 4 : outputBytes, accumulates: fusesAccumulation))
+          m: output, n: input, k: tokens, batch: batch, format: format,
+          outputBytesPerValue: fusesAccumulation ? 4 : outputBytes, accumulates: fusesAccumulation,
+          leftIsTransposed: true))
     ]
     if !fusesAccumulation {
-      // The fresh gradient is added to the accumulated one by a pass of its own.
-      let weights = Int64(batch) * Int64(input) * Int64(output)
-      operation.weightGradient.append(
-        .stream(
-          fusion.accumulatesEagerly
-            ? StreamingKernel(
-              .pointwise, read: weights * 10, written: weights * 10, launches: 3)
-            : StreamingKernel(.pointwise, read: weights * 6, written: weights * 4)))
+      operation.weightGradient += accumulation(
+        of: Int64(batch) * Int64(input) * Int64(output), fusion: fusion)
     }
     if format.bytesPerValue < 2, fusion.quantizePasses {
       // Each fp8 operand is read in bf16, its maximum taken, and written in fp8, also transposed.
@@ -167,6 +160,25 @@ extension Architecture {
         .stream(StreamingKernel(.pointwise, read: outputs * 2, written: outputs * 2)), at: 0)
     }
     return operation
+  }
+
+  /// The pass that adds a fresh gradient of `values` weights, two bytes each, to the accumulated one;
+  /// none where the only microbatch's is taken as it is.
+  func accumulation(of values: Int64, fusion: Fusion) -> [Kernel] {
+    if fusion.accumulatesEagerly {
+      return [
+        .stream(
+          StreamingKernel(.pointwise, read: values * 10, written: values * 10, launches: 3))
+      ]
+    }
+    let added = Int64((Double(values) * fusion.accumulatedShare).rounded())
+    guard added > 0 else { return [] }
+    return [
+      .stream(
+        StreamingKernel(
+          .pointwise, read: added * (2 + fusion.accumulatedBytes),
+          written: added * fusion.accumulatedBytes))
+    ]
   }
 
   /// Bias, dropout and the sum with the residual stream.

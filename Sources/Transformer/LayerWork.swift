@@ -95,6 +95,12 @@ public struct Fusion: Hashable, Sendable {
   public var crossEntropyCompiled = false
   /// Weight gradients accumulate in the multiply's epilogue straight into the gradient buffer.
   public var gradientAccumulation = false
+  /// Bytes of a value of the gradients that fresh ones are added to, by a pass of their own where
+  /// the multiply does not.
+  public var accumulatedBytes: Int64 = 4
+  /// Share of the microbatches whose gradient is added: kept in the parameters' format, in PyTorch's
+  /// `.grad`, the first one is taken as it is (`AccumulateGrad` in `torch/csrc/autograd`).
+  public var accumulatedShare = 1.0
   /// The pass that adds a fresh gradient casts it to a tensor of its own first, and clears it
   /// afterwards (DeepSpeed's `BF16_Optimizer.update_hp_grads`).
   public var accumulatesEagerly = false

@@ -58,6 +58,27 @@ import Testing
     #expect(ratio > 10 && ratio < 11.2)
   }
 
+  @Test("what misaligns a multiply are the rows its operands lie in")
+  func misalignedRows() {
+    let cost = KernelCost(gpu: .simple(memory: Self.unlimited))
+    func seconds(_ m: Int, _ n: Int, _ k: Int, transposed: Bool = false) -> Double {
+      cost.seconds(
+        for: Matmul(m: m, n: n, k: k, format: .bf16, leftIsTransposed: transposed))
+    }
+    // 9 × 10 tiles of 128 × 128 on 100 units: one wave whatever is one less. 2·128·128·1000 FLOP are
+    // 32.768 us.
+    let tile = 32.768e-6
+    #expect(close(seconds(1_152, 1_280, 1_000), tile))
+    // Forward, rows of k and n values: odd m is a token more or less, odd n an odd vocabulary, 3 times.
+    #expect(close(seconds(1_151, 1_280, 1_000), tile))
+    #expect(close(seconds(1_152, 1_279, 1_000), 3 * tile))
+    // Multiples of two and four: 1.5 times.
+    #expect(close(seconds(1_152, 1_276, 1_000), 1.5 * tile))
+    // A weight gradient's rows are of m and n values; its k are tokens. 999/1000 of the arithmetic.
+    #expect(close(seconds(1_151, 1_280, 1_000, transposed: true), 3 * tile))
+    #expect(close(seconds(1_152, 1_280, 999, transposed: true), 0.999 * tile))
+  }
+
   @Test("few tiles are split along k")
   func splitting() {
     let cost = KernelCost(gpu: .simple(memory: Self.unlimited))
