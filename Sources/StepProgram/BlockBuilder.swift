@@ -256,6 +256,8 @@ extension BlockBuilder {
   ) -> BlockAssembly {
     var assembly = self.assembly
     for operation in operations {
+      // The device is idle until the operation after it is launched.
+      if operation.isAttentionCore, profile.readsSequenceLengths { assembly.readBack() }
       assembly.append(.hostOnly(profile.hostPerOperation * operation.hostOperations))
       // Beside another microbatch's kernels the device does not run dry meanwhile.
       if operation.readsCounts, profile.readsTokenCounts, !hidesExpertTraffic {

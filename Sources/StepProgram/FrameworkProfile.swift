@@ -33,6 +33,10 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// dispatchers shape the exchange and the multiplies by it (Megatron-Core's `token_dispatcher.py`
   /// copies the counts to the host and synchronises before the exchange).
   public var readsTokenCounts = true
+  /// Whether the host waits for the device in every layer's attention: sequences are packed, and the
+  /// longest of them is an argument of the kernel (`get_max_seq_length` in `core/nn/attention/attention.py`
+  /// of Aleph Alpha's `scaling`; its mask for other kernels is made of lengths read back too).
+  public var readsSequenceLengths = false
   /// Whether all-to-alls between nodes hide behind another microbatch's kernels under the interleaved
   /// schedule: `moe_a2a_overlap` in Megatron-Bridge's recipe of Qwen3-235B for H100; those with fused
   /// dispatchers leave it off (`scripts/performance/configs`).
@@ -365,6 +369,7 @@ extension Framework {
       // The norm gathers (`core/nn/norm/rms_norm.py` of its `scaling`).
       profile.fusion.keepsGatheredInputs = true
       profile.keepsLastLogits = true
+      profile.readsSequenceLengths = true
       profile.splitsLoss = false
       profile.fusion.crossEntropy = false
       profile.gradientFormat = .bf16

@@ -207,6 +207,27 @@ struct FrameworkFactsTests {
     #expect(try issue(tensor: 8) - issue(tensor: 4) == 2_880_000_000)
   }
 
+  @Test("a host that reads back the longest sequence leaves the device idle once a layer")
+  func packedSequences() throws {
+    func forward(reads: Bool) throws -> WorkSummary {
+      var job = try SmallJobs.job(
+        Parallelism(), model: SmallJobs.model(hidden: 4_096), microbatches: 1,
+        framework: .alephAlphaScaling)
+      job.training.profile.readsSequenceLengths = reads
+      job.training.profile.hostPerOperation = SimDuration(seconds: 1e-6)
+      job.training.profile.hostPerLaunch = SimDuration(seconds: 1e-6)
+      job.training.profile.hostPerMicrobatch = .zero
+      return try #require(
+        StepCompiler.compile(job).blocks.first { $0.name == "stage 0 forward" }
+      ).summary
+    }
+    let reads = try forward(reads: true)
+    let ahead = try forward(reads: false)
+    // Kernels take longer than a call and a launch, 2 us: a host that runs ahead costs nothing, one that
+    // waits those 2 us in each of 8 layers.
+    #expect(reads.lag - ahead.lag == 16_000_000)
+  }
+
   @Test("a host that waits behind every pass launches nothing while it waits for a message")
   func passesSynchronized() throws {
     func step(synchronizes: Bool) throws -> (seconds: Double, program: StepProgram) {
