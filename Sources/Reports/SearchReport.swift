@@ -26,6 +26,7 @@ public struct SearchReport {
   private let outcomes: [LayoutOutcome]
   private let best: [SimulationReport]
   private let effort: Effort
+  private let order: OrderConfidence
 
   /// A report of a search.
   ///
@@ -34,13 +35,22 @@ public struct SearchReport {
   ///   - outcomes: every layout.
   ///   - best: the first of the ranking, simulated in full detail, best first.
   ///   - effort: what it took.
+  ///   - order: how sure the order of two predictions is.
   public init(
-    scenario: Scenario, outcomes: [LayoutOutcome], best: [SimulationReport], effort: Effort
+    scenario: Scenario, outcomes: [LayoutOutcome], best: [SimulationReport], effort: Effort,
+    order: OrderConfidence = .shipped
   ) {
     self.scenario = scenario
     self.outcomes = outcomes
     self.best = best
     self.effort = effort
+    self.order = order
+  }
+
+  /// How much longer a layout's step is than the first one's, as a share of it.
+  private func difference(_ report: SimulationReport) -> Double {
+    guard let first = best.first else { return 0 }
+    return report.step.seconds.value / first.step.seconds.value - 1
   }
 
   private func count(_ verdict: LayoutOutcome.Verdict) -> Int {
@@ -66,12 +76,28 @@ public struct SearchReport {
         "pruned_by_bound": .integer(count(.worse)),
         "failed": .integer(count(.failed)),
       ],
-      "best": .array(best.map(Self.entry)),
+      "best": .array(best.indices.map(ranked)),
       "search": [
         "wall_seconds": .number(effort.wallSeconds), "layouts_per_second": .number(rate),
         "processes": .integer(effort.processes),
       ],
     ]
+  }
+
+  /// The layout at `place` with how sure it is to be slower than the first.
+  private func ranked(_ place: Int) -> JSONValue {
+    guard case .object(var members) = Self.entry(best[place]) else { return .null }
+    let difference = difference(best[place])
+    let share = place > 0 && difference > 0 ? order.inOrder(difference: difference) : nil
+    members.append(.init("in_order", share.map(JSONValue.number) ?? .null))
+    members.append(.init("tie", .bool(isTie(place))))
+    return .object(members)
+  }
+
+  /// Whether the layout at `place` is as good as the first.
+  private func isTie(_ place: Int) -> Bool {
+    let difference = difference(best[place])
+    return place > 0 && (difference <= 0 || order.isTie(difference: difference))
   }
 
   /// A layout with what it costs.
@@ -161,7 +187,7 @@ public struct SearchReport {
       ["#", "layout", "against the first", "step", "MFU", "GiB", "days"], leftColumns: 3)
     for (place, report) in best.enumerated() {
       table.add([
-        "\(place + 1)", LayoutText(job: report.scenario.job).line,
+        "\(place + 1)" + (isTie(place) ? " =" : ""), LayoutText(job: report.scenario.job).line,
         place == 0 ? strength(of: winner) : difference(report, winner),
         Format.duration(report.step.seconds),
         Format.percent(report.modelRate / report.peakRate),
@@ -169,7 +195,15 @@ public struct SearchReport {
         Format.number(report.run.wallTime.value / 86_400),
       ])
     }
-    return (lines + table.lines()).joined(separator: "\n") + "\n"
+    lines += table.lines()
+    if best.indices.contains(where: isTie) {
+      lines += [
+        "",
+        "= as good as the first: of measured layouts predicted as close, fewer than "
+          + "\(Format.percent(OrderConfidence.tie)) came in the predicted order.",
+      ]
+    }
+    return lines.joined(separator: "\n") + "\n"
   }
 
   /// What the winner spends its step on.

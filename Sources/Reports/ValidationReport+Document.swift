@@ -34,7 +34,7 @@ extension ValidationReport {
           + "measured.",
         "",
       ]
-      lines += ranking.markdownLines + [""]
+      lines += ranking.markdownLines + [""] + orderLines + [""]
     }
     if explainsShippedRows { lines += explanation + [""] }
     lines += ["## Where the errors of step time are", ""]

@@ -24,7 +24,8 @@ struct Validate: SessionCommand {
   @Option(help: "A file of constants to predict with, as `dryrun catalog constants` prints.")
   var constants: String?
 
-  @Option(help: "Folder for validation.md, validation.svg and errors.csv, or collectives.md.")
+  @Option(
+    help: "Folder for validation.md with figure and tables, or collectives.md.")
   var output: String?
 
   func validate() throws {
@@ -50,6 +51,7 @@ struct Validate: SessionCommand {
         written = [
           ("validation.md", report.document(explainsShippedRows: files.isEmpty)),
           ("validation.svg", report.figure), ("errors.csv", MeasuredErrors(validation).csv),
+          ("order.csv", OrderConfidence(LayoutSweep.all(in: validation.predictions)).csv),
         ]
       }
       return []

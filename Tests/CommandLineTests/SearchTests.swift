@@ -31,6 +31,12 @@ import Testing
     #expect(best.count == layouts["fit"])
     let times = best.compactMap { $0["step_seconds"] as? Double }
     #expect(times == times.sorted() && times.count == best.count && !times.isEmpty)
+    // The first has no order with itself; what is slower has one, and is a tie below one standard deviation's 84 %.
+    #expect(best[0]["in_order"] is NSNull && best[0]["tie"] as? Bool == false)
+    for (entry, time) in zip(best, times).dropFirst() where time > times[0] {
+      let share = try #require(entry["in_order"] as? Double)
+      #expect(entry["tie"] as? Bool == (share < 0.84))
+    }
   }
 
   @Test("the winner's figures are those of simulating it, to the last bit")
