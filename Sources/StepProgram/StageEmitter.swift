@@ -259,15 +259,22 @@ struct StageEmitter {
   /// Time the shards that wait on the host take over its link, before or behind an exchange on `axis`.
   ///
   /// Of `value` bytes a parameter. The second copy is the device's; experts that a rank shares with
-  /// nobody cross beside the dense part, as they have no exchange of their own.
+  /// nobody cross beside the dense part, as they have no exchange of their own. Without ZeRO every rank
+  /// has all of it on its host.
   private func hostCopy(
     _ count: ParameterCount, beside axis: CommunicationAxis, value: Int64
   ) -> SimDuration {
     let states = compiler.states
-    let isDense = axis != .expertShard
-    let dense = axis == .shard ? states.owned(count.dense, over: states.shardDegree) : 0
+    let isDense = axis != .expertShard && axis != .expertData
+    let dense =
+      axis == .shard || axis == .data ? states.owned(count.dense, over: states.shardDegree) : 0
+    let hasExchange =
+      compiler.pricing.placements.placement(
+        of: job.parallelism.zero > 0 ? .expertShard : .expertData
+      )
+      .ranks > 1
     let expert =
-      isDense == (states.expertShardDegree == 1)
+      isDense != hasExchange
       ? states.owned(count.expert, over: states.expertShardDegree) : 0
     return hostCopy(Int64(dense + expert) * value)
   }
@@ -416,13 +423,21 @@ struct StageEmitter {
 
   private mutating func emitBucketedBackward(_ chunk: ChunkBlocks, _ turn: Turn) {
     var pending = ParameterCount()
+    // Where owners keep only their share, the others are there until their bucket is reduced.
+    let whole =
+      job.parallelism.zero >= 2 && !compiler.states.keepsWholeGradients
+      ? compiler.states.gradientBytes : 0
     for (index, unit) in chunk.units.enumerated().reversed() {
       enter(unit, turn)
+      if whole > 0 {
+        instructions.append(.memory(.gradients, Int64(unit.parameters.total) * whole))
+      }
       emitPass(unit.backward, peak: unit.backwardPeak, net: -unit.saved)
       pending.dense += unit.parameters.dense
       pending.expert += unit.parameters.expert
       if pending.total >= profile.bucketParameters || index == 0 {
         reduce(pending, operation: reduction)
+        if whole > 0 { instructions.append(.memory(.gradients, -Int64(pending.total) * whole)) }
         pending = ParameterCount()
       }
     }
@@ -469,7 +484,7 @@ struct StageEmitter {
     else {
       return
     }
-    if compiler.states.offloadsGradients, operation == .reduceScatter {
+    if compiler.states.streamsGradients, axis != .replica, axis != .expertReplica {
       call.duration += hostCopy(count, beside: axis, value: compiler.states.gradientBytes)
     }
     let slot = 2 * compiler.unitCount

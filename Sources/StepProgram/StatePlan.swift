@@ -188,8 +188,18 @@ struct StatePlan {
   /// Whether the shards that are gathered wait in the host's memory.
   var offloadsParameters: Bool { job.parallelism.offloadsParameters && gathersParameters }
 
-  /// Whether gradients go to the host as they are reduced.
-  var offloadsGradients: Bool { offloadsParameters && job.parallelism.offloadsOptimizer }
+  /// Whether gradients go to the host as they are reduced, beside the rest of the backward pass
+  /// (arXiv:2101.06840, section 4.2; `async_inplace_copy_grad_to_fp32_buffer_from_gpu` of DeepSpeed's
+  /// `stage_1_and_2.py`).
+  var streamsGradients: Bool {
+    job.parallelism.offloadsOptimizer
+      && (gathersParameters || bucketsOverlap && !job.parallelism.schedule.splitsBackward)
+  }
+
+  /// Whether they leave the device then: where their owners keep only their share.
+  var offloadsGradients: Bool {
+    streamsGradients && job.parallelism.zero >= 2 && !keepsWholeGradients
+  }
 
   /// Bytes of the stage's states that the host holds.
   func hostBytes(ofStage stage: Int) -> Int64 {
@@ -208,15 +218,15 @@ struct StatePlan {
 
   /// Seconds of an update on the host of `owned` parameters with `state` bytes of states.
   ///
-  /// Gradients come over the host link when all are there, if they are not in its memory yet; then states
-  /// are read and written and the working copy written, piece by piece, and finished pieces go back
-  /// meanwhile, but where they wait there for their next use (arXiv:2101.06840, section 5).
+  /// Gradients come over the host link when all are there, if they did not come as they were reduced; then
+  /// states are read and written and the working copy written, piece by piece, and finished pieces go
+  /// back meanwhile, but where they wait there for their next use (arXiv:2101.06840, section 5).
   func hostUpdate(owned: Int64, state: Int64) -> Double {
     let gpu = job.cluster.gpu
     let copy = owned * Int64(job.training.precision.activationFormat.bytesPerValue)
     let gradients = owned * gradientBytes
     let update = gpu.hostUpdateSeconds(bytes: 2 * state + gradients + copy)
-    return (offloadsGradients ? 0 : gpu.hostCopySeconds(bytes: gradients))
+    return (streamsGradients ? 0 : gpu.hostCopySeconds(bytes: gradients))
       + (offloadsParameters ? update : max(update, gpu.hostCopySeconds(bytes: copy)))
   }
 

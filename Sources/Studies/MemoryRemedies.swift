@@ -56,17 +56,38 @@ public struct MemoryRemedy: Hashable, Sendable {
     return order.prefix(limit).map { remedies[$0] }
   }
 
-  /// One folded simulation.
-  private struct Outcome {
+  /// Folded simulation of a step, or of two shorter ones.
+  ///
+  /// Once a pipeline has filled, every microbatch takes as long as the one before, and no memory is
+  /// taken that was not taken before: of a step of very many the time follows from two of few, but
+  /// where buffers grow with their number.
+  struct Outcome {
     var seconds: Double
     var peak: Bytes
 
-    init?(_ scenario: Scenario) {
-      guard let program = try? StepProgram.compile(deciding: scenario.job),
-        let result = try? FoldedSimulation.run(program)
-      else { return nil }
-      seconds = result.duration.seconds
-      peak = result.ranks.map(\.device).max() ?? .zero
+    init?(_ scenario: Scenario) { self.init(scenario.job) }
+
+    init?(_ job: TrainingJob) {
+      let microbatches = job.microbatchCount
+      let few = 16 * job.parallelism.pipeline * job.parallelism.virtualStages
+      guard microbatches > 4 * few,
+        !job.training.profile.receivesIntoOwnBuffers || job.parallelism.pipeline == 1
+      else {
+        guard let program = try? StepProgram.compile(deciding: job),
+          let result = try? FoldedSimulation.run(program)
+        else { return nil }
+        seconds = result.duration.seconds
+        peak = result.ranks.map(\.device).max() ?? .zero
+        return
+      }
+      var short = job
+      short.training.globalBatch = few * job.training.microBatch * job.parallelism.data
+      var longer = short
+      longer.training.globalBatch *= 2
+      guard let first = Self(short), let second = Self(longer) else { return nil }
+      let rest = Double(microbatches - 2 * few) / Double(few)
+      seconds = second.seconds + rest * (second.seconds - first.seconds)
+      peak = max(first.peak, second.peak)
     }
   }
 

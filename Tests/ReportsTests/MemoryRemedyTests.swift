@@ -2,8 +2,10 @@ import Hardware
 import Quantities
 import ScenarioFile
 import StepProgram
-import Studies
+import StepSimulation
 import Testing
+
+@testable import Studies
 
 @Suite struct MemoryRemedyTests {
   private func source(layers: Int, data: String = "") -> ScenarioSource {
@@ -37,5 +39,20 @@ import Testing
   func nothingHelps() {
     // 256 layers of 268 M parameters: at 18 bytes over 150 GiB on each of eight ranks, however cut.
     #expect(MemoryRemedy.cheapest(for: source(layers: 256)).isEmpty)
+  }
+
+  @Test("a step of very many microbatches follows from two of few", arguments: [1, 4])
+  func manyMicrobatches(pipeline: Int) throws {
+    let text = """
+      model: llama-3.2-1b
+      cluster: {gpu: a100-sxm-80gb, gpus: 8}
+      parallelism: {pipeline: \(pipeline)}
+      training: {sequence_length: 2048, global_batch: \(8 / pipeline * 400), micro_batch: 1}
+      """
+    let job = try Scenario(ScenarioSource(path: "a.yaml", text: text)).job
+    let outcome = try #require(MemoryRemedy.Outcome(job))
+    let result = try FoldedSimulation.run(StepCompiler.compile(job))
+    #expect(abs(outcome.seconds / result.duration.seconds - 1) < 1e-6)
+    #expect(outcome.peak == result.ranks.map(\.device).max())
   }
 }
