@@ -81,8 +81,10 @@ extension Scenario {
       members.append(.init("loss_chunks", .integer(settings.lossChunks)))
     }
     members.append(.init("blocking_launches", .bool(settings.blocksLaunches)))
-    if settings.dispatch != ExpertDispatch() {
-      members.append(.init("moe", settings.dispatch.resolved))
+    members += settings.switches.resolved
+    let grouped = settings.switches.groupsExperts
+    if settings.dispatch != ExpertDispatch() || grouped != nil {
+      members.append(.init("moe", settings.dispatch.resolved(grouped: grouped)))
     }
     if let ramp {
       members.append(
@@ -98,8 +100,9 @@ extension Scenario {
 }
 
 extension ExpertDispatch {
-  fileprivate var resolved: JSONValue {
+  fileprivate func resolved(grouped: Bool?) -> JSONValue {
     var members: [JSONValue.Member] = []
+    if let grouped { members.append(.init("grouped", .bool(grouped))) }
     if let dispatcher { members.append(.init("dispatcher", .string(dispatcher.rawValue))) }
     members.append(.init("imbalance", .number(imbalance)))
     if let capacityFactor { members.append(.init("capacity_factor", .number(capacityFactor))) }

@@ -22,6 +22,7 @@ struct ScenarioChecks {
     for problem in job.parallelism.problems(request) { note(problem) }
     schedule()
     recurrence()
+    software()
     batchRamp()
     placement()
     if layout.isSound, training.isSound { size() }

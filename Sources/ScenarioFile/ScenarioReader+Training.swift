@@ -34,7 +34,8 @@ extension ScenarioReader {
     let framework = block.choice("framework", of: Framework.self) ?? .generic
     let attention =
       block.choice("attention", of: AttentionAlgorithm.self) ?? framework.defaultAttention
-    let dispatch = dispatch(block.block("moe"))
+    var switches = switches(block)
+    let dispatch = dispatch(block.block("moe"), &switches)
     let blocksLaunches = block.flag("blocking_launches")
     let compiled = block.choice("compile", of: CompiledParts.self)
     if let compiled, framework != .torchtitan {
@@ -55,6 +56,7 @@ extension ScenarioReader {
     settings.momentFormat = moments.flatMap(NumberFormat.init(rawValue:))
     settings.compiled = compiled
     settings.lossChunks = lossChunks
+    settings.switches = switches
     return TrainingDraft(settings: settings, tokens: tokens, ramp: ramp)
   }
 
@@ -82,7 +84,8 @@ extension ScenarioReader {
   }
 
   /// Reads `moe`: how tokens get to their experts.
-  private func dispatch(_ block: Block) -> ExpertDispatch {
+  private func dispatch(_ block: Block, _ switches: inout SoftwareSwitches) -> ExpertDispatch {
+    switches.groupsExperts = block.flag("grouped")
     var dispatch = ExpertDispatch(
       dispatcher: block.choice("dispatcher", of: ExpertDispatch.Dispatcher.self),
       imbalance: block.number("imbalance", from: 1, to: 1_000) ?? 1,

@@ -172,6 +172,8 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// Workspace of a Transformer Engine multiply: 4 MiB, on Hopper and later 32 MiB
   /// (`get_cublas_workspace_size_bytes` in its `pytorch/module/base.py`).
   static func multiplyWorkspace(onHopper: Bool) -> Bytes { .mebibytes(onHopper ? 32 : 4) }
+  /// What lands in the buffer Megatron's own layers share.
+  public var sharedBuffer = SharedBufferUse.none
   /// Whether a model chunk holds on to the input the previous stage sent it, and to that input's
   /// gradient, until the next one comes: Megatron-Core's `TransformerBlock.set_input_tensor` and the
   /// `retain_grad` of its schedules.
@@ -189,6 +191,9 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// Megatron-Core's own tests mostly run with `--no-gradient-accumulation-fusion`, so it is not in
   /// what they hold between steps.
   public var keepsGradientStandIns = false
+  /// Whether the output projection's multiply keeps one too, and all stay between steps
+  /// (``SoftwareSwitches/fusesGradientAccumulation``).
+  public var keepsStandInsBetweenSteps = false
   /// Whether weights quantised for narrow multiplies are kept from one microbatch to the next, as they
   /// are and transposed, beside the working copy (`get_weight_workspace` and its
   /// `columnwise_usage` in Transformer Engine's `pytorch/module/base.py`).
@@ -196,6 +201,8 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// Not where they are the working copy, two bytes a parameter together: NeMo's recipes set
   /// `fp8_params`, for which Megatron-Core has `--fp8-param-gather`, off by default.
   public var keepsQuantizedWeights = false
+  /// Whether the working copy of multiplied weights is the quantised one.
+  public var quantizesParameters = false
   /// Whether half-precision gradients are accumulated as they are: Megatron-LM turns on fp32
   /// accumulation with `--bf16` only (`arguments.py`).
   public var accumulatesHalfInHalf = false
@@ -220,6 +227,8 @@ public struct FrameworkProfile: Hashable, Sendable {
     groupsExpertMultiplies = true
     keepsGradientStandIns = true
     keepsStageInput = true
+    sharedBuffer = .ends
+    fusion.gathersHeadOnce = true
     accumulatesHalfInHalf = true
     fusion.weighsExpertsInside = true
     fusion.keepsQuantizedInputs = true
@@ -265,6 +274,8 @@ extension Framework {
       profile.synchronizesPasses = true
       profile.accumulatesHalfInHalf = true
       profile.keepsStageInput = true
+      profile.sharedBuffer = .all
+      profile.fusion.gathersHeadOnce = true
       profile.overlapsTensorBackward = false
       profile.fusion.crossEntropyInPlace = true
       profile.dataOverlap = .none

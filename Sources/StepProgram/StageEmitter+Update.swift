@@ -23,6 +23,8 @@ extension StageEmitter {
         .meet(
           call: compiler.builder.index(of: norm), first: 0, last: job.parallelism.pipeline - 1))
     }
+    let copies = compiler.states.gradientCopyBytes(ofStage: stage)
+    if copies > 0 { instructions.append(.scratch(.gradients, copies)) }
     instructions.append(.run(optimizerBlock(local)))
     if job.parallelism.zero == 1 {
       let value = Int64(job.training.precision.activationFormat.bytesPerValue)
@@ -30,6 +32,15 @@ extension StageEmitter {
     }
     if job.parallelism.zero == 1 || job.parallelism.zero == 2, !gathersAhead {
       emitParameterGather(local)
+    }
+  }
+
+  /// Weight gradients of the output projection that have waited for the last backward pass.
+  mutating func emitDeferredGradients() {
+    guard let deferral = chunks.lazy.compactMap(\.deferral).first else { return }
+    for _ in 0..<compiler.deferredGradients {
+      instructions.append(.run(deferral.gradient))
+      instructions.append(.memory(.activations, -compiler.bytesOfDeferredGradient))
     }
   }
 
@@ -83,7 +94,7 @@ extension StageEmitter {
   }
 
   private mutating func emitParameterGather(_ local: ParameterCount) {
-    let value = Int64(job.training.precision.activationFormat.bytesPerValue)
+    let value = compiler.states.gatheredBytesPerParameter(ofStage: stage)
     let slot = 2 * compiler.unitCount + 1
     let copies =
       compiler.states.shardDegree > 1
@@ -92,7 +103,7 @@ extension StageEmitter {
     if copies > 0 { instructions.append(.synchronizeHost) }
     for (axis, elements) in [(CommunicationAxis.shard, local.dense), (.expertShard, local.expert)] {
       if let call = compiler.pricing.call(
-        .allGather, on: axis, bytes: Int64(elements) * value, category: .data)
+        .allGather, on: axis, bytes: Int64(Double(elements) * value), category: .data)
       {
         instructions.append(
           .launch(call: compiler.builder.index(of: call), afterCompute: true, slot: slot))
@@ -101,7 +112,7 @@ extension StageEmitter {
     instructions.append(.wait(slot: slot, .data))
     if copies > 0 {
       var assembly = compiler.builder.assembly
-      let bytes = Int64(local.total) * value
+      let bytes = Int64(Double(local.total) * value)
       let pass = StreamingKernel(
         .multiTensor, read: bytes, written: bytes, launches: copies * compiler.states.shardDegree)
       assembly.append(compiler.builder.work([.stream(pass)]), as: .optimizer)

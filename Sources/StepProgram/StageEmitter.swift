@@ -39,8 +39,7 @@ struct StageEmitter {
   /// The whole step.
   mutating func emitStep(_ turns: [Turn]) {
     if gathersAhead { launchParameterGathers() }
-    let standIns =
-      profile.keepsGradientStandIns ? chunks.map(\.standIns).max() ?? 0 : 0
+    let standIns = compiler.standIns(in: chunks)
     let firstBackward = turns.firstIndex { $0.kind == .backward }
     var next = 0
     while next < turns.count {
@@ -59,6 +58,7 @@ struct StageEmitter {
       if profile.synchronizesPasses { instructions.append(.synchronizeHost) }
       next = end + 1
     }
+    emitDeferredGradients()
     emitUpdate()
     if lateGradients > 0 { instructions.append(.memory(.gradients, -lateGradients)) }
     if firstBackward != nil { instructions.append(.memory(.buffers, -standIns)) }
@@ -144,6 +144,10 @@ struct StageEmitter {
       !job.parallelism.schedule.splitsBackward
     {
       emitBucketedBackward(chunk, turn)
+    } else if let deferral = chunk.deferral, turn.microbatch < compiler.deferredGradients {
+      emitPass(
+        deferral.backward, peak: chunk.backwardPeak,
+        net: compiler.bytesOfDeferredGradient - chunk.saved)
     } else if job.parallelism.schedule.splitsBackward {
       emitPass(
         chunk.inputGradient, peak: chunk.backwardPeak, net: chunk.heldForWeights - chunk.saved)
@@ -392,7 +396,7 @@ struct StageEmitter {
   private var gatherSlots: [[Int?]] = []
 
   private mutating func launchParameterGathers() {
-    let value = Int64(job.training.precision.activationFormat.bytesPerValue)
+    let value = compiler.states.gatheredBytesPerParameter(ofStage: stage)
     for chunk in chunks {
       var slots = [Int?](repeating: nil, count: chunk.units.count)
       var pending = ParameterCount()
@@ -405,8 +409,8 @@ struct StageEmitter {
         }
         let slot = 2 * (unit.layer + 1)
         for (axis, size) in [
-          (CommunicationAxis.shard, Int64(pending.dense) * value),
-          (.expertShard, Int64(pending.expert) * value),
+          (CommunicationAxis.shard, Int64(Double(pending.dense) * value)),
+          (.expertShard, Int64(Double(pending.expert) * value)),
         ] {
           if let call = compiler.pricing.call(.allGather, on: axis, bytes: size, category: .data) {
             instructions.append(

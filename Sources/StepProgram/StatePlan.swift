@@ -210,7 +210,7 @@ struct StatePlan {
   }
 
   /// Parameters of the stage that a rank owns.
-  private func ownedCount(ofStage stage: Int) -> Int64 {
+  func ownedCount(ofStage stage: Int) -> Int64 {
     let local = parameters(ofStage: stage)
     return Int64(
       owned(local.dense, over: ownerDegree) + owned(local.expert, over: expertOwnerDegree))
@@ -255,7 +255,8 @@ struct StatePlan {
     var items = [
       MemoryItem(
         name: "weights", category: .parameters,
-        bytes: offloadsParameters ? 0 : Int64(weights) * parameterBytes),
+        bytes: offloadsParameters
+          ? 0 : narrowWeightBytes(ofStage: stage) ?? Int64(weights) * parameterBytes),
       MemoryItem(
         name: "gradients", category: .gradients,
         bytes: offloadsGradients || profile.plansBuffers && gathersParameters
@@ -283,15 +284,8 @@ struct StatePlan {
           bytes: FrameworkProfile.groupedMultiplyStreams
             * FrameworkProfile.multiplyWorkspace(onHopper: isHopper).count))
     }
-    let matmulFormat = job.training.precision.matmulFormat.bytesPerValue
-    if profile.keepsQuantizedWeights, zero < 3,
-      matmulFormat < job.training.precision.activationFormat.bytesPerValue
-    {
-      let count = Double(parameters.multipliedCount(pipelineRank: stage))
-      items.append(
-        MemoryItem(
-          name: "quantised weights", category: .parameters,
-          bytes: Int64((2 * count * matmulFormat).rounded(.up))))
+    if profile.keepsQuantizedWeights, let bytes = quantizedBytes(ofStage: stage) {
+      items.append(MemoryItem(name: "quantised weights", category: .parameters, bytes: bytes))
     }
     if zero >= 3, let group = job.parallelism.sharding.secondaryGroup {
       let value = Int64(job.training.precision.activationFormat.bytesPerValue)

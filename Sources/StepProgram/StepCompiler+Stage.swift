@@ -21,8 +21,12 @@ struct ChunkBlocks {
   var backwardQueue: [QueuedWork]
   /// Bytes the weight gradients still need when those of the inputs are done.
   var heldForWeights: Int64
-  /// Bytes of one tensor for each shape of weight in a layer.
-  var standIns: Int64
+  /// Shapes of the gradients its layers' multiplies accumulate, and its output projection's.
+  var gradientShapes: Set<GradientShape>
+  var headShapes: Set<GradientShape>
+  /// The backward pass without the output projection's weight gradient, and that gradient by itself;
+  /// `nil` where none is put off.
+  var deferral: (backward: Int, gradient: Int)?
   /// Bytes of a microbatch the host keeps from forward to backward.
   var offloaded: Int64
   /// Units that run at these peaks.
@@ -86,7 +90,20 @@ extension StepCompiler {
         operations[index].backwardScratch = (saved + operations[index].backwardScratch) / pieces
       }
     }
-    return blocks(of: operations, recompute: .none)
+    var made = blocks(of: operations, recompute: .none)
+    if deferredGradients > 0 {
+      let price = { [pricing] (exchange: Exchange) in pricing.call(for: exchange) }
+      var without = operations
+      for index in without.indices where without[index].name == "output_proj" {
+        without[index].weightGradient = []
+      }
+      let projections = operations.filter { $0.name == "output_proj" }
+      made.deferral = (
+        builder.backward(without, call: price),
+        builder.backward(projections, gradients: .weight, call: price)
+      )
+    }
+    return made
   }
 
   /// Prices the parts of a chunk, in model order.
@@ -169,10 +186,27 @@ extension StepCompiler {
       forwardQueue: parts.map(\.blocks.forwardQueue),
       backwardQueue: parts.map(\.blocks.backwardQueue),
       heldForWeights: parts.reduce(0) { $0 + $1.blocks.heldForWeights },
-      standIns: parts.filter { plan.layers.contains($0.layer) }.map(\.blocks.standIns)
-        .max() ?? 0,
+      gradientShapes: parts.filter { plan.layers.contains($0.layer) }
+        .reduce(into: []) { $0.formUnion($1.blocks.gradientShapes) },
+      headShapes: plan.hasHead ? parts.last?.blocks.gradientShapes ?? [] : [],
+      deferral: deferral(parts, name: name),
       offloaded: parts.reduce(0) { $0 + $1.blocks.offloaded },
       forwardPeakLayer: forwardPeakLayer, backwardPeakLayer: backwardPeakLayer)
+  }
+
+  /// The backward pass of a chunk without the weight gradient of its output projection, and that
+  /// gradient; `nil` where it is not put off.
+  private mutating func deferral(_ parts: [ChunkPart], name: String)
+    -> (backward: Int, gradient: Int)?
+  {
+    guard let head = parts.last, let deferral = head.blocks.deferral else { return nil }
+    var backward = builder.assembly
+    backward.append(deferral.backward)
+    for part in parts.dropLast().reversed() { backward.append(part.blocks.backward) }
+    return (
+      builder.add(backward.block(named: name + " backward")),
+      builder.add(deferral.gradient.block(named: name + " output gradient"))
+    )
   }
 
   /// Whether gradients or parameters travel while other layers compute.
@@ -234,16 +268,18 @@ extension StepCompiler {
     emitter.emitStep(turns)
     builder = emitter.compiler.builder
     var items = states.resident(ofStage: stage)
-    if let buffers = gatherBuffers { items.append(buffers) }
+    items += [gatherBuffers, sharedBuffer(in: chunks)].compactMap { $0 }
     if let logits = lastLogits(in: chunks) { items.append(logits) }
     items += stageBuffers(in: chunks, stage: stage)
     var resident = [Int64](repeating: 0, count: MemoryCategory.allCases.count)
     for item in items { resident[item.category.rawValue] += item.bytes }
+    let copies = states.gradientCopyBytes(ofStage: stage)
     return StageProgram(
       stage: stage, rankCount: pricing.placements.grid.ranksPerStage,
       rank: stage * pricing.placements.grid.stride(.pipeline),
       instructions: emitter.instructions, resident: resident, items: items,
-      leftBehind: leftBehind(by: chunks),
+      leftBehind: leftBehind(by: chunks) + Bytes(copies + standInsLeft(by: chunks)),
+      madeByFirstUpdate: Bytes(states.lateBytes(ofStage: stage)),
       hostBytes: Bytes(
         states.hostBytes(ofStage: stage) + chunks.reduce(0) { $0 + $1.offloaded } * inFlight(stage)),
       pending: pending(in: chunks, stage: stage)

@@ -48,10 +48,12 @@ public struct StepCompiler {
     var backwardQueue = QueuedWork()
     /// Bytes the weight gradients still need when those of the inputs are done.
     var heldForWeights: Int64 = 0
-    /// Bytes of one tensor for each shape of weight, of an expert one for all.
-    var standIns: Int64 = 0
     /// Bytes the host keeps from forward to backward.
     var offloaded: Int64 = 0
+    /// Shapes of the gradients its multiplies accumulate.
+    var gradientShapes: Set<GradientShape> = []
+    /// Of the model's end, where its weight gradient is put off: its backward pass without, and that.
+    var deferral: (backward: BlockAssembly, gradient: BlockAssembly)?
   }
 
   /// Prepares to compile `job`; `recompute: auto` must have been decided.
@@ -101,6 +103,7 @@ public struct StepCompiler {
       }
       profile.fusion.crossEntropyCompiled = compiled == .all
     }
+    job.training.switches.apply(to: &profile, hasExperts: job.architecture.experts != nil)
     if job.parallelism.zero > 0, let overlap = profile.shardedDataOverlap {
       profile.dataOverlap = overlap
     }
@@ -278,11 +281,7 @@ public struct StepCompiler {
       inputGradient: builder.assembly,
       weightGradient: builder.assembly, saved: shape.saved,
       forwardPeak: shape.forwardPeak, backwardPeak: shape.backwardPeak)
-    for operation in operations where operation.name != "router" {
-      for case .matmul(let gradient) in operation.weightGradient {
-        made.standIns += Int64(gradient.m) * Int64(gradient.n) * shard.valueBytes
-      }
-    }
+    made.gradientShapes = GradientShape.shapes(of: operations)
     for operation in operations {
       made.forwardQueue.add(
         operation.forward,

@@ -38,9 +38,13 @@ public struct StageProgram: Sendable {
   public var resident: [Int64]
   /// What is held in each category, named; sums to ``resident`` and documents it.
   public var items: [MemoryItem]
-  /// Bytes a step leaves behind that the next one replaces before its peak: the inputs its chunks
-  /// got last, and their gradients.
+  /// Bytes a step leaves behind that the next one replaces, or makes again, before its peak: the inputs
+  /// its chunks got last, and their gradients; fp32 copies of gradients; stand-ins.
   public var leftBehind: Bytes
+  /// Bytes of states that the first update makes, where the first steps come without one: fp16 starts
+  /// with a loss scale of 2³², halved in each step that overflows and does not update (Megatron-LM's
+  /// `--initial-loss-scale`).
+  public var madeByFirstUpdate: Bytes
   /// Bytes of states in the host's memory, of one rank.
   public var hostBytes: Bytes
   /// Bytes given back that the allocator cannot hand out again yet, for the host has run ahead of

@@ -71,6 +71,8 @@ public struct TrainingSettings: Hashable, Sendable {
   public var compiled: CompiledParts?
   /// Pieces the output projection and the loss are done in, one after the other.
   public var lossChunks = 1
+  /// Switches of that software.
+  public var switches = SoftwareSwitches()
 
   /// Settings of a training loop.
   public init(

@@ -18,7 +18,7 @@ public struct Prediction: Sendable {
   public var runSeconds: Double?
   /// Predicted peak of the rank and counter that were read, in bytes.
   public var peakMemory: Bytes
-  /// Predicted bytes held between steps by the rank that was read.
+  /// Predicted bytes held between a run's first steps by the rank that was read.
   public var staticMemory: Bytes
   /// Whether the fullest rank stays within the GPU's memory.
   public var fits: Bool
@@ -53,7 +53,7 @@ public struct Prediction: Sendable {
     staticMemory =
       read.map { rank in
         program.stages.first { $0.stage == rank.stage }.map {
-          rank.resident.reduce($0.leftBehind, +)
+          rank.resident.reduce($0.leftBehind, +) - $0.madeByFirstUpdate
         } ?? .zero
       } ?? .zero
     let fullest = result.ranks.map(\.device).max() ?? .zero

@@ -308,9 +308,11 @@ extension Architecture {
     operation.inputGradient += [
       product(queries, dimension, keys), product(keys, dimension, queries),
     ]
-    // Softmax output, dropout mask and dropout output: 2 + 1 + 2 bytes a score (2205.05198).
+    // Softmax output, dropout mask and dropout output: 2 + 1 + 2 bytes a score (2205.05198). Unfused the
+    // softmax keeps its output in fp32, and what it is cast to stays only where a product reads it, not
+    // dropout, which keeps its mask (`forward_torch_softmax` of Megatron-LM's `fused_softmax.py`).
     operation.saved = kept + bytes + (hasDropout ? scores + bytes : 0)
-    if !fused { operation.saved += 2 * bytes }
+    if !fused { operation.saved += hasDropout ? bytes : 2 * bytes }
     // In place on the scores when fused. Else the scores in fp32 beside the softmax of them; backward the
     // gradient in fp32 beside that of the softmax's input (`forward_torch_softmax` of Megatron-LM's
     // `fused_softmax.py`).

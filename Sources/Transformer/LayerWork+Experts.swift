@@ -30,6 +30,26 @@ extension Architecture {
       shard: shard, fusion: fusion)
     down.saved = keptInput(traffic.expertRows, width, shard: shard, fusion: fusion)
     down.experts = localExperts
+    if fusion.multipliesExpertsApart, localExperts > 1 {
+      for index in [\Operation.forward, \.inputGradient, \.weightGradient] {
+        up[keyPath: index] = apart(up[keyPath: index])
+        down[keyPath: index] = apart(down[keyPath: index])
+      }
+      for work in [\Operation.forward, \.inputGradient] {
+        middle[keyPath: work] = middle[keyPath: work].map {
+          guard case .stream(var pass) = $0 else { return $0 }
+          pass.launches *= localExperts
+          return .stream(pass)
+        }
+      }
+      up.experts = 0
+      down.experts = 0
+      up.backwardScratch /= Int64(localExperts)
+      down.backwardScratch /= Int64(localExperts)
+      up.hostOperations = localExperts
+      middle.hostOperations = localExperts
+      down.hostOperations = localExperts
+    }
     if shard.expertTensor > 1 {
       let whole = traffic.betweenTensorRanks
       up.beforeForward = Exchange(.allGather, on: .expertTensor, bytes: whole)
@@ -84,6 +104,16 @@ extension Architecture {
 
   /// Features of a token as routed experts take it.
   private var expertInputSize: Int { experts?.latentSize ?? hiddenSize }
+
+  /// Multiplies of all experts as one after the other.
+  private func apart(_ kernels: [Kernel]) -> [Kernel] {
+    kernels.flatMap { kernel -> [Kernel] in
+      guard case .matmul(var multiply) = kernel else { return [kernel] }
+      let count = multiply.batch
+      multiply.batch = 1
+      return Array(repeating: .matmul(multiply), count: count)
+    }
+  }
 
   /// The bias behind the experts' down projection, in passes of its own.
   ///

@@ -155,6 +155,8 @@ extension Architecture {
     -> [Operation]
   {
     let width = shard.vocabulary / shard.tensor
+    var fusion = fusion
+    if fusion.gathersHeadOnce { fusion.keepsGatherBuffers = true }
     var projection = columnParallel(
       "output_proj", input: hiddenSize, output: width, shard: shard, fusion: fusion)
     // The output projection is not quantised in any fp8 recipe in use.
@@ -194,7 +196,19 @@ extension Architecture {
         .stream(
           StreamingKernel(.rowReduction, read: 8 * values, written: 4 * values + half, launches: 6))
       ]
-      if !fusion.crossEntropyInPlace {
+      if fusion.crossEntropyPartlyCompiled {
+        // What one pass saves, the copy back takes: the same bytes in fewer launches.
+        loss.forward = [
+          .stream(
+            StreamingKernel(
+              .rowReduction, read: half + 12 * values, written: 8 * values, launches: 4))
+        ]
+        loss.inputGradient = [
+          .stream(
+            StreamingKernel(
+              .rowReduction, read: 8 * values, written: 4 * values + half, launches: 2))
+        ]
+      } else if !fusion.crossEntropyInPlace {
         // Eager (nanotron's `_ShardedCrossEntropy`): the fp32 copy, less the maximum, its exponents,
         // divided by their sum; maximum and sum are read over it.
         loss.forward = [
@@ -210,7 +224,7 @@ extension Architecture {
       }
       // Logits, their fp32 copy turned in place into exponents and then the gradient: 6 bytes a
       // value. Where maximum and exponents are tensors of their own: 10.
-      let copy = fusion.crossEntropyInPlace ? 0 : 4 * values
+      let copy = fusion.crossEntropyInPlace && !fusion.crossEntropyPartlyCompiled ? 0 : 4 * values
       loss.saved = 4 * values
       loss.forwardScratch = half + copy
       loss.backwardScratch = half + copy

@@ -56,7 +56,7 @@ extension Architecture {
         operation.saved = whole
         operation.beforeForward = Exchange(.allGather, on: .tensor, bytes: whole)
         operation.afterInputGradient = Exchange(.reduceScatter, on: .tensor, bytes: whole)
-        operation.backwardScratch = whole
+        operation.backwardScratch += whole
       } else if shard.sequenceParallel {
         operation.beforeForward = Exchange(.allGather, on: .tensor, bytes: whole)
         if fusion.splitsGatheredRows { operation.forward = rows(of: operation.forward, shard) }
@@ -66,10 +66,10 @@ extension Architecture {
         operation.afterInputGradient = Exchange(.reduceScatter, on: .tensor, bytes: whole)
         let gathered = fusion.keepsGatherBuffers ? 0 : whole
         operation.forwardScratch = gathered
-        operation.backwardScratch = gathered + whole
+        operation.backwardScratch += gathered + whole
       } else {
         operation.afterInputGradient = Exchange(.allReduce, on: .tensor, bytes: whole)
-        operation.backwardScratch = whole
+        operation.backwardScratch += whole
       }
     }
     return operation
@@ -86,7 +86,7 @@ extension Architecture {
     // What attention keeps of it does for an unquantised multiply only.
     operation.saved = keepsInput || kept < shard.bytes(shard.tokens, input) ? kept : 0
     let whole = shard.bytes(shard.tokens, output)
-    operation.backwardScratch = shard.bytes(shard.tokens, input)
+    operation.backwardScratch += shard.bytes(shard.tokens, input)
     if shard.tensor > 1 {
       if shard.sequenceParallel {
         operation.afterForward = Exchange(.reduceScatter, on: .tensor, bytes: whole)
@@ -146,6 +146,10 @@ extension Architecture {
           outputBytesPerValue: fusesAccumulation ? 4 : outputBytes, accumulates: fusesAccumulation,
           leftIsTransposed: true))
     ]
+    if fusion.makesFreshGradients {
+      operation.backwardScratch =
+        Int64(batch) * Int64(input) * Int64(output) * shard.valueBytes
+    }
     if !fusesAccumulation {
       operation.weightGradient += accumulation(
         of: Int64(batch) * Int64(input) * Int64(output), fusion: fusion)

@@ -93,6 +93,14 @@ public struct Fusion: Hashable, Sendable {
   /// gradient beside them (`torch.compile` of a loss in fp32; Inductor fuses the cast, the softmax and
   /// their backward passes).
   public var crossEntropyCompiled = false
+  /// Cross-entropy is compiled in parts (Megatron-Core), with fewer launches and a second fp32 tensor of the logits' size for a
+  /// while in either direction.
+  public var crossEntropyPartlyCompiled = false
+  /// A weight's gradient is a tensor of its own before it is added to the accumulated one, and counts
+  /// while its multiply runs.
+  public var makesFreshGradients = false
+  /// Experts are multiplied one after the other.
+  public var multipliesExpertsApart = false
   /// Weight gradients accumulate in the multiply's epilogue straight into the gradient buffer.
   public var gradientAccumulation = false
   /// Bytes of a value of the gradients that fresh ones are added to, by a pass of their own where
@@ -121,6 +129,9 @@ public struct Fusion: Hashable, Sendable {
   /// for inputs and one for gradients of outputs (`MemoryBuffer` in nanotron's
   /// `tensor_parallel/functional.py`).
   public var keepsGatherBuffers = false
+  /// Under sequence parallelism what the output projection gathers lands in a buffer that is never
+  /// given back (Megatron-Core's `GlobalMemoryBuffer`).
+  public var gathersHeadOnce = false
   /// Under sequence parallelism column-parallel layers keep their input as gathered, and need no second
   /// gather: the gather is an operation of its own before them.
   public var keepsGatheredInputs = false

@@ -1,4 +1,5 @@
 import Foundation
+import Quantities
 import Testing
 import StepProgram
 import Layout
@@ -127,6 +128,36 @@ import Hardware
     // 16 / 4 = 4 data × context ranks in 2 instances.
     #expect(job.parallelism.shardGroup == 2)
     #expect(job.parallelism.sharding.bucketParameters == 1_000)
+  }
+
+  @Test("Megatron's switches of fusion, deferral and workspaces become keys")
+  func megatronSwitches() throws {
+    let base = """
+      export CUBLAS_WORKSPACE_CONFIG=:4096:8
+      torchrun --nproc_per_node 8 --nnodes 1 pretrain_gpt.py --num-layers 8 --hidden-size 512 \\
+        --num-attention-heads 8 --seq-length 1024 --micro-batch-size 1 --global-batch-size 16 --bf16 \\
+        --pipeline-model-parallel-size 2
+      """
+    let plain = try Self.scenario(base, .megatron, .init(gpu: "h100-sxm-80gb")).0.training.switches
+    // Eight buffers of 4,096 KiB; fused unless refused.
+    #expect(plain.cublasWorkspace == .mebibytes(32))
+    #expect(plain.fusesGradientAccumulation == true)
+    #expect(plain.loss == nil && plain.deferredGradients == 0 && plain.groupsExperts == nil)
+    let more =
+      base + " --num-experts 4 --cross-entropy-loss-fusion --cross-entropy-fusion-impl te"
+      + " --defer-embedding-wgrad-compute --wgrad-deferral-limit 3"
+    let deferred = try Self.scenario(more, .megatron, .init(gpu: "h100-sxm-80gb")).0.training
+      .switches
+    #expect(deferred.loss == .fused && deferred.deferredGradients == 3)
+    #expect(deferred.groupsExperts == false)
+    let local =
+      base + " --num-experts 4 --moe-grouped-gemm --transformer-impl local"
+      + " --cross-entropy-loss-fusion --no-gradient-accumulation-fusion"
+    let other = try Self.scenario(local, .megatron, .init(gpu: "h100-sxm-80gb")).0.training.switches
+    #expect(other.layers == .local && other.loss == .compiled && other.groupsExperts == true)
+    #expect(other.fusesGradientAccumulation == false)
+    #expect(ImportedScenario.workspace(of: ":4096:2:16:8") == 8_320)
+    #expect(ImportedScenario.workspace(of: ":4096") == nil)
   }
 
   @Test("ds_config.json: GPUs from the batch sizes, numbers as 5e8, offload")

@@ -195,6 +195,47 @@ import Transformer
     #expect(scenario.resolved["training"]?["blocking_launches"] == .bool(true))
   }
 
+  @Test("switches of Megatron-Core are read, printed, and refused where they have no use")
+  func switches() throws {
+    let keys =
+      Sample.text
+        + """
+
+          framework: megatron-core
+          precision: fp8-mixed
+          layers: transformer-engine
+          loss: compiled
+          gradient_accumulation: fused
+          deferred_gradients: 2
+          quantized_parameters: true
+          cublas_workspace: 8320 KiB
+        """
+    let scenario = try Sample.read(keys)
+    let switches = scenario.job.training.switches
+    #expect(switches.layers == .transformerEngine && switches.loss == .compiled)
+    #expect(switches.fusesGradientAccumulation == true && switches.deferredGradients == 2)
+    #expect(switches.quantizesParameters == true)
+    #expect(switches.cublasWorkspace == Bytes(8_320 * 1_024))
+    let again = try Scenario(
+      ScenarioSource(path: "a.json", text: scenario.resolved.text))
+    #expect(again.job == scenario.job)
+
+    func mistake(_ more: String, _ text: String = Sample.text) -> String {
+      Sample.mistakes(text + more).first ?? ""
+    }
+    #expect(
+      mistake("\n  framework: nanotron\n  loss: fused").contains(
+        "a switch of megatron-core, nemo, generic, not of nanotron"))
+    let flat = Sample.replacing("pipeline: 2\n  virtual_stages: 2", with: "pipeline: 1")
+    #expect(mistake("\n  deferred_gradients: 2", flat).contains("no other stages to wait for"))
+    #expect(
+      mistake("\n  deferred_gradients: 2\n  gradient_accumulation: separate").contains(
+        "needs gradient_accumulation: fused"))
+    #expect(mistake("\n  quantized_parameters: true").contains("bf16-mixed multiplies in"))
+    #expect(
+      mistake("\n  layers: local\n  precision: fp8-mixed").contains("do not multiply in fp8"))
+  }
+
   @Test("Megatron-LM drops a tenth where a model that is not gated states no dropout")
   func megatronDropout() throws {
     func read(_ model: String, _ framework: String) throws -> Scenario {

@@ -310,6 +310,7 @@ extension ImportedScenario {
       "training.attention",
       isPlain ? "unfused" : flash || isTransformerEngine ? "flash-2" : "fused-softmax")
     set("training.framework", "megatron-core")
+    readSwitches(&flags, isNarrow: flags.text("fp8_format") != nil)
     if flags.has("optimizer_cpu_offload") { set("parallelism.offload.optimizer", true) }
   }
 

@@ -1,0 +1,98 @@
+import Kernels
+public import Quantities
+import Transformer
+
+/// Switches of Megatron-Core that change what a framework holds or launches; what is not said stays
+/// as ``FrameworkProfile`` has it.
+public struct SoftwareSwitches: Hashable, Sendable {
+  /// Whose layers run (`--transformer-impl`).
+  public enum Layers: String, Hashable, Sendable, CaseIterable {
+    /// Transformer Engine's.
+    case transformerEngine = "transformer-engine"
+    /// Megatron's own: attention by products and a softmax, experts one after the other.
+    case local
+  }
+
+  /// How the loss is computed (`--cross-entropy-loss-fusion`, `--cross-entropy-fusion-impl`).
+  public enum Loss: String, Hashable, Sendable, CaseIterable {
+    /// Operation by operation, in place on an fp32 copy of the logits.
+    case plain
+    /// The same compiled (`native`): fewer launches, but where a value is both written in place and
+    /// summed up the compiler makes a new tensor and copies it back (comment on in-place semantics in
+    /// Megatron-Core's `fusions/fused_cross_entropy.py`).
+    case compiled
+    /// One kernel a direction over the logits as they are, the gradient written over them
+    /// (`te`; Transformer Engine's `pytorch/triton/cross_entropy.py`).
+    case fused
+  }
+
+  /// Whose layers run.
+  public var layers: Layers?
+  /// Whether experts are multiplied in groups (`--moe-grouped-gemm`) or one after the other.
+  public var groupsExperts: Bool?
+  /// PyTorch's cuBLAS workspace of each of its two threads (`CUBLAS_WORKSPACE_CONFIG`; without it
+  /// 32 MiB on Hopper and 8.125 MiB elsewhere, `parseChosenWorkspaceSize` in PyTorch's
+  /// `CublasHandlePool.cpp`).
+  public var cublasWorkspace: Bytes?
+  /// Whether multiplies add weight gradients to the accumulated ones themselves; not with
+  /// `--no-gradient-accumulation-fusion`.
+  ///
+  /// Said to do so, the output projection's multiply keeps a stand-in as the layers' do, and all of them
+  /// between steps (`tensor_parallel/layers.py` of Megatron-Core since late 2025).
+  public var fusesGradientAccumulation: Bool?
+  /// How the loss is computed.
+  public var loss: Loss?
+  /// Microbatches whose weight gradient of the output projection waits for the end of the step, where
+  /// other stages still work (`--defer-embedding-wgrad-compute`, `--wgrad-deferral-limit`).
+  public var deferredGradients = 0
+  /// Whether the working copy of multiplied weights is the quantised one (`--fp8-param-gather`).
+  public var quantizesParameters: Bool?
+
+  /// Nothing said.
+  public init() {}
+
+  /// What they change of a framework's facts, for a model with or without experts.
+  func apply(to profile: inout FrameworkProfile, hasExperts: Bool) {
+    if let cublasWorkspace {
+      let change = Bytes(2 * (cublasWorkspace.count - Bytes.mebibytes(32).count))
+      profile.libraryWorkspace += change
+      profile.libraryWorkspaceHopper += change
+    }
+    if layers == .local {
+      profile.usesLibraryAttention = false
+      profile.sharedBuffer = .all
+      profile.fusion.multipliesExpertsApart = true
+      profile.groupsExpertMultiplies = false
+      // The router's multiply is Transformer Engine's all the same (`RouterGatingLinearFunction` in
+      // Megatron-Core's `moe/moe_utils.py`).
+      if !hasExperts {
+        profile.libraryWorkspace -= FrameworkProfile.multiplyWorkspace(onHopper: false)
+        profile.libraryWorkspaceHopper -= FrameworkProfile.multiplyWorkspace(onHopper: true)
+      }
+    }
+    if let groupsExperts {
+      profile.groupsExpertMultiplies = groupsExperts
+      profile.fusion.multipliesExpertsApart = !groupsExperts
+    }
+    if let fusesGradientAccumulation {
+      profile.fusion.gradientAccumulation = fusesGradientAccumulation
+      profile.fusion.makesFreshGradients = !fusesGradientAccumulation
+      profile.keepsGradientStandIns = fusesGradientAccumulation
+      profile.keepsStandInsBetweenSteps = fusesGradientAccumulation
+    }
+    switch loss {
+    case nil: break
+    case .plain:
+      profile.fusion.crossEntropyFused = false
+      profile.fusion.crossEntropyPartlyCompiled = false
+    case .compiled:
+      profile.fusion.crossEntropyFused = false
+      profile.fusion.crossEntropyPartlyCompiled = true
+    case .fused: profile.fusion.crossEntropyFused = true
+    }
+    if let quantizesParameters {
+      profile.quantizesParameters = quantizesParameters
+      profile.keepsQuantizedWeights = !quantizesParameters
+    }
+  }
+}
