@@ -49,6 +49,7 @@ extension GPU {
         Source("memoryRate", "8.0 TB/s HBM3e, \(Origin.sheets)"),
         Source("peaks", "dense, \(Origin.sheets), of the MI350X in step with its 2.3 PFLOP/s"),
         Source("multiprocessors", "256 compute units, CDNA 4 architecture white paper"),
+        Source("cache", "256 MB Infinity Cache, CDNA 4 architecture white paper"),
         Source(
           "scaleUp",
           "7 Infinity Fabric links of 76.5 GB/s, one to each peer, \(Origin.sheets); latency as mi300x"
