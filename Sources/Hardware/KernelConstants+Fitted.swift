@@ -34,7 +34,9 @@ extension KernelConstants {
   /// Matmul: 143 bf16 and 151 fp8 library timings of 1,024 rows and more under 3 ms; the fp8 rows
   /// include quantising the input, fitted beside. Attention: figures of FlashAttention-1, -2, -3 and
   /// cuDNN. Streaming: A100 fractions, but row reductions from the constant SimuMax fitted for
-  /// ordinary passes on a B200 (newer kernels), gather the geometric mean of A100 and B200.
+  /// ordinary passes on a B200 (newer kernels), gather from permuting tokens to experts: 4,096 of 7,168
+  /// values, eight experts of 128 each, on an H200 at 1.92 TB/s in vLLM's Triton kernels and 2.40 in
+  /// TileOPs's, 0.40 and 0.50 of the data sheet's 4.8 (tile-ai/TileOPs, pull request 2125).
   /// Sustained clock: bf16 library loops of 6 ms and longer, which reach the power limit, run 11.5 %
   /// slower than the fit; the best shape of thousands reaches 794 TFLOP/s in longer loops, 4 %
   /// under the best here.
@@ -43,7 +45,7 @@ extension KernelConstants {
     defaultMatmulEfficiency: 0.789, sustainedClock: 0.89, tilePrologue: 1.27e-6, waveTail: 1,
     kernelOverhead: 2.0e-6, matmulMemoryFraction: 0.85,
     streaming: StreamingFractions(
-      pointwise: 0.78, rowReduction: 0.67, gather: 0.27, multiTensor: 0.90),
+      pointwise: 0.78, rowReduction: 0.67, gather: 0.45, multiTensor: 0.90),
     cacheSpeedup: 2.5, cacheResidency: 0.06,
     attention: AttentionConstantsTable(
       flash1: .both(
