@@ -104,6 +104,7 @@ extension ExpertDispatch {
     var members: [JSONValue.Member] = []
     if let grouped { members.append(.init("grouped", .bool(grouped))) }
     if let dispatcher { members.append(.init("dispatcher", .string(dispatcher.rawValue))) }
+    if let routing { members.append(.init("routing", .string(routing.rawValue))) }
     members.append(.init("imbalance", .number(imbalance)))
     if let capacityFactor { members.append(.init("capacity_factor", .number(capacityFactor))) }
     if let format { members.append(.init("dispatch_format", .string(format.rawValue))) }

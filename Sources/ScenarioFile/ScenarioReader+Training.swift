@@ -88,6 +88,7 @@ extension ScenarioReader {
     switches.groupsExperts = block.flag("grouped")
     var dispatch = ExpertDispatch(
       dispatcher: block.choice("dispatcher", of: ExpertDispatch.Dispatcher.self),
+      routing: block.choice("routing", of: ExpertDispatch.Routing.self),
       imbalance: block.number("imbalance", from: 1, to: 1_000) ?? 1,
       capacityFactor: block.number("capacity_factor", from: 0, excluding: true, to: 1_000),
       overlapsShared: block.flag("overlap_shared") ?? false,

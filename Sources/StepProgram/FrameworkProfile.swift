@@ -37,6 +37,10 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// longest of them is an argument of the kernel (`get_max_seq_length` in `core/nn/attention/attention.py`
   /// of Aleph Alpha's `scaling`; its mask for other kernels is made of lengths read back too).
   public var readsSequenceLengths = false
+  /// How its own switch balances experts, which is what a balanced mixture is taken to use.
+  public var balancedRouting = ExpertDispatch.Routing.random
+  /// What carries tokens to experts unless a scenario says otherwise; `nil` for what fits the model.
+  public var expertDispatcher: ExpertDispatch.Dispatcher?
   /// Whether all-to-alls between nodes hide behind another microbatch's kernels under the interleaved
   /// schedule: `moe_a2a_overlap` in Megatron-Bridge's recipe of Qwen3-235B for H100; those with fused
   /// dispatchers leave it off (`scripts/performance/configs`).
@@ -231,6 +235,8 @@ public struct FrameworkProfile: Hashable, Sendable {
     fusion.gathersHeadOnce = true
     accumulatesHalfInHalf = true
     fusion.weighsExpertsInside = true
+    fusion.clampsApart = true
+    fusion.padsNarrowExperts = true
     fusion.keepsQuantizedInputs = true
     keepsQuantizedWeights = true
   }
@@ -332,6 +338,9 @@ extension Framework {
       // `context_parallel_rotate_method` is "allgather".
       profile.contextStyle = .allGather
       profile.receivesIntoOwnBuffers = true
+      profile.balancedRouting = .roundRobin
+      // `expert_parallel_comm_backend` is "standard".
+      profile.expertDispatcher = .allToAll
       profile.selectiveRecomputesOperations = true
       profile.recomputesOnlyWhatIsRead = true
       profile.isFSDP = true

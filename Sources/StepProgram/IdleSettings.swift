@@ -112,6 +112,13 @@ extension TrainingJob {
       "dispatcher", "expert is 1",
       when: dispatch.dispatcher != nil && isLocal && parallelism.expertTensor == 1)
     add(
+      "routing", isLocal ? "expert is 1" : "only a fused dispatch sends a copy for each place",
+      when: dispatch.routing != nil
+        && (isLocal
+          || experts.dispatcher(compiler.shard.dispatch, nodes: compiler.shard.expertNodes)
+            != .fused)
+    )
+    add(
       "dispatch_format",
       isLocal ? "expert is 1" : "the all-gather dispatcher sends activations as they are",
       when: dispatch.format != nil && (isLocal || dispatch.dispatcher == .allGather))

@@ -141,7 +141,7 @@ public struct StepCompiler {
       expert: job.parallelism.expert,
       expertTensor: job.parallelism.expertTensor,
       expertNodes: pricing.placements.placement(of: .expert).nodes,
-      dispatch: job.training.dispatch,
+      dispatch: profile.resolved(job.training.dispatch),
       matmulFormat: job.training.precision.matmulFormat,
       activationFormat: job.training.precision.activationFormat,
       vocabulary: states.parameters.paddedVocabularySize)
@@ -151,7 +151,7 @@ public struct StepCompiler {
       cost: KernelCost(gpu: job.cluster.gpu), profile: profile,
       interference: Self.interference,
       hidesExpertTraffic: !job.training.blocksLaunches
-        && (job.training.dispatch.overlapsMicrobatches
+        && (shard.dispatch.overlapsMicrobatches
           ?? (isDualPipe
             || profile.overlapsSpreadExperts && job.parallelism.virtualStages > 1
               && shard.expertNodes > 1

@@ -163,7 +163,7 @@ extension Architecture {
       recurrence: pattern.recurrence, mixers: pattern.mixers,
       feedForward: FeedForward(
         intermediateSize: width, activation: try activation(reader, family),
-        hasBias: biases.feedForward),
+        hasBias: biases.feedForward, clampsGate: family.clampsGate),
       feedForwardLayers: pattern.feedForwardLayers,
       experts: experts, vocabularySize: try reader.required("vocab_size"),
       tiesEmbeddings: try reader.boolean("tie_word_embeddings") ?? family.tiesEmbeddings,

@@ -218,12 +218,17 @@ public struct FeedForward: Hashable, Sendable {
   public var activation: Activation
   /// Whether its projections have biases.
   public var hasBias: Bool
+  /// Whether gate and product are limited before the activation (gpt-oss's `swiglu_limit`).
+  public var clampsGate: Bool
 
   /// A block of that width.
-  public init(intermediateSize: Int, activation: Activation, hasBias: Bool = false) {
+  public init(
+    intermediateSize: Int, activation: Activation, hasBias: Bool = false, clampsGate: Bool = false
+  ) {
     self.intermediateSize = intermediateSize
     self.activation = activation
     self.hasBias = hasBias
+    self.clampsGate = clampsGate
   }
 }
 

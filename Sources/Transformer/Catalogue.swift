@@ -128,7 +128,8 @@ struct CatalogueRow {
     self.architecture = Architecture(
       name: name, layerCount: layers, hiddenSize: hidden, attention: attention,
       feedForward: FeedForward(
-        intermediateSize: width, activation: family.activation, hasBias: family.feedForwardBias),
+        intermediateSize: width, activation: family.activation, hasBias: family.feedForwardBias,
+        clampsGate: family.clampsGate),
       experts: experts.map { experts in
         MixtureOfExperts(
           expertCount: experts.count, expertsPerToken: experts.visited,

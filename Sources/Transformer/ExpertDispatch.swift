@@ -13,6 +13,18 @@ public struct ExpertDispatch: Hashable, Sendable {
     case fused
   }
 
+  /// Which experts the tokens of a balanced router visit; decides how many places hold some of them.
+  public enum Routing: String, Hashable, Sendable, CaseIterable {
+    /// Any, as a trained router chooses; random logits of Megatron-Core's
+    /// `--moe-router-force-load-balancing` (`apply_random_logits` in `moe_utils.py`) do so too.
+    case random
+    /// By turns: token t visits the k experts from t·k on, modulo their number. So torchtitan balances
+    /// with `debug.moe_force_load_balance` (`_debug_force_load_balance_routing` in `models/moe.py`) and
+    /// NeMo Automodel's benchmarks with `fake_balanced_gate`. Experts with neighbouring numbers share
+    /// a rank: a token visits few ranks, mostly of one node.
+    case roundRobin = "round-robin"
+  }
+
   /// What carries the tokens; `nil` for what fits the model: fused where a token visits more than four
   /// experts, but between nodes only for models of DeepSeek's kind, with shared experts or groups.
   ///
@@ -20,6 +32,8 @@ public struct ExpertDispatch: Hashable, Sendable {
   /// all-to-all for Qwen3-235B over nodes of H100, for gpt-oss (four experts) and Mixtral (two)
   /// (`scripts/performance/configs`).
   public var dispatcher: Dispatcher?
+  /// Which experts they visit; `nil` for the way the framework balances, random without balance.
+  public var routing: Routing?
   /// Tokens of the fullest rank over the mean.
   public var imbalance: Double
   /// Rows of every expert over the mean, whatever arrives: fewer are padded, more are dropped
@@ -37,10 +51,12 @@ public struct ExpertDispatch: Hashable, Sendable {
 
   /// A dispatch by what fits the model, balanced and dropless.
   public init(
-    dispatcher: Dispatcher? = nil, imbalance: Double = 1, capacityFactor: Double? = nil,
-    format: NumberFormat? = nil, overlapsShared: Bool = false, overlapsMicrobatches: Bool? = nil
+    dispatcher: Dispatcher? = nil, routing: Routing? = nil, imbalance: Double = 1,
+    capacityFactor: Double? = nil, format: NumberFormat? = nil, overlapsShared: Bool = false,
+    overlapsMicrobatches: Bool? = nil
   ) {
     self.dispatcher = dispatcher
+    self.routing = routing
     self.imbalance = imbalance
     self.capacityFactor = capacityFactor
     self.format = format
@@ -68,8 +84,9 @@ extension MixtureOfExperts {
   /// group each, the same holds among the places of a group: of 64 ranks with four of DeepSeek-V3's 256
   /// experts each, a token's four groups of 32 have eight each, of which it visits 1.9, in all 7.6; of
   /// eight nodes, a group each, four.
-  func visitedPlaces(of places: Int) -> Double {
+  func visitedPlaces(of places: Int, routing: ExpertDispatch.Routing? = nil) -> Double {
     guard places > 1 else { return 1 }
+    if routing == .roundRobin { return placesInTurn(of: places) }
     let isLimited = groupsPerToken < groupCount && places >= groupCount
     let groups = isLimited ? groupCount : 1
     let chosen = isLimited ? groupsPerToken : 1
@@ -77,6 +94,22 @@ extension MixtureOfExperts {
       of: places / groups, experts: expertCount / groups,
       chosen: max(1, expertsPerToken / chosen))
     return Double(chosen) * visited
+  }
+
+  /// Places a token's experts are on where tokens visit them by turns, on average over a round.
+  ///
+  /// A token's experts have consecutive numbers, those of a place too; its first is any multiple of
+  /// the greatest common divisor of experts and choices.
+  private func placesInTurn(of places: Int) -> Double {
+    let held = max(1, expertCount / places)
+    var (divisor, rest) = (expertCount, expertsPerToken)
+    while rest > 0 { (divisor, rest) = (rest, divisor % rest) }
+    var visited = 0
+    for first in stride(from: 0, to: expertCount, by: divisor) {
+      let last = first + expertsPerToken - 1
+      visited += min(places, last / held - first / held + 1)
+    }
+    return Double(visited) / Double(expertCount / divisor)
   }
 
   /// Places of `places` with as many of `experts` that hold one of `chosen` at random.

@@ -19,8 +19,11 @@ extension Architecture {
       batch: localExperts, shard: shard, fusion: fusion)
     up.saved = keptInput(traffic.expertRows, inner, shard: shard, fusion: fusion)
     up.experts = localExperts
+    let clampsApart =
+      feedForward.clampsGate && fusion.clampsApart && !isOneKernel(shard: shard, fusion: fusion)
     var middle = activation(
-      "expert_activation", rows: traffic.expertRows, width: width, shard: shard, fusion: fusion)
+      clampsApart ? "expert_clamped_activation" : "expert_activation", rows: traffic.expertRows,
+      width: width, shard: shard, fusion: fusion)
     if fusion.weighsExpertsInside {
       middle.saved += Int64(traffic.expertRows) * 4
       if !isGated { middle.saved += shard.bytes(traffic.expertRows, width) }
@@ -57,12 +60,13 @@ extension Architecture {
       down.afterForward = Exchange(.reduceScatter, on: .expertTensor, bytes: whole)
       down.beforeBackward = Exchange(.allGather, on: .expertTensor, bytes: whole)
     }
-    var dispatch = dispatch(traffic, localExperts: localExperts, shard: shard)
+    var dispatch = dispatch(traffic, localExperts: localExperts, shard: shard, fusion: fusion)
     var combine = combine(
       experts, traffic, localExperts: localExperts, shard: shard, fusion: fusion)
     let router = router(experts, traffic, shard: shard, fusion: fusion)
     let bias = expertBias(traffic, localExperts: localExperts, shard: shard, fusion: fusion)
-    let multiplies = [up, middle, down] + bias
+    let multiplies =
+      [up] + clamp(traffic, width: width, shard: shard, fusion: fusion) + [middle, down] + bias
     if let latent = experts.latentSize {
       // Tokens are narrowed before they travel, and widened behind the sum; both projections are
       // replicated over tensor ranks.
@@ -115,6 +119,40 @@ extension Architecture {
     }
   }
 
+  /// Whether bias, limits and activation of experts are inside their multiplies' kernels.
+  ///
+  /// Megatron-Core has them for block-scaled operands (cuDNN frontend's grouped GEMM with GLU), and
+  /// Megatron-Bridge's recipes of gpt-oss in MXFP8 turn them on (`cutedsl_fused_grouped_mlp` in
+  /// `gpt_oss_workload_base_configs.py`).
+  private func isOneKernel(shard: LayerShard, fusion: Fusion) -> Bool {
+    feedForward.clampsGate && fusion.weighsExpertsInside && shard.matmulFormat == .mxfp8
+  }
+
+  /// Gate and product of a clamped activation limited in passes of their own, before the activation.
+  ///
+  /// Megatron-Core's `weighted_bias_quick_geglu_impl`: two clamps (2 bytes read and 2 written a value
+  /// of either half) and their concatenation (4, 4 a pair); what it is made of is kept beside it.
+  /// Backward `clamp_backward` of PyTorch compares (2, 1) and chooses (3, 2), for the half with two
+  /// limits it compares twice (2, 1; 2, 1), joins (2, 1) and chooses (3, 2); then the two gradients
+  /// are joined (4, 4).
+  private func clamp(_ traffic: ExpertTraffic, width: Int, shard: LayerShard, fusion: Fusion)
+    -> [Operation]
+  {
+    guard feedForward.clampsGate, fusion.clampsApart, !isOneKernel(shard: shard, fusion: fusion)
+    else { return [] }
+    var operation = Operation("expert_clamp")
+    let half = shard.bytes(traffic.expertRows, width)
+    operation.forward = [
+      .stream(StreamingKernel(.pointwise, read: 4 * half, written: 4 * half, launches: 3))
+    ]
+    operation.inputGradient = [
+      .stream(StreamingKernel(.pointwise, read: 9 * half, written: 6 * half, launches: 7))
+    ]
+    operation.saved = 2 * half
+    operation.backwardScratch = 2 * half
+    return [operation]
+  }
+
   /// The bias behind the experts' down projection, in passes of its own.
   ///
   /// Megatron-Core's `TEGroupedMLP._apply_bias`: of each expert the bias times the fp32 probabilities,
@@ -125,7 +163,7 @@ extension Architecture {
   private func expertBias(
     _ traffic: ExpertTraffic, localExperts: Int, shard: LayerShard, fusion: Fusion
   ) -> [Operation] {
-    guard feedForward.hasBias else { return [] }
+    guard feedForward.hasBias, !isOneKernel(shard: shard, fusion: fusion) else { return [] }
     var operation = Operation("expert_bias")
     let values = Int64(traffic.expertRows) * Int64(hiddenSize)
     let pass = { (read: Int64, written: Int64, launches: Int) in
@@ -174,12 +212,12 @@ extension Architecture {
   }
 
   /// Tokens to the ranks of their experts, sorted by expert.
-  private func dispatch(_ traffic: ExpertTraffic, localExperts: Int, shard: LayerShard)
-    -> Operation
-  {
+  private func dispatch(
+    _ traffic: ExpertTraffic, localExperts: Int, shard: LayerShard, fusion: Fusion
+  ) -> Operation {
     var dispatch = Operation("expert_dispatch")
     dispatch.readsCounts = shard.dispatch.capacityFactor == nil
-    let moves = moves(traffic, localExperts: localExperts, shard: shard)
+    let moves = moves(traffic, localExperts: localExperts, shard: shard, fusion: fusion)
     dispatch.forward = moves.toExperts
     dispatch.inputGradient = moves.back
     if shard.expert > 1 {
@@ -194,22 +232,34 @@ extension Architecture {
   /// All-to-all: each token is copied for every expert it visits, on arrival rows are sorted by expert
   /// where a rank has several, and sorted back before they return. Fused: the tokens that arrived are
   /// copied for each of the rank's experts they visit.
-  private func moves(_ traffic: ExpertTraffic, localExperts: Int, shard: LayerShard)
-    -> (toExperts: [Kernel], back: [Kernel])
-  {
+  ///
+  /// Narrow operands are scaled in blocks of rows: Transformer Engine's `Fp8Padding` copies the rows of
+  /// each expert to a multiple of 16 or 32 of them, `Fp8Unpadding` the results back (Megatron-Core's
+  /// `TEGroupedMLP.forward`), unless a capacity fixes their number.
+  private func moves(
+    _ traffic: ExpertTraffic, localExperts: Int, shard: LayerShard, fusion: Fusion
+  ) -> (toExperts: [Kernel], back: [Kernel]) {
     let pass = { (read: Int64, written: Int64, launches: Int) in
       Kernel.stream(
         StreamingKernel(.gather, read: read, written: written, launches: launches))
     }
     let rows = shard.bytes(traffic.expertRows, expertInputSize)
+    let isPadded =
+      fusion.padsNarrowExperts && shard.matmulFormat.bytesPerValue < 2
+      && shard.dispatch.capacityFactor == nil && !isOneKernel(shard: shard, fusion: fusion)
+    let padding: [Kernel] =
+      isPadded ? [.stream(StreamingKernel(.pointwise, read: rows, written: rows))] : []
     if traffic.dispatcher == .allToAll || shard.expert == 1 {
       let tokens = shard.bytes(traffic.sourceTokens, expertInputSize)
       let sorting = shard.expert > 1 && localExperts > 1 ? [pass(rows, rows, 1)] : []
       return (
-        [pass(tokens, traffic.routed, 3)] + sorting, sorting + [pass(traffic.routed, tokens, 3)]
+        [pass(tokens, traffic.routed, 3)] + sorting + padding,
+        padding + sorting + [pass(traffic.routed, tokens, 3)]
       )
     }
-    return ([pass(traffic.arrived, rows, 1)], [pass(rows, traffic.arrived, 1)])
+    return (
+      [pass(traffic.arrived, rows, 1)] + padding, padding + [pass(rows, traffic.arrived, 1)]
+    )
   }
 
   /// Results back to the tokens, weighed and added.
@@ -218,7 +268,7 @@ extension Architecture {
     fusion: Fusion
   ) -> Operation {
     var combine = Operation("expert_combine")
-    let moves = moves(traffic, localExperts: localExperts, shard: shard)
+    let moves = moves(traffic, localExperts: localExperts, shard: shard, fusion: fusion)
     combine.forward = moves.back
     combine.inputGradient = moves.toExperts
     if shard.expert > 1 {
@@ -274,7 +324,9 @@ struct ExpertTraffic {
     // Inside a node a token goes to each rank once, between nodes to each node once.
     let copies =
       dispatcher == .fused
-      ? experts.visitedPlaces(of: shard.expertNodes > 1 ? shard.expertNodes : shard.expert)
+      ? experts.visitedPlaces(
+        of: shard.expertNodes > 1 ? shard.expertNodes : shard.expert,
+        routing: shard.dispatch.routing)
       : Double(visited)
     let values = Double(sourceTokens) * copies * Double(hiddenSize) * load
     let isLimited = experts.groupsPerToken < experts.groupCount && dispatcher == .fused
@@ -289,6 +341,6 @@ struct ExpertTraffic {
       betweenTensorRanks,
       Int64(
         Double(shard.bytes(sourceTokens * shard.expertTensor, hiddenSize)) * load
-          * experts.visitedPlaces(of: shard.expert)))
+          * experts.visitedPlaces(of: shard.expert, routing: shard.dispatch.routing)))
   }
 }

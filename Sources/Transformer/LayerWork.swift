@@ -141,6 +141,12 @@ public struct Fusion: Hashable, Sendable {
   /// Megatron-Core's `TEGroupedMLP`: fused with a gated activation, which then keeps its inputs only;
   /// a product of its own behind any other, which keeps the activation's output as well.
   public var weighsExpertsInside = false
+  /// Rows of experts are copied to multiples of a block before multiplies of narrow operands, and back
+  /// behind them.
+  public var padsNarrowExperts = false
+  /// A gated activation with limits is clamped in passes of its own, only then computed
+  /// (Megatron-Core; elsewhere the limits are taken to be inside the activation's kernel).
+  public var clampsApart = false
   /// Beside a gather, the rank's own rows are multiplied apart from those before and behind them
   /// (nanotron's `tp_linear_async_communication`).
   public var splitsGatheredRows = false

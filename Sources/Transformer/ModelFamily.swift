@@ -39,6 +39,7 @@ struct ModelFamily: Hashable, Sendable {
   var inputBias = false
   var outputBias = false
   var feedForwardBias = false
+  var clampsGate = false
   var headBias = false
   var tiesEmbeddings = false
   var queryKeyNorm = QueryKeyNorm.none
@@ -93,6 +94,7 @@ struct ModelFamily: Hashable, Sendable {
     $0.inputBias = true
     $0.outputBias = true
     $0.feedForwardBias = true
+    $0.clampsGate = true
     $0.routerBias = true
     $0.hasSinks = true
     $0.sliding = .alternating

@@ -52,7 +52,11 @@ public struct RecomputeModules: OptionSet, Hashable, Sendable {
       return true
     }
     if contains(.norms), name == "up_proj" || name == "shared_up_proj" { return true }
-    if contains(.expertActivation), name == "expert_down_proj" { return true }
+    if contains(.expertActivation),
+      name == "expert_down_proj" || name == "expert_clamped_activation"
+    {
+      return true
+    }
     if contains(.latentUpProjection), operation.isAttentionCore { return true }
     return contains(.coreAttention) && operation.isAttentionCore
       || block(of: operation, isExpertLayer: isExpertLayer) != nil
@@ -65,7 +69,8 @@ public struct RecomputeModules: OptionSet, Hashable, Sendable {
     let isDense = ["up_proj", "activation", "down_proj"].contains(name)
     let isRouted = name == "router" || name.hasPrefix("expert_")
     return contains(.coreAttention) && operation.isAttentionCore
-      || contains(.expertActivation) && name == "expert_activation"
+      || contains(.expertActivation)
+        && ["expert_clamp", "expert_activation", "expert_clamped_activation"].contains(name)
       || contains(.norms) && (name == "input_norm" || name == "feed_forward_norm")
       || contains(.latentUpProjection)
         && ["query_up_proj", "query_proj", "key_value_up_proj", "rotary"].contains(name)

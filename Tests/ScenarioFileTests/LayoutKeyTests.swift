@@ -35,11 +35,12 @@ import Transformer
         quantized_weights: true, quantized_gradients: true, secondary_group: 8
       """,
       training: """
-        , moe: {dispatcher: fused, imbalance: 1.25, capacity_factor: 1.5, dispatch_format: fp8,
+        , moe: {dispatcher: fused, routing: round-robin, imbalance: 1.25, capacity_factor: 1.5, dispatch_format: fp8,
           overlap_shared: true, overlap: true}
         """)
     #expect(made.job.parallelism.contextStyle == .allGather)
     #expect(made.job.training.dispatch.load == 1.5)
+    #expect(made.job.training.dispatch.routing == .roundRobin)
     let again = try Scenario(
       ScenarioSource(path: "b.yaml", text: made.resolved.yamlText))
     #expect(again.job == made.job)

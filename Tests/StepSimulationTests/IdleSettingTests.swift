@@ -44,6 +44,7 @@ import Transformer
     },
     Setting("training.moe") { $0.training.dispatch.imbalance = 1.5 },
     Setting("training.moe.dispatcher") { $0.training.dispatch.dispatcher = .allGather },
+    Setting("training.moe.routing") { $0.training.dispatch.routing = .roundRobin },
     Setting("training.moe.dispatch_format") { $0.training.dispatch.format = .fp8 },
     Setting("training.moe.overlap") { $0.training.dispatch.overlapsMicrobatches = true },
     Setting("training.moe.overlap_shared") { $0.training.dispatch.overlapsShared = true },
