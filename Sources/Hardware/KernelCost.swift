@@ -15,9 +15,9 @@ public struct KernelCost: Sendable {
   /// Rate of the whole GPU for attention before the implementation's efficiency, by format.
   let attentionRate: [Double]
   /// HBM bytes a second that matrix multiplies get.
-  private let matmulMemoryRate: Double
+  private var matmulMemoryRate: Double
   /// HBM bytes a second that streaming passes get, by kind.
-  let streamingRate: [Double]
+  private(set) var streamingRate: [Double]
   /// L2 bytes a second.
   let cacheRate: Double
   /// Bytes of L2 that a pass finds, or leaves behind unwritten.
@@ -25,6 +25,8 @@ public struct KernelCost: Sendable {
   /// Bytes of L2.
   private let cacheBytes: Double
   let multiprocessors: Double
+  /// Multiprocessors that are free for a kernel; the library chooses tiles and parts for all of them.
+  private var available: Double
   private let tiles: [PreparedTile]
   let constants: KernelConstants
 
@@ -45,6 +47,7 @@ public struct KernelCost: Sendable {
     let units = Double(gpu.multiprocessors)
     self.constants = constants
     multiprocessors = units
+    available = units
     tiles = constants.tiles.map { tile in
       PreparedTile(
         rows: tile.rows, columns: tile.columns,
@@ -72,6 +75,19 @@ public struct KernelCost: Sendable {
     residentBytes = cacheBytes * constants.cacheResidency
   }
 
+  /// The costs of the same kernels beside something that keeps `units` multiprocessors and the part
+  /// `bandwidth` of the memory's rate, such as a collective.
+  ///
+  /// Libraries choose tiles for a whole GPU: a multiply of one full wave then takes two (shown for an
+  /// H100 beside an all-gather in NVIDIA's developer forum, topic 337991).
+  public func beside(units: Double, bandwidth: Double) -> Self {
+    var cost = self
+    cost.available = max(multiprocessors / 2, multiprocessors - units)
+    cost.matmulMemoryRate *= 1 - bandwidth
+    for index in cost.streamingRate.indices { cost.streamingRate[index] *= 1 - bandwidth }
+    return cost
+  }
+
   /// Device-side minimum duration of any kernel.
   public var kernelOverhead: Double { constants.kernelOverhead }
 
@@ -96,14 +112,25 @@ public struct KernelCost: Sendable {
     guard matmul.m > 0, matmul.n > 0, matmul.k > 0, matmul.batch > 0 else { return 0 }
     let perMultiplyAdd = secondsPerMultiplyAdd[matmul.format.index]
     var best = Double.infinity
+    var chosen = tiles[0]
     for tile in tiles {
-      best = min(best, seconds(of: matmul, tile: tile, perMultiplyAdd: perMultiplyAdd))
+      let seconds = seconds(
+        of: matmul, tile: tile, perMultiplyAdd: perMultiplyAdd, on: multiprocessors)
+      if seconds < best {
+        best = seconds
+        chosen = tile
+      }
+    }
+    if available < multiprocessors {
+      best = seconds(of: matmul, tile: chosen, perMultiplyAdd: perMultiplyAdd, on: available)
     }
     return constants.kernelOverhead + best
   }
 
-  /// Seconds of `matmul` cut into `tile`s, without the kernel overhead.
-  private func seconds(of matmul: Matmul, tile: PreparedTile, perMultiplyAdd: Double) -> Double {
+  /// Seconds of `matmul` cut into `tile`s on so many multiprocessors, without the kernel overhead.
+  private func seconds(
+    of matmul: Matmul, tile: PreparedTile, perMultiplyAdd: Double, on units: Double
+  ) -> Double {
     let tileRows = Double((matmul.m + tile.rows - 1) / tile.rows)
     let tileColumns = Double((matmul.n + tile.columns - 1) / tile.columns)
     let tiles = tileRows * tileColumns * Double(matmul.batch)
@@ -121,7 +148,7 @@ public struct KernelCost: Sendable {
     // Each part is written and read once as fp32.
     let reduction = splits > 1 ? 8 * outputs * splits / cacheRate : 0
     let compute =
-      waves(tiles * splits) * (mainLoop / splits + constants.tilePrologue) + reduction
+      waves(tiles * splits, on: units) * (mainLoop / splits + constants.tilePrologue) + reduction
     let memory =
       traffic(of: matmul, tile: tile, rows: tileRows, columns: tileColumns, outputs: outputs)
       / matmulMemoryRate
@@ -154,10 +181,11 @@ public struct KernelCost: Sendable {
   /// pays: the fp32 units lose less to their surroundings.
   private static let misalignedBatchShare = 0.7
 
-  /// Waves that `blocks` thread blocks take, the last one weighted by ``KernelConstants/waveTail``.
+  /// Waves that `blocks` thread blocks take on `units` multiprocessors, the last one weighted by
+  /// ``KernelConstants/waveTail``.
   @inline(__always)
-  private func waves(_ blocks: Double) -> Double {
-    let exact = blocks / multiprocessors
+  private func waves(_ blocks: Double, on units: Double) -> Double {
+    let exact = blocks / units
     if exact <= 1 { return 1 }
     let full = exact.rounded(.down)
     let tail = exact - full
@@ -221,7 +249,7 @@ public struct KernelCost: Sendable {
     let dropout =
       attention.dropsScores ? blockRows * scoresPerQuery * Self.dropoutSeconds : 0
     let compute =
-      max(blocks / multiprocessors + constants.tail * longest, longest) * (average + dropout)
+      max(blocks / available + constants.tail * longest, longest) * (average + dropout)
     let memory = bytes(of: attention) / matmulMemoryRate
     return self.constants.kernelOverhead + max(compute, memory)
   }

@@ -310,6 +310,10 @@ extension Framework {
       profile.pipelineSynchronizesHost = false
     case .nemo:
       profile.holdsAsMegatronCore()
+      // Performance recipes turn `grad_reduce_in_fp32` off (NeMo `scripts/performance/helpers.py`,
+      // Megatron-Bridge `scripts/performance/configs`); before them `grad_sync_dtype: bf16` (NeMo's
+      // launcher examples, dgxc-benchmarking `nemotron4-340b-synth.yaml`).
+      profile.gradientFormat = .bf16
       profile.keepsQuantizedWeights = false
       profile.fusion.crossEntropyInPlace = true
       profile.usesLibraryAttention = true
@@ -344,6 +348,9 @@ extension Framework {
       profile.selectiveRecomputesOperations = true
       profile.recomputesOnlyWhatIsRead = true
       profile.isFSDP = true
+      // DTensor redistributes outside of the multiplies' autograd nodes, and what follows waits
+      // (`torch/distributed/tensor/parallel/style.py`).
+      profile.overlapsTensorBackward = false
       profile.gradientFormat = .fp32
       profile.reduceFormat = .fp32
       profile.fusion.crossEntropy = false

@@ -69,6 +69,9 @@ public struct CollectiveCall: Hashable, Sendable {
   public var category: TimeCategory
   /// The algorithm to use; `nil` for the one that ends first.
   public var algorithm: CollectiveAlgorithm?
+  /// How much longer kernels take while it runs beside them on the data stream, as a part of their time
+  /// alone.
+  public var interference = 0.0
 }
 
 /// A piece of a block, in order.

@@ -102,8 +102,8 @@ extension StageEmitter {
     // More launches than the driver queues (about a thousand): the host cannot run ahead.
     if copies > 0 { instructions.append(.synchronizeHost) }
     for (axis, elements) in [(CommunicationAxis.shard, local.dense), (.expertShard, local.expert)] {
-      if let call = compiler.pricing.call(
-        .allGather, on: axis, bytes: Int64(Double(elements) * value), category: .data)
+      if let call = compiler.dataCall(
+        .allGather, on: axis, bytes: Int64(Double(elements) * value))
       {
         instructions.append(
           .launch(call: compiler.builder.index(of: call), afterCompute: true, slot: slot))

@@ -235,7 +235,7 @@ struct StageEmitter {
       let wire =
         sharding.quantizesWeights
         ? size / Int64(job.training.precision.activationFormat.bytesPerValue) : size
-      if var call = compiler.pricing.call(.allGather, on: axis, bytes: wire, category: .data) {
+      if var call = compiler.dataCall(.allGather, on: axis, bytes: wire) {
         if states.offloadsParameters {
           call.duration += hostCopy(unit.parameters, beside: axis, value: states.parameterBytes)
         }
@@ -412,7 +412,7 @@ struct StageEmitter {
           (CommunicationAxis.shard, Int64(Double(pending.dense) * value)),
           (.expertShard, Int64(Double(pending.expert) * value)),
         ] {
-          if let call = compiler.pricing.call(.allGather, on: axis, bytes: size, category: .data) {
+          if let call = compiler.dataCall(.allGather, on: axis, bytes: size) {
             instructions.append(
               .launch(call: compiler.builder.index(of: call), afterCompute: false, slot: slot))
           }
@@ -484,7 +484,7 @@ struct StageEmitter {
     let isQuantized = operation == .reduceScatter && job.parallelism.sharding.quantizesGradients
     let bytes =
       isQuantized ? (Int64(elements) + 1) / 2 : Int64(elements) * compiler.states.reduceBytes
-    guard var call = compiler.pricing.call(operation, on: axis, bytes: bytes, category: .data)
+    guard var call = compiler.dataCall(operation, on: axis, bytes: bytes)
     else {
       return
     }

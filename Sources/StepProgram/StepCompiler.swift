@@ -16,6 +16,7 @@ public struct StepCompiler {
   let states: StatePlan
   var builder: BlockBuilder
   var layerCache: [LayerKey: LayerBlocks] = [:]
+  var contention = Contention()
 
   /// Part of a kernel's speed lost while a collective runs beside it: NCCL's channels take their
   /// multiprocessors and memory bandwidth (16–24 of an A100's 108, NCCL's default channel count).
@@ -186,7 +187,6 @@ public struct StepCompiler {
     return StepProgram(
       job: job, stages: stages, calls: compiler.builder.calls, blocks: compiler.builder.blocks,
       laneCount: lanes, slotCount: compiler.slotCount,
-      interference: compiler.builder.interference,
       modelFlops: job.modelFlops)
   }
 

@@ -41,7 +41,7 @@ extension StepProgram {
       leftBehind: .zero, madeByFirstUpdate: .zero, hostBytes: .zero, pending: .zero)
     return StepProgram(
       job: job, stages: [stage], calls: [call], blocks: [], laneCount: 0, slotCount: 1,
-      interference: 0, modelFlops: Flops(0))
+      modelFlops: Flops(0))
   }
 
   /// A step of collectives one after the other, each behind kernels of its own.

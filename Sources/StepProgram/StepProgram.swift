@@ -18,8 +18,6 @@ public struct StepProgram: Sendable {
   public var laneCount: Int
   /// Slots a rank needs.
   public var slotCount: Int
-  /// Part of a kernel's speed lost while a collective runs beside it.
-  public var interference: Double
   /// Model FLOPs of one step over all ranks: no recomputation, attention counted in full.
   public var modelFlops: Flops
 }

@@ -256,11 +256,13 @@ extension FoldedSimulation {
 
   private mutating func concludeData(_ latest: Int64, _ index: Int, _ run: inout ClassRun) {
     let operation = run.operations[run.nextOperation]
-    let end = latest + program.calls[Int(operation.call)].duration.picoseconds
+    let call = program.calls[Int(operation.call)]
+    let end = latest + call.duration.picoseconds
     run.isDataBusy = false
     note(
       .collective(call: Int(operation.call)), on: .data, end - run.dataBegun, to: end, index)
-    run.clock.endData(at: end, begun: run.dataBegun, slot: Int(operation.slot))
+    run.clock.endData(
+      at: end, begun: run.dataBegun, slot: Int(operation.slot), interference: call.interference)
     passOperation(&run)
   }
 

@@ -170,10 +170,11 @@ public struct FoldedSimulation {
           run.waiting = .slot
           return
         }
-        run.clock.wait(slot: slot, as: category, interference: program.interference)
+        run.clock.wait(slot: slot, as: category)
       case .mark(let slot):
         run.clock.slots[slot].end = run.clock.compute
         run.clock.slots[slot].active = 0
+        run.clock.slots[slot].cost = 0
       case .holdData(let slot):
         run.operations.append(
           DataOperation(call: -1, slot: Int32(slot), ready: run.clock.slots[slot].end))

@@ -21,13 +21,18 @@ extension FullSimulationModel {
     } else if isDone, description.call >= 0 {
       let end = backlogs.removeFirst(of: local)
       let active = backlogs.removeFirst(of: local)
-      settle(local, slot: Int(description.slot), end: end, active: active)
+      settle(local, operation, end: end, active: active)
     }
   }
 
-  private mutating func settle(_ local: Int, slot: Int, end: Int64, active: Int64) {
-    slots[local * slotCount + slot].end = end
-    slots[local * slotCount + slot].active += active
+  /// A data operation of the program is over.
+  private mutating func settle(_ local: Int, _ operation: Int, end: Int64, active: Int64) {
+    let description = code.operations[operation]
+    let position = local * slotCount + Int(description.slot)
+    let interference = program.calls[Int(description.call)].interference
+    slots[position].end = end
+    slots[position].active += active
+    slots[position].cost += Int64(Double(active) * interference)
   }
 
   /// Begins what the data stream can begin.
@@ -62,7 +67,7 @@ extension FullSimulationModel {
     states[local].data = end
     let active = end - actives[2 * local + 1].start
     if index < Int(states[local].reached) {
-      settle(local, slot: Int(code.operations[index].slot), end: end, active: active)
+      settle(local, index, end: end, active: active)
     } else {
       backlogs.append(end, to: local)
       backlogs.append(active, to: local)

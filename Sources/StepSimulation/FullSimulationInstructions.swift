@@ -56,6 +56,7 @@ extension FullSimulationModel {
       case .mark(let slot):
         slots[local * slotCount + slot].end = states[local].compute
         slots[local * slotCount + slot].active = 0
+        slots[local * slotCount + slot].cost = 0
         states[local].counter += 1
         advanceData(local, &context)
         continue
@@ -223,13 +224,13 @@ extension FullSimulationModel {
     states[local].compute = time
   }
 
-  /// The compute stream waits for a slot, as ``RankClock/wait(slot:as:interference:)``.
+  /// The compute stream waits for a slot, as ``RankClock/wait(slot:as:)``.
   private mutating func wait(_ local: Int, slot: Int, as category: TimeCategory) {
     let held = slots[local * slotCount + slot]
     slots[local * slotCount + slot].active = 0
+    slots[local * slotCount + slot].cost = 0
     let extra = RankClock.slowdown(
-      active: held.active, end: held.end, at: states[local].compute,
-      interference: program.interference)
+      active: held.active, cost: held.cost, end: held.end, at: states[local].compute)
     spent[local * Self.categories + TimeCategory.compute.rawValue] += extra
     states[local].compute += extra
     wait(local, until: held.end, as: category)

@@ -64,6 +64,8 @@ struct FullSimulationModel: EventModel {
     var end: Int64 = 0
     /// How long it ran since it was last waited for.
     var active: Int64 = 0
+    /// What that costs kernels beside all of it.
+    var cost: Int64 = 0
   }
 
   static let startKind: UInt32 = 0

@@ -23,6 +23,8 @@ struct RankClock {
     var end: Int64 = 0
     /// How long it ran since it was last waited for.
     var active: Int64 = 0
+    /// What that costs kernels beside all of it.
+    var cost: Int64 = 0
     /// Collectives launched into it that are not over.
     var pending: Int32 = 0
   }
@@ -50,10 +52,11 @@ struct RankClock {
   }
 
   /// The data stream's collective is over.
-  mutating func endData(at end: Int64, begun: Int64, slot: Int) {
+  mutating func endData(at end: Int64, begun: Int64, slot: Int, interference: Double) {
     data = end
     slots[slot].end = end
     slots[slot].active += end - begun
+    slots[slot].cost += Int64(Double(end - begun) * interference)
     slots[slot].pending -= 1
   }
 
@@ -66,23 +69,22 @@ struct RankClock {
 
   /// The compute stream waits for a slot, after paying for what ran beside it: all of the slot's
   /// work but what is still to come was overlapped, and slowed the kernels it ran beside.
-  mutating func wait(slot: Int, as category: TimeCategory, interference: Double) {
+  mutating func wait(slot: Int, as category: TimeCategory) {
     let extra = Self.slowdown(
-      active: slots[slot].active, end: slots[slot].end, at: compute, interference: interference)
+      active: slots[slot].active, cost: slots[slot].cost, end: slots[slot].end, at: compute)
     slots[slot].active = 0
+    slots[slot].cost = 0
     spent[TimeCategory.compute.rawValue] += extra
     compute += extra
     wait(until: slots[slot].end, as: category)
   }
 
   /// What the part of a slot's work that ran before `compute` has cost the kernels beside it: `active`
-  /// of it in all, up to `end`.
-  static func slowdown(
-    active: Int64, end: Int64, at compute: Int64, interference: Double
-  ) -> Int64 {
+  /// of it in all, up to `end`, which would cost `cost` were all of it hidden.
+  static func slowdown(active: Int64, cost: Int64, end: Int64, at compute: Int64) -> Int64 {
     let exposed = max(0, end - compute)
-    let overlapped = max(0, active - exposed)
-    return Int64(Double(overlapped) * interference)
+    guard active > exposed else { return 0 }
+    return Int64(Double(cost) * Double(active - exposed) / Double(active))
   }
 }
 

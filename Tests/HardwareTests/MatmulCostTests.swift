@@ -131,4 +131,20 @@ import Testing
       }
     }
   }
+
+  @Test("beside a collective a multiply of one full wave takes two, and passes have less bandwidth")
+  func besideCollective() {
+    let cost = KernelCost(gpu: .simple(memory: Self.unlimited))
+    let beside = cost.beside(units: 24, bandwidth: 0.25)
+    // 100 tiles of 33.554432 us: one wave on 100 units, two on 76.
+    let wave = Matmul(m: 1_280, n: 1_280, k: 1_024, format: .bf16)
+    #expect(close(beside.seconds(for: wave), 2 * 33.554432e-6))
+    // 70 tiles fit on 76 units.
+    let small = Matmul(m: 896, n: 1_280, k: 1_024, format: .bf16)
+    #expect(close(beside.seconds(for: small), cost.seconds(for: small)))
+    // 1 GB at three quarters of 1 TB/s.
+    let memory = KernelCost(gpu: .simple()).beside(units: 24, bandwidth: 0.25)
+    let pass = StreamingKernel(.pointwise, read: 500_000_000, written: 500_000_000)
+    #expect(close(memory.seconds(for: pass), 1e-3 / 0.75))
+  }
 }

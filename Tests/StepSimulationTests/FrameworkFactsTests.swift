@@ -254,4 +254,35 @@ struct FrameworkFactsTests {
     #expect(kernels < 0.3 * hidden)
     #expect(difference <= hidden && difference >= hidden - kernels)
   }
+
+  @Test("what ran before the wait has its part of the cost to the kernels beside it")
+  func slowdownBesideCollectives() {
+    // 100 long, 40 of them still to come: 60 % of 30.
+    #expect(RankClock.slowdown(active: 100, cost: 30, end: 120, at: 80) == 18)
+    // All of it is still to come.
+    #expect(RankClock.slowdown(active: 100, cost: 30, end: 200, at: 80) == 0)
+  }
+
+  @Test("a collective in the node takes more from kernels than one of single ranks between nodes")
+  func interference() throws {
+    func most(_ layout: Parallelism, perNode: Int) throws -> Double {
+      let job = try SmallJobs.job(
+        layout, model: SmallJobs.model(hidden: 4_096), perNode: perNode, framework: .torchtitan)
+      return try #require(StepCompiler.compile(job).calls.map(\.interference).max())
+    }
+    // 24 of 108 multiprocessors, and an NVLink ring's share of the memory; two of 108.
+    let near = try most(Parallelism(data: 8, zero: 3), perNode: 8)
+    let far = try most(Parallelism(data: 8, zero: 3), perNode: 1)
+    #expect(near > 24.0 / 108)
+    #expect(near < 0.6)
+    #expect(far > 0)
+    #expect(far < near / 2)
+  }
+
+  @Test("NeMo's recipes reduce gradients in bf16; torchtitan's tensor traffic is exposed backward")
+  func gradientsAndOverlap() {
+    #expect(Framework.nemo.profile.gradientFormat == .bf16)
+    #expect(Framework.megatronCore.profile.gradientFormat == .fp32)
+    #expect(!Framework.torchtitan.profile.overlapsTensorBackward)
+  }
 }

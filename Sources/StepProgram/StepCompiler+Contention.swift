@@ -1,0 +1,80 @@
+import Collectives
+import Hardware
+import Kernels
+import Layout
+import Quantities
+import Transformer
+
+/// What collectives on the data stream cost the kernels beside them.
+struct Contention {
+  /// Extra time over time alone, by what is kept.
+  private var known: [Share: Double] = [:]
+  /// The kernels of a layer, forward and backward, and their seconds alone.
+  private var layer: (kernels: [Kernel], seconds: Double)?
+
+  /// What a collective keeps: multiprocessors, and sixteenths of the memory's rate.
+  private struct Share: Hashable {
+    var units: Int
+    var sixteenths: Int
+  }
+
+  /// Extra time of chips whose library is not NCCL, over time alone.
+  private static let other = 0.12
+  /// Sixteenths of the memory's rate a collective gets at most beside kernels that want it too.
+  private static let mostSixteenths = 8
+
+  /// Extra time of a layer's kernels beside a collective, over their time alone.
+  ///
+  /// What is left of the GPU is asked for the same kernels. For four A100 and H100 under FSDP
+  /// arXiv:2507.03114 measured 19 % of all kernel time on average and 40 % at most, most of it
+  /// overlapped.
+  mutating func interference(
+    of call: CollectiveCall, _ collectives: CollectiveModel, cost: KernelCost,
+    kernels: () -> [Kernel]
+  ) -> Double {
+    guard let units = collectives.channels(call.placement) else { return Self.other }
+    let traffic = collectives.memoryTraffic(
+      call.operation, bytes: call.bytes, call.placement, seconds: call.duration.seconds)
+    let part =
+      traffic.bytesPerSecond / collectives.cluster.gpu.memoryRate.bytesPerSecond
+    let share = Share(
+      units: units, sixteenths: min(Self.mostSixteenths, Int((16 * part).rounded())))
+    if let value = known[share] { return value }
+    let layer: (kernels: [Kernel], seconds: Double)
+    if let found = self.layer {
+      layer = found
+    } else {
+      let kernels = kernels()
+      layer = (kernels, kernels.reduce(0) { $0 + cost.seconds(for: $1) })
+    }
+    self.layer = layer
+    let beside = cost.beside(
+      units: Double(units), bandwidth: Double(share.sixteenths) / 16)
+    let slowed = layer.kernels.reduce(0) { $0 + beside.seconds(for: $1) }
+    let value = layer.seconds > 0 ? max(0, slowed / layer.seconds - 1) : 0
+    known[share] = value
+    return value
+  }
+}
+
+extension StepCompiler {
+  /// A call for the data stream, with what it costs the kernels beside it.
+  mutating func dataCall(
+    _ operation: CollectiveOperation, on axis: CommunicationAxis, bytes: Int64
+  ) -> CollectiveCall? {
+    guard var call = pricing.call(operation, on: axis, bytes: bytes, category: .data) else {
+      return nil
+    }
+    let architecture = job.architecture
+    let (shard, algorithm, fusion) = (self.shard, attention, profile.fusion)
+    call.interference = contention.interference(
+      of: call, pricing.collectives, cost: builder.cost
+    ) {
+      let last = architecture.layerCount - 1
+      let operations = architecture.layerOperations(
+        layer: last, shard: shard, algorithm: algorithm, fusion: fusion)
+      return operations.flatMap { $0.forward + $0.inputGradient + $0.weightGradient }
+    }
+    return call
+  }
+}
