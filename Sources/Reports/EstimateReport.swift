@@ -153,7 +153,7 @@ extension Scenario {
     let settings = job.training
     let kept: ActivationShape.Kept =
       switch settings.recompute {
-      case .none, .auto, .fullLayers, .modules:
+      case .none, .auto, .fullLayers, .offloadLayers, .modules:
         settings.attention.isFlash ? .withoutAttention : .all
       case .selective, .passes: .withoutAttention
       case .full, .saved: .inputs

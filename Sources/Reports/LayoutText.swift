@@ -33,6 +33,7 @@ struct LayoutText {
     case .passes: "passes"
     case .full: "full"
     case .fullLayers(let count): "{full_layers: \(count)}"
+    case .offloadLayers(let count): "{offload_layers: \(count)}"
     case .modules(let modules): modules.names.joined(separator: "+")
     case .saved(let outputs, let offloaded):
       "all but " + outputs.union(offloaded).names.joined(separator: "+")

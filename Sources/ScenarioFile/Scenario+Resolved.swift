@@ -122,6 +122,7 @@ extension Recompute {
     case .passes: "passes"
     case .full: "full"
     case .fullLayers(let count): ["full_layers": .integer(count)]
+    case .offloadLayers(let count): ["offload_layers": .integer(count)]
     case .modules(let modules): ["modules": .array(modules.names.map { .string($0) })]
     case .saved(let outputs, let offloaded):
       .object(

@@ -129,6 +129,17 @@ struct ScenarioChecks {
           "recompute", "moe, moe_act and shared_experts need experts, which the model has not")
       }
     }
+    if case .offloadLayers(let count) = job.training.recompute {
+      if count > job.architecture.layerCount {
+        training.report(
+          "recompute",
+          "\(count) offload_layers are more than the \(job.architecture.layerCount) layers")
+      }
+      if job.parallelism.pipeline > 1 {
+        training.report(
+          "recompute", "offload_layers and pipeline stages exclude each other, as in Megatron-Core")
+      }
+    }
     if case .fullLayers(let count) = job.training.recompute, count > job.architecture.layerCount {
       training.report(
         "recompute", "\(count) full_layers are more than the \(job.architecture.layerCount) layers")

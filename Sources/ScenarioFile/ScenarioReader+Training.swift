@@ -102,7 +102,7 @@ extension ScenarioReader {
     return dispatch
   }
 
-  /// Reads `recompute`: a name, `{full_layers: N}`, `{modules: […]}` or `{saved: […], offloaded: […]}`.
+  /// Reads `recompute`: a name, `{full_layers: N}`, `{offload_layers: N}`, `{modules: […]}` or `{saved: […], offloaded: […]}`.
   private func recompute(_ block: Block) -> Recompute? {
     guard let node = block.node("recompute") else { return nil }
     if case .mapping = node.content {
@@ -121,6 +121,11 @@ extension ScenarioReader {
         let offloaded = outputs("offloaded")
         inner.finish()
         return .saved(saved.union(offloaded), offloaded: offloaded)
+      }
+      if let layers = inner.node("offload_layers") {
+        let count = inner.integer(layers, "offload_layers", in: 0...Limit.counts.upperBound)
+        inner.finish()
+        return count.map(Recompute.offloadLayers)
       }
       let layers = inner.required("full_layers", "layers of each stage recomputed in full")
       let count = layers.flatMap {

@@ -211,6 +211,11 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// accumulation with `--bf16` only (`arguments.py`).
   public var accumulatesHalfInHalf = false
 
+  /// Whether recipes move activations to the host before they recompute whole layers, where parameters
+  /// are sharded, there is no pipeline, and the host's link is no PCIe: `cpu_offloading_num_layers` of
+  /// Megatron-Bridge's recipes with Megatron FSDP on GB200 and GB300 (`scripts/performance/configs/llama`).
+  public var offloadsActivations = false
+
   /// Whether tensors given to collectives are held back by `record_stream` until the device has come
   /// past them (`TORCH_NCCL_AVOID_RECORD_STREAMS` unset).
   public var recordsStreams = false
@@ -314,6 +319,7 @@ extension Framework {
       // Megatron-Bridge `scripts/performance/configs`); before them `grad_sync_dtype: bf16` (NeMo's
       // launcher examples, dgxc-benchmarking `nemotron4-340b-synth.yaml`).
       profile.gradientFormat = .bf16
+      profile.offloadsActivations = true
       profile.keepsQuantizedWeights = false
       profile.fusion.crossEntropyInPlace = true
       profile.usesLibraryAttention = true

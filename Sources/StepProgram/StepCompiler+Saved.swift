@@ -19,6 +19,9 @@ extension StepCompiler {
     switch recompute {
     case .full: (saved, offloaded) = ([], [])
     case .saved(let outputs, let away): (saved, offloaded) = (outputs, away)
+    case .offload:
+      offload(shape, in: &layer)
+      return
     case .none, .selective, .passes, .modules: return
     }
     let flowing = shard.bytes(shard.tokensOutside, job.architecture.hiddenSize)
@@ -34,6 +37,21 @@ extension StepCompiler {
     layer.backwardPeak =
       max(flowing, max(shape.forwardPeak, shape.saved + shape.backwardPeak) - inside) + away
     let copy = SimDuration(seconds: job.cluster.gpu.hostCopySeconds(bytes: away))
+    layer.forward.wait(until: copy)
+    layer.backward.wait(until: copy)
+  }
+
+  /// Moves all a layer keeps to the host.
+  ///
+  /// It crosses beside the layer's own kernels, in two buffers that change sides at each layer
+  /// (`AsyncDoubleBufferGroupOffloadHandler` in Transformer Engine's `pytorch/cpu_offload.py`): forward the
+  /// layer before is still on its way, backward the one to come is there already.
+  private func offload(_ shape: MemoryShape, in layer: inout LayerBlocks) {
+    layer.offloaded = shape.saved
+    layer.saved = 0
+    layer.forwardPeak = shape.forwardPeak + shape.saved
+    layer.backwardPeak = shape.backwardPeak + 2 * shape.saved
+    let copy = SimDuration(seconds: job.cluster.gpu.hostCopySeconds(bytes: shape.saved))
     layer.forward.wait(until: copy)
     layer.backward.wait(until: copy)
   }

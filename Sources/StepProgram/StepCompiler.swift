@@ -30,7 +30,7 @@ public struct StepCompiler {
 
   /// Recomputation of one layer.
   enum LayerRecompute: Hashable {
-    case none, selective, passes, full, modules(RecomputeModules)
+    case none, selective, passes, full, offload, modules(RecomputeModules)
     case saved(SavedOutputs, offloaded: SavedOutputs)
   }
 
@@ -226,7 +226,7 @@ public struct StepCompiler {
     var again = builder.assembly
     var kept = operations
     switch recompute {
-    case .none: break
+    case .none, .offload: break
     case .selective:
       var isRepeated = operations.map { $0.isAttentionCore && !attention.isFlash }
       if profile.selectiveRecomputesOperations {
@@ -356,6 +356,7 @@ public struct StepCompiler {
     case .passes: .passes
     case .full: .full
     case .fullLayers(let layers): index < layers ? .full : .none
+    case .offloadLayers(let layers): index < layers ? .offload : .none
     case .modules(let modules): .modules(modules)
     case .saved(let outputs, let offloaded): .saved(outputs, offloaded: offloaded)
     }

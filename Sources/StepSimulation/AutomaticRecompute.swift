@@ -7,9 +7,9 @@ import Transformer
 extension StepProgram {
   /// Compiles `job`, deciding `recompute: auto`: the lightest that fits in the GPU's memory.
   ///
-  /// In this order: none, selective, passes, full in as few layers of each model chunk as will do
-  /// (Megatron-LM's `block` method), full; full also when nothing fits. More recomputed layers never
-  /// hold more, so the fewest are found by bisection.
+  /// In this order: none, selective, passes, where it is usual as few layers on the host as will do, full
+  /// in as few layers of each model chunk as will do (Megatron-LM's `block` method), full; full also when
+  /// nothing fits. More such layers never hold more, so the fewest are found by bisection.
   ///
   /// - Parameter job: what to compile.
   /// - Returns: the program, its job with the recomputation decided.
@@ -19,15 +19,29 @@ extension StepProgram {
     for mode in [Recompute.none, .selective, .passes] {
       if let program = try fitting(job, mode) { return program }
     }
+    let chunks = job.parallelism.pipeline * job.parallelism.virtualStages
+    let layers = (job.architecture.layerCount + chunks - 1) / chunks
+    if offloadsActivations(job), let program = try fewest(layers, job, Recompute.offloadLayers) {
+      return program
+    }
+    if let program = try fewest(layers, job, { $0 == layers ? .full : .fullLayers($0) }) {
+      return program
+    }
     var decided = job
     decided.training.recompute = .full
-    guard var best = try fitting(job, .full) else { return StepCompiler.compile(decided) }
-    let chunks = job.parallelism.pipeline * job.parallelism.virtualStages
-    var enough = (job.architecture.layerCount + chunks - 1) / chunks
+    return StepCompiler.compile(decided)
+  }
+
+  /// The job's program with the fewest layers under a mode that fit; `nil` when all do not.
+  private static func fewest(
+    _ layers: Int, _ job: TrainingJob, _ mode: (Int) -> Recompute
+  ) throws(StepSimulationError) -> StepProgram? {
+    guard var best = try fitting(job, mode(layers)) else { return nil }
+    var enough = layers
     var tooFew = 0
     while enough - tooFew > 1 {
       let middle = (enough + tooFew) / 2
-      if let program = try fitting(job, .fullLayers(middle)) {
+      if let program = try fitting(job, mode(middle)) {
         best = program
         enough = middle
       } else {
@@ -35,6 +49,13 @@ extension StepProgram {
       }
     }
     return best
+  }
+
+  /// Whether activations would go to the host first: by the framework's recipes, over a link faster than
+  /// PCIe 5's 64 GB/s.
+  private static func offloadsActivations(_ job: TrainingJob) -> Bool {
+    job.training.profile.offloadsActivations && job.parallelism.zero == 3
+      && job.parallelism.pipeline == 1 && job.cluster.gpu.hostRate > .gigabytesPerSecond(64)
   }
 
   /// The job's program under a recomputation; `nil` when it does not fit.

@@ -114,7 +114,8 @@ public struct MemoryRemedy: Hashable, Sendable {
     let modes: [String]
     switch job.training.recompute {
     case .none: modes = ["training.recompute=selective", "training.recompute=full"]
-    case .selective, .passes, .fullLayers, .modules, .saved: modes = ["training.recompute=full"]
+    case .selective, .passes, .fullLayers, .offloadLayers, .modules, .saved:
+      modes = ["training.recompute=full"]
     case .full, .auto: modes = []
     }
     return modes.map { [$0] } + changes + changes.flatMap { change in modes.map { change + [$0] } }

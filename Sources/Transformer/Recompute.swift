@@ -17,6 +17,10 @@ public enum Recompute: Hashable, Sendable {
   case saved(SavedOutputs, offloaded: SavedOutputs = [])
   /// As `full` in the first `layers` of each pipeline stage's model chunk, `none` in the others.
   case fullLayers(Int)
-  /// The lightest of none, selective, passes and full that fits in memory.
+  /// Nothing is computed again: what the first `layers` of each pipeline stage's model chunk keep waits
+  /// in the host's memory between the passes.
+  case offloadLayers(Int)
+  /// The lightest of none, selective, passes and full that fits in memory; with frameworks and hosts that
+  /// are used so, activations are moved to the host before anything is recomputed in full.
   case auto
 }

@@ -264,6 +264,27 @@ import Transformer
     #expect(try Sample.read(text).job.training.recompute == .fullLayers(3))
   }
 
+  @Test("layers whose activations go to the host are counted, and have no pipeline")
+  func offloadedLayers() throws {
+    func read(_ count: Int, pipeline: Int) throws -> Recompute {
+      let text = """
+        model: llama-3.1-8b
+        cluster: {gpu: gb200, gpus: 8}
+        parallelism: {pipeline: \(pipeline), zero: \(pipeline > 1 ? 1 : 3)}
+        training:
+          sequence_length: 2048
+          global_batch: 8
+          micro_batch: 1
+          recompute: {offload_layers: \(count)}
+        """
+      return try Sample.read(text).job.training.recompute
+    }
+    #expect(try read(20, pipeline: 1) == .offloadLayers(20))
+    // 32 layers.
+    #expect(throws: (any Error).self) { try read(33, pipeline: 1) }
+    #expect(throws: (any Error).self) { try read(20, pipeline: 2) }
+  }
+
   @Test("run settings are read with their units") func run() throws {
     let text =
       Sample.text + """

@@ -191,4 +191,53 @@ struct OffloadTests {
     let full = try SmallJobs.full(program).duration.seconds
     #expect(abs(full / folded - 1) < 0.001)
   }
+
+  @Test(
+    "activations of offloaded layers wait on the host; their copies show where the link is slow")
+  func activations() throws {
+    func program(_ recompute: Recompute) throws -> StepProgram {
+      StepCompiler.compile(
+        try SmallJobs.job(
+          Parallelism(data: 8, zero: 3), microbatches: 1, recompute: recompute, framework: .nemo))
+    }
+    let kept = try program(.none)
+    let away = try program(.offloadLayers(8))
+    let half = try program(.offloadLayers(4))
+    let bytes = away.stages[0].hostBytes.count
+    #expect(kept.stages[0].hostBytes == .zero)
+    #expect(bytes > 0)
+    #expect(half.stages[0].hostBytes.count == bytes / 2)
+    let before = try FoldedSimulation.run(kept)
+    let after = try FoldedSimulation.run(away)
+    // Of eight layers at most two, the one that moves and the next, are on the device.
+    let saving = before.ranks[0].peak.count - after.ranks[0].peak.count
+    #expect(saving >= bytes / 8 * 5)
+    // An A100's PCIe 4 takes 1.25 / 32 ns a byte, each way, more than a layer's kernels.
+    let copies = 2 * Double(bytes) * 1.25 / 32e9
+    #expect(after.duration.seconds >= copies)
+    #expect(after.duration > before.duration)
+  }
+
+  @Test("what NeMo's recipes move to a Grace's memory, a PCIe host leaves to be recomputed")
+  func automaticActivations() throws {
+    func decided(_ gpu: String) throws -> Recompute {
+      var job = try SmallJobs.job(
+        Parallelism(data: 8, zero: 3), microbatches: 1, recompute: .passes, framework: .nemo)
+      let part = try #require(GPU.named(gpu))
+      job.cluster.gpu = part
+      let peak = try #require(
+        try FoldedSimulation.run(StepCompiler.compile(job)).ranks.map(\.device).max())
+      job.cluster.gpu.memory = peak - Bytes(1)
+      job.training.recompute = .auto
+      return try StepProgram.compile(deciding: job).job.training.recompute
+    }
+    guard case .offloadLayers = try decided("gb200") else {
+      Issue.record("a GB200 recomputes")
+      return
+    }
+    switch try decided("h100-sxm-80gb") {
+    case .full, .fullLayers: break
+    default: Issue.record("an H100 does not recompute")
+    }
+  }
 }
