@@ -86,11 +86,12 @@ extension ValidationReport {
       "- **nanotron's memory** is read on pipeline stage 0 from a counter the source does not name, "
         + "taken to be the reserved one. With tensor parallelism across nodes (degree 16 and 32) the "
         + "prediction is off by \(Format.percent(wide.median)) in the median of \(wide.rows) rows, and "
-        + "nine in ten are within \(Format.percent(wide.p90Absolute)). The counter grows by blocks that "
-        + "collectives' streams still hold while the device lags behind the host; how many microbatches' "
-        + "is taken from the rows, as is the message size from which a send holds the device back. A "
-        + "score of rows at tensor 16 and 32 without pipeline reads half or a quarter of its siblings, "
-        + "as after an emptied cache; tensor 32 with four stages reads as if nothing were pending.",
+        + "nine in ten are within \(Format.percent(wide.p90Absolute)). Its steps are played to PyTorch's "
+        + "caching allocator, tensor by tensor. Blocks that collectives used are free when the device has "
+        + "come past them, and the host runs ahead of it by the depth of its queue where nothing makes it "
+        + "wait. No reading is above 68.3 GiB of 79: rows that would take more have emptied their cache. "
+        + "Rows that took twice or twenty times the time of their siblings read as if nothing were pending: a "
+        + "host that is late never runs ahead. What makes it late is not in a row, so they stay too high.",
       "- **Aleph Alpha**: its library all-reduces gradients in fp32, its optimizer sharded or not, which "
         + "is counted. On 256 GPUs data-parallel traffic cost "
         + "\(Format.number(aleph.dataCollectiveCostBeyond ?? 1, digits: 2)) times what the NICs allow, on "

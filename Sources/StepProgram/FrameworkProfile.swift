@@ -92,9 +92,13 @@ public struct FrameworkProfile: Hashable, Sendable {
   public var reduceFormat: NumberFormat?
   /// Whether gradients are all-reduced whole though each rank updates its shard only.
   public var allReducesShards = false
-  /// Whether gradients in the parameters' format stay allocated beside the accumulated ones (the
-  /// buckets of PyTorch's DistributedDataParallel).
+  /// Whether gradients in the parameters' format stay allocated beside the accumulated ones.
   public var keepsWorkingGradients = false
+  /// Whether PyTorch's DistributedDataParallel wraps the model where several ranks hold the same states,
+  /// with buckets in the parameters' format, and each backward pass leaves fresh gradients in that
+  /// format, added to the accumulated ones when it is done (`make_ddp` in nanotron's `trainer.py`,
+  /// `FP32GradientAccumulator.backward`).
+  public var accumulatesBehindBackward = false
   /// How data-parallel communication overlaps.
   public var dataOverlap = DataOverlap.gradients
   /// The same under a sharded optimizer; `nil` for no difference.
@@ -225,6 +229,14 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// Next to nothing is lost between buffers: 0.4 % in XLA's own report of a TPU program (`HLO temp … 0.4%
   /// fragmentation`, EasyDeL issue 142).
   public var plansBuffers = false
+  /// Device memory beyond the usual that the cache does not get, for communicators of many groups.
+  public var furtherCommunicators = Bytes.zero
+  /// Kernels around a layer's attention beyond those its times count: too small for those, but entries of
+  /// the device's queue.
+  public var launchesAroundAttention = 0
+  /// Whether its steps are played to a caching allocator (``CacheReplay``), not taken to lose
+  /// ``fragmentation``.
+  public var replaysCache = false
   /// Bytes the allocator's cache loses to fragmentation, as a share of activations.
   public var fragmentation = 0.03
 
@@ -376,11 +388,20 @@ extension Framework {
       profile.balancesStagesByCost = true
       profile.fusion.gathersInputOnce = true
       profile.fusion.keepsGatherBuffers = true
-      profile.keepsWorkingGradients = true
+      profile.accumulatesBehindBackward = true
+      profile.fusion.keepsUnrotated = true
+      profile.replaysCache = true
+      // Each layer makes the sequences' ends anew (zeros, sums and running sums, each for queries and for
+      // keys: `CoreAttention.forward`), and copies query, key and value into one piece.
+      profile.launchesAroundAttention = 7
+      // A communicator for each kind of group and each set of tied weights. Of the 655 readings of its
+      // sweep none is above 68.3 GiB of 79.18, and rows that would take more read what is left after an
+      // emptied cache: 68.9 GiB are there for it.
+      profile.furtherCommunicators = Bytes.mebibytes(9_560)
+      // No Transformer Engine: PyTorch's two alone.
+      profile.libraryWorkspaceHopper = Bytes.mebibytes(64)
       profile.recordsStreams = true
       profile.fusion.splitsGatheredRows = true
-      // Reserved over allocated, fitted on the 655 rows of its sweep: eager kernels, three streams.
-      profile.fragmentation = 0.12
       // Fitted by a robust loss on the 655 rows, halves of which (either model; 64 GPUs and fewer)
       // give the same within a tenth: AWS EFA's steps, and what the hosts lose beside pipeline traffic.
       profile.hostPerCollective = SimDuration(seconds: 320e-6)

@@ -99,6 +99,8 @@ extension StageEmitter {
     let copies =
       compiler.states.shardDegree > 1
       ? profile.gatheredTensorsPerLayer * compiler.states.layerCount(ofStage: stage) : 0
+    let tensors = compiler.gatherTensors(ofStage: stage)
+    if !tensors.isEmpty { instructions.append(.scratch(.buffers, tensors.reduce(0, +))) }
     // More launches than the driver queues (about a thousand): the host cannot run ahead.
     if copies > 0 { instructions.append(.synchronizeHost) }
     for (axis, elements) in [(CommunicationAxis.shard, local.dense), (.expertShard, local.expert)] {

@@ -185,6 +185,11 @@ struct StatePlan {
     return Int64(owned) * gradientBytes
   }
 
+  /// Bytes of moments a rank of the stage owns.
+  func ownedMomentBytes(ofStage stage: Int) -> Int64 {
+    ownedOptimizerBytes(ofStage: stage) - ownedCount(ofStage: stage) * masterBytes
+  }
+
   /// Whether the shards that are gathered wait in the host's memory.
   var offloadsParameters: Bool { job.parallelism.offloadsParameters && gathersParameters }
 
@@ -265,7 +270,10 @@ struct StatePlan {
         name: "optimizer states", category: .optimizer,
         bytes: job.parallelism.offloadsOptimizer ? 0 : ownedOptimizerBytes(ofStage: stage)),
     ]
-    if profile.keepsWorkingGradients, gradientFormat == .fp32 {
+    let hasBuckets =
+      profile.accumulatesBehindBackward && zero == 0
+      && job.parallelism.data * job.parallelism.context > 1
+    if profile.keepsWorkingGradients || hasBuckets, gradientFormat == .fp32 {
       items.append(
         MemoryItem(
           name: "gradients in the parameters' format", category: .gradients,

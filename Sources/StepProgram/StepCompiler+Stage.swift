@@ -16,9 +16,8 @@ struct ChunkBlocks {
   var saved: Int64
   var forwardPeak: Int64
   var backwardPeak: Int64
-  /// What each part's passes queue for the device, in model order.
-  var forwardQueue: [QueuedWork]
-  var backwardQueue: [QueuedWork]
+  /// Tensors the passes take and give back, where the allocator is played.
+  var moves: ChunkMoves?
   /// Bytes the weight gradients still need when those of the inputs are done.
   var heldForWeights: Int64
   /// Shapes of the gradients its layers' multiplies accumulate, and its output projection's.
@@ -149,7 +148,9 @@ extension StepCompiler {
     }
     var backwardPeak: Int64 = 0
     var backwardPeakLayer = parts.last?.layer ?? -1
+    // What is released, less the gradients that stay until the pass is done.
     var released: Int64 = 0
+    let fresh = profile.accumulatesBehindBackward ? shard.valueBytes : 0
     for part in parts.reversed() {
       backward.append(part.blocks.backward)
       inputGradient.append(part.blocks.inputGradient)
@@ -158,7 +159,11 @@ extension StepCompiler {
         backwardPeak = part.blocks.backwardPeak - released
         backwardPeakLayer = part.layer
       }
-      released += part.blocks.saved
+      released += part.blocks.saved - fresh * Int64(part.parameters.total)
+      if -released > backwardPeak {
+        backwardPeak = -released
+        backwardPeakLayer = part.layer
+      }
     }
     let needsUnits = states.gathersParameters || bucketsOverlap
     var units: [UnitBlocks] = []
@@ -183,8 +188,7 @@ extension StepCompiler {
       inputGradient: builder.add(inputGradient.block(named: name + " input gradient")),
       weightGradient: builder.add(weightGradient.block(named: name + " weight gradient")),
       saved: saved, forwardPeak: forwardPeak, backwardPeak: backwardPeak,
-      forwardQueue: parts.map(\.blocks.forwardQueue),
-      backwardQueue: parts.map(\.blocks.backwardQueue),
+      moves: replaysCache ? moves(of: parts, plan) : nil,
       heldForWeights: parts.reduce(0) { $0 + $1.blocks.heldForWeights },
       gradientShapes: parts.filter { plan.layers.contains($0.layer) }
         .reduce(into: []) { $0.formUnion($1.blocks.gradientShapes) },
@@ -282,7 +286,6 @@ extension StepCompiler {
       madeByFirstUpdate: Bytes(states.lateBytes(ofStage: stage)),
       hostBytes: Bytes(
         states.hostBytes(ofStage: stage) + chunks.reduce(0) { $0 + $1.offloaded } * inFlight(stage)),
-      pending: pending(in: chunks, stage: stage)
-    )
+      cache: cache(ofStage: stage, items: items, chunks: chunks, turns: turns))
   }
 }

@@ -44,9 +44,8 @@ public struct StepCompiler {
     var saved: Int64
     var forwardPeak: Int64
     var backwardPeak: Int64
-    /// What the passes queue for the device.
-    var forwardQueue = QueuedWork()
-    var backwardQueue = QueuedWork()
+    /// What the passes are made of, where the allocator is played.
+    var operations: [Operation] = []
     /// Bytes the weight gradients still need when those of the inputs are done.
     var heldForWeights: Int64 = 0
     /// Bytes the host keeps from forward to backward.
@@ -282,19 +281,7 @@ public struct StepCompiler {
       weightGradient: builder.assembly, saved: shape.saved,
       forwardPeak: shape.forwardPeak, backwardPeak: shape.backwardPeak)
     made.gradientShapes = GradientShape.shapes(of: operations)
-    for operation in operations {
-      made.forwardQueue.add(
-        operation.forward,
-        [operation.beforeForward, operation.afterForward].compactMap { $0 }.filter {
-          price($0) != nil
-        })
-      made.backwardQueue.add(
-        operation.inputGradient + operation.weightGradient,
-        [operation.beforeBackward, operation.regather, operation.afterInputGradient].compactMap {
-          $0
-        }
-        .filter { price($0) != nil })
-    }
+    if replaysCache { made.operations = operations }
     keep(recompute, of: operations, shape: shape, in: &made)
     if job.parallelism.schedule.splitsBackward {
       made.heldForWeights = operations.reduce(0) { $0 + heldForWeights($1) }

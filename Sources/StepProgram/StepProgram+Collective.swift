@@ -38,7 +38,7 @@ extension StepProgram {
         .launch(call: 0, afterCompute: false, slot: 0), .wait(slot: 0, .data),
       ],
       resident: Array(repeating: 0, count: MemoryCategory.allCases.count), items: [],
-      leftBehind: .zero, madeByFirstUpdate: .zero, hostBytes: .zero, pending: .zero)
+      leftBehind: .zero, madeByFirstUpdate: .zero, hostBytes: .zero, cache: nil)
     return StepProgram(
       job: job, stages: [stage], calls: [call], blocks: [], laneCount: 0, slotCount: 1,
       modelFlops: Flops(0))

@@ -45,9 +45,8 @@ public struct StageProgram: Sendable {
   public var madeByFirstUpdate: Bytes
   /// Bytes of states in the host's memory, of one rank.
   public var hostBytes: Bytes
-  /// Bytes given back that the allocator cannot hand out again yet, for the host has run ahead of
-  /// the device that still communicates them; part of what is reserved, not of what is allocated.
-  public var pending: Bytes
+  /// What a caching allocator has taken, where its steps are played to one.
+  public var cache: CacheReplay.Outcome?
 }
 
 /// A named part of resident memory.

@@ -179,7 +179,8 @@ extension Architecture {
     return operations
   }
 
-  /// Rotation of queries and keys, out of place; keeps nothing but tables.
+  /// Rotation of queries and keys, out of place; keeps nothing but tables, and
+  /// what it rotates where that shares its tensor with the values.
   private func rotary(width: Int, shard: LayerShard, fusion: Fusion) -> Operation {
     var operation = Operation("rotary")
     let bytes = shard.bytes(shard.tokens, width)
@@ -192,6 +193,7 @@ extension Architecture {
     )
     operation.forward = [kernel]
     operation.inputGradient = [kernel]
+    if fusion.keepsUnrotated { operation.saved = bytes }
     return operation
   }
 

@@ -150,6 +150,10 @@ public struct Fusion: Hashable, Sendable {
   /// Beside a gather, the rank's own rows are multiplied apart from those before and behind them
   /// (nanotron's `tp_linear_async_communication`).
   public var splitsGatheredRows = false
+  /// Queries and keys before their rotation stay: values are a view of the tensor they are in, and
+  /// rotated ones are tensors of their own (`apply_rotary_pos_emb` in nanotron's `llama.py`, behind one
+  /// contiguous copy of the projection's output).
+  public var keepsUnrotated = false
   /// Flash attention is given query, key and value after a layout copy.
   public var attentionCopies = false
 

@@ -1,0 +1,186 @@
+import Layout
+import Quantities
+
+/// Plays a rank's first steps to the caching allocator, tensor by tensor, and reads what it has taken
+/// from the device.
+///
+/// Two steps are enough: the optimizer makes its states at the end of the first, out of cached
+/// blocks where they fit, and the second starts with what is left. Of a step's microbatches those that
+/// warm a pipeline up, two more, and those that end it are played: between them one goes as one comes.
+public struct CacheReplay {
+  /// What a rank holds from the start, one tensor each.
+  var resident: [Int64] = []
+  /// Bytes of optimizer state per element that come to be with the first update.
+  var momentBytes: Int64 = 0
+  /// Ranks that share a weight's moments.
+  var owners: Int64 = 1
+  /// What an update takes and gives back, one tensor each.
+  var updateTensors: [Int64] = []
+  /// The passes of each chunk.
+  var chunks: [ChunkMoves] = []
+  /// How far the device falls behind.
+  var lead = HostLead()
+
+  /// Microbatches played beyond those in flight.
+  private static let extraMicrobatches = 2
+
+  /// What the allocator has taken at the end.
+  public struct Outcome: Hashable, Sendable {
+    /// Bytes taken from the device; after an emptied cache, what has been taken since.
+    public var reserved: Int64
+    /// Most bytes handed out at once.
+    public var peakAllocated: Int64
+    /// Times the cache was emptied for want of memory.
+    public var flushes: Int
+  }
+
+  /// Plays `turns` with at most `capacity` bytes; `nil` when that is not enough.
+  func play(_ turns: [Turn], capacity: Int64) -> Outcome? {
+    var allocator = CachingAllocator(capacity: capacity)
+    for bytes in resident where allocator.take(bytes) == nil { return nil }
+    let played = shortened(turns)
+    for step in 0..<2 {
+      guard run(played, on: &allocator), update(first: step == 0, on: &allocator) else {
+        return nil
+      }
+    }
+    return Outcome(
+      reserved: allocator.reserved, peakAllocated: allocator.peakAllocated,
+      flushes: allocator.flushes)
+  }
+
+  /// The first turns, and of the rest the backward passes of what is in flight then.
+  private func shortened(_ turns: [Turn]) -> [Turn] {
+    let first = turns.firstIndex { $0.kind == .backward } ?? turns.count
+    let end = min(turns.count, first + 1 + 2 * Self.extraMicrobatches * chunks.count)
+    var played = Array(turns[..<end])
+    var inFlight = [Int](repeating: 0, count: chunks.count)
+    for turn in played { inFlight[turn.chunk] += turn.kind == .forward ? 1 : -1 }
+    var rest: [Turn] = []
+    for turn in turns[end...].reversed()
+    where turn.kind == .backward && inFlight[turn.chunk] > 0 {
+      inFlight[turn.chunk] -= 1
+      rest.append(turn)
+    }
+    played += rest.reversed()
+    return played
+  }
+
+  /// The passes of a step; whether there was room.
+  private func run(_ turns: [Turn], on allocator: inout CachingAllocator) -> Bool {
+    var inFlight = chunks.map { _ in [[CachingAllocator.Handle]]() }
+    var oldest = [Int](repeating: 0, count: chunks.count)
+    var sent = 0
+    var hasReceived = false
+    for turn in turns {
+      let moves = chunks[turn.chunk]
+      switch turn.kind {
+      case .forward:
+        allocator.lag = lead.entries(sent: sent, hasReceived: hasReceived)
+        var slots = [CachingAllocator.Handle](repeating: -1, count: moves.slotCount)
+        guard play(moves.forward, slots: &slots, on: &allocator) else { return false }
+        inFlight[turn.chunk].append(slots)
+        sent += 1
+        // The device has done with the first pass when its message has gone.
+        if lead.waitsForMessages, sent == 1 { allocator.synchronize() }
+      case .backward:
+        if lead.waitsForMessages {
+          // The host looks at what the message holds.
+          hasReceived = true
+          allocator.synchronize()
+          allocator.lag = lead.entries(sent: sent, hasReceived: true)
+        }
+        var slots = inFlight[turn.chunk][oldest[turn.chunk]]
+        inFlight[turn.chunk][oldest[turn.chunk]] = []
+        oldest[turn.chunk] += 1
+        guard play(moves.backward, slots: &slots, on: &allocator) else { return false }
+      case .weightGradient, .optimizer: break
+      }
+    }
+    return true
+  }
+
+  private func play(
+    _ moves: [TensorMove], slots: inout [CachingAllocator.Handle],
+    on allocator: inout CachingAllocator
+  ) -> Bool {
+    for move in moves {
+      switch move {
+      case .take(let slot, let bytes):
+        guard let block = allocator.take(bytes) else { return false }
+        slots[slot] = block
+      case .give(let slot): allocator.give(slots[slot])
+      case .lend(let slot): allocator.lend(slots[slot])
+      case .issue(let entries): allocator.issue(entries)
+      }
+    }
+    return true
+  }
+
+  /// The update, behind which the host waits for the device.
+  private func update(first: Bool, on allocator: inout CachingAllocator) -> Bool {
+    allocator.synchronize()
+    if first, momentBytes > 0 {
+      for weight in chunks.flatMap(\.weights) {
+        // Two moments.
+        let bytes = (weight + owners - 1) / owners * momentBytes / 2
+        guard allocator.take(bytes) != nil, allocator.take(bytes) != nil else { return false }
+      }
+    }
+    var taken: [CachingAllocator.Handle] = []
+    for bytes in updateTensors {
+      guard let block = allocator.take(bytes) else { return false }
+      taken.append(block)
+    }
+    for block in taken { allocator.give(block) }
+    return true
+  }
+}
+
+/// How far a host runs ahead of its device, which decides when tensors that collectives used are free.
+///
+/// With a pipeline, a host waits for the device at every gradient it receives, for it has to read the
+/// message's shape (nanotron's `p2p.py`). Without one nothing holds it back but the depth of the
+/// device's queue.
+struct HostLead: Hashable {
+  /// Entries of the device's queue it gets ahead at most; 0 where nothing is lent.
+  var depth = 0
+  /// Whether the host waits for each message it receives.
+  var waitsForMessages = false
+  /// Whether the device is slower than the host within a pass.
+  var isDeviceBound = false
+  /// Whether messages between stages stall: hosts and device wait together.
+  var stalls = false
+  /// Stages of the pipeline behind this one.
+  var stagesBehind = 0
+
+  /// Part of its work by which a host is ahead of the slowest of its tensor group, at whose pace
+  /// collectives run.
+  ///
+  /// From nanotron's sweep: where hosts decide the pace, 16 microbatches of 1,400 entries each bring it
+  /// a third of the queue's depth, 64 all of it.
+  static let drift = 0.02
+
+  /// Entries a host that never waits is ahead when it has put `entries` into the queue.
+  ///
+  /// - Parameters:
+  ///   - entries: of a step.
+  ///   - issue: host time of a pass.
+  ///   - busy: device time of it.
+  /// - Returns: at most the queue's depth.
+  static func entries(behind entries: Int, issue: Int64, busy: Int64) -> Int {
+    let share = max(drift, 1 - Double(issue) / Double(max(1, busy)))
+    return min(QueuedWork.queueDepth, Int(share * Double(entries)))
+  }
+
+  /// Entries the device is behind in a pass when `sent` messages have gone to the next stage.
+  ///
+  /// The next stage takes the second message when it has done with the first, longest in the first
+  /// step, in which it loads its kernels. The device waits at that message, and the host goes on with
+  /// the rest of the warm-up.
+  func entries(sent: Int, hasReceived: Bool) -> Int {
+    guard waitsForMessages else { return depth }
+    guard !stalls else { return 0 }
+    return isDeviceBound || !hasReceived && sent >= 2 && stagesBehind >= 2 ? depth : 0
+  }
+}
