@@ -83,14 +83,32 @@ extension Parallelism {
     ]
     let local = request.sequenceLength / context
     let mixers = recurrenceHeads(of: architecture)
+    let sliding = architecture.slidingAttention ?? architecture.attention
     let cut = architecture.hasAttention ? heads : mixers.first?.count ?? 1
     let choices = divisors(of: cut).filter { degree in
-      divides(keyValueHeads, degree) && mixers.allSatisfy { $0.count.isMultiple(of: degree) }
+      divides(keyValueHeads, degree) && divides(sliding.keyValueHeads, degree)
+        && sliding.heads.isMultiple(of: degree)
+        && mixers.allSatisfy { $0.count.isMultiple(of: degree) }
         && widths.allSatisfy { $0.isMultiple(of: degree) }
         && (!sequence || local.isMultiple(of: degree))
     }
     if !heads.isMultiple(of: tensor) {
       return [error("tensor", tensor, .doesNotDivide(tensor, heads, "attention heads"), choices)]
+    }
+    if !sliding.heads.isMultiple(of: tensor) {
+      return [
+        error(
+          "tensor", tensor, .doesNotDivide(tensor, sliding.heads, "heads of sliding layers"),
+          choices)
+      ]
+    }
+    if !divides(sliding.keyValueHeads, tensor) {
+      return [
+        error(
+          "tensor", tensor,
+          .doesNotDivide(tensor, sliding.keyValueHeads, "key and value heads of sliding layers"),
+          choices)
+      ]
     }
     if !divides(keyValueHeads, tensor) {
       return [

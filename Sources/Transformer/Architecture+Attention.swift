@@ -43,8 +43,32 @@ extension Architecture {
       normalizesQueryAndKey: norm != .none && latent == nil,
       queryKeyNormSpansHeads: norm == .projection, hasSinks: family.hasSinks,
       slidingWindow: windows.width, windowIsChunk: windows.isChunk, slidingLayers: windows.layers)
+    attention.hasSinks =
+      try reader.boolean("add_full_attention_sink_bias") ?? attention.hasSinks
     attention.gatesOutput = try reader.boolean("attn_output_gate") ?? family.gatesAttention
     return attention
+  }
+
+  /// Attention of sliding layers where `swa_` keys give it heads of its own (MiMo-V2).
+  static func slidingAttention(
+    _ reader: ConfigurationReader, _ attention: SelfAttention
+  ) throws(ConfigurationError) -> SelfAttention? {
+    var sliding = attention
+    sliding.heads =
+      try reader.integer("swa_num_attention_heads", minimum: 1) ?? attention.heads
+    sliding.keyValueHeads =
+      try reader.integer("swa_num_key_value_heads", minimum: 1) ?? attention.keyValueHeads
+    sliding.headDimension =
+      try reader.integer("swa_head_dim", minimum: 1) ?? attention.headDimension
+    sliding.valueDimension =
+      try reader.integer("swa_v_head_dim", minimum: 1) ?? attention.valueDimension
+    sliding.hasSinks = try reader.boolean("add_swa_attention_sink_bias") ?? attention.hasSinks
+    guard sliding.heads.isMultiple(of: sliding.keyValueHeads) else {
+      throw .impossible(
+        key: "swa_num_key_value_heads", found: "\(sliding.keyValueHeads)",
+        reason: "does not divide the \(sliding.heads) attention heads")
+    }
+    return sliding == attention ? nil : sliding
   }
 
   /// Latent attention when `kv_lora_rank` is there.
@@ -101,6 +125,14 @@ extension Architecture {
     if let types {
       let windowed = ["sliding_attention", "chunked_attention"]
       return (width, isChunk, types.prefix(layers).map { windowed.contains($0) })
+    }
+    if let pattern = try reader.integers("hybrid_layer_pattern") {
+      guard pattern.count >= layers else {
+        throw .impossible(
+          key: "hybrid_layer_pattern", found: "a list of \(pattern.count)",
+          reason: "is shorter than the \(layers) layers")
+      }
+      return (width, isChunk, pattern.prefix(layers).map { $0 == 1 })
     }
     if isChunk, let rotary = try reader.integers("no_rope_layers"), rotary.count >= layers {
       return (width, true, rotary.prefix(layers).map { $0 == 1 })

@@ -154,7 +154,7 @@ extension Architecture {
       width = try reader.integer("shared_intermediate_size", minimum: 1) ?? width
     }
     let innerDropout = try attentionDropoutInside(reader)
-    return Architecture(
+    var architecture = Architecture(
       name: name, layerCount: layers, hiddenSize: hidden,
       attention: pattern.hasAttention
         ? try selfAttention(
@@ -178,6 +178,10 @@ extension Architecture {
         ?? innerDropout,
       hiddenDropout: try reader.fraction(
         "hidden_dropout", "resid_pdrop", "hidden_dropout_prob", "dropout") ?? 0)
+    if !architecture.attention.slidingLayers.isEmpty {
+      architecture.slidingAttention = try slidingAttention(reader, architecture.attention)
+    }
+    return architecture
   }
 
   /// Layers: stated, or as many as the pattern has.

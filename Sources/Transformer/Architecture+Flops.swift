@@ -63,9 +63,11 @@ extension Architecture {
       attentionProjections: 0, attentionScores: 0, feedForward: 0, routedExperts: 0,
       sharedExperts: 0, router: 0, nextTokenProjections: 0, head: 0)
     let layers = layerCount + nextTokenLayers
-    let perKey = 2 * Double(attention.heads * (attention.headDimension + attention.valueDimension))
     for (kind, count, first) in kinds(of: 0..<layers) {
       if kind.mixer.hasAttention {
+        let attention = attention(ofLayer: first)
+        let perKey =
+          2 * Double(attention.heads * (attention.headDimension + attention.valueDimension))
         flops.attentionScores +=
           Double(count) * perKey
           * meanAttendedKeys(layer: first, sequenceLength: sequenceLength, causal: causal)

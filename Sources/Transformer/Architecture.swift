@@ -10,8 +10,10 @@ public struct Architecture: Hashable, Sendable {
   public var layerCount: Int
   /// `hidden_size`.
   public var hiddenSize: Int
-  /// Self-attention of every layer.
+  /// Self-attention of every layer, but for sliding ones that have other heads.
   public var attention: SelfAttention
+  /// Attention of the sliding layers where its heads are others (MiMo-V2); `nil` where they are not.
+  public var slidingAttention: SelfAttention?
   /// What mixes tokens where attention does not, or beside it; `nil` where all layers attend.
   public var recurrence: Recurrence?
   /// For each layer what mixes its tokens; empty when all attend.

@@ -20,7 +20,9 @@ public enum ConfigurationKeys {
     "word_embed_proj_dim", "text_config", "language_config", "llm_config",
     // Windows.
     "sliding_window", "use_sliding_window", "sliding_window_pattern", "layer_types",
-    "attention_chunk_size", "no_rope_layers",
+    "attention_chunk_size", "no_rope_layers", "hybrid_layer_pattern", "swa_num_attention_heads",
+    "swa_num_key_value_heads", "swa_head_dim", "swa_v_head_dim", "add_swa_attention_sink_bias",
+    "add_full_attention_sink_bias",
     // Latent attention.
     "q_lora_rank", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim",
     // Mixtures.
@@ -96,7 +98,7 @@ public enum ConfigurationKeys {
     "mixer_rms_eps", "mla_use_nope", "mlp_expansion_factor", "mlp_multipliers",
     "moe_renormalize", "moe_router_activation_func", "mtp_layers_block_type", "num_expert_group",
     "num_logits_to_keep", "postnorm", "projectors_bias", "rescale_prenorm_residual",
-    "residual_in_fp32", "residual_multiplier", "attention_multiplier", "rms_norm",
+    "residual_in_fp32", "swa_rope_theta", "residual_multiplier", "attention_multiplier", "rms_norm",
     "shared_moe_mode", "ssm_in_multiplier", "ssm_multipliers", "ssm_out_multiplier",
     "time_step_floor", "time_step_init_scheme", "time_step_limit", "time_step_max",
     "time_step_min", "time_step_scale", "use_associative_scan", "use_mamba_kernels", "use_mambapy",
@@ -109,8 +111,6 @@ public enum ConfigurationKeys {
     ("sparse_attention_config", "sparse attention with its own index heads is not modelled"),
     ("index_topk", "sparse attention with its own index heads is not modelled"),
     ("compress_ratios", "attention over compressed keys is not modelled"),
-    ("hybrid_layer_pattern", "layers with different head counts are not modelled"),
-    ("swa_num_key_value_heads", "layers with different head counts are not modelled"),
     ("global_head_dim", "layers with different head dimensions are not modelled"),
     ("share_expert_dim", "Step's head-wise attention gates are not modelled"),
     ("encoder_layers", "encoders are not modelled"),

@@ -59,6 +59,20 @@ extension Architecture {
     return !sliding.isEmpty && sliding[min(layer, sliding.count - 1)]
   }
 
+  /// Self-attention of `layer`.
+  public func attention(ofLayer layer: Int) -> SelfAttention {
+    isSlidingLayer(layer) ? slidingAttention ?? attention : attention
+  }
+
+  /// The model if all its layers attended as `layer` does.
+  func attending(asLayer layer: Int) -> Architecture {
+    guard slidingAttention != nil else { return self }
+    var model = self
+    model.attention = attention(ofLayer: layer)
+    model.slidingAttention = nil
+    return model
+  }
+
   /// Whether any layer attends.
   public var hasAttention: Bool {
     mixers.isEmpty || nextTokenLayers > 0 || mixers.contains { $0.hasAttention }

@@ -33,7 +33,7 @@ extension Architecture {
     var operations = [normOperation("input_norm", shard: shard, fusion: fusion)]
     var hasBias = false
     if mixer.hasAttention {
-      operations += attentionOperations(
+      operations += attending(asLayer: layer).attentionOperations(
         layer: layer, shard: shard, algorithm: algorithm, fusion: fusion)
       hasBias = attention.outputBias
     }
@@ -78,7 +78,8 @@ extension Architecture {
       operations += latentProjections(latent, heads: heads, shard: shard, fusion: fusion)
     } else {
       let gates = attention.gatesOutput ? heads * attention.valueDimension : 0
-      let width = (heads + 2 * keyValueHeads) * attention.headDimension + gates
+      let values = keyValueHeads * attention.valueDimension
+      let width = (heads + keyValueHeads) * attention.headDimension + values + gates
       var projection = columnParallel(
         "qkv_proj", input: hiddenSize, output: width, shard: shard, fusion: fusion)
       if attention.inputBias {

@@ -76,7 +76,7 @@ extension Architecture {
     }
     if kind.mixer != .none {
       tensors += normTensors("input_norm", hiddenSize)
-      if kind.mixer.hasAttention { tensors += attentionTensors }
+      if kind.mixer.hasAttention { tensors += attending(asLayer: layer).attentionTensors }
       if kind.mixer.hasRecurrence { tensors += recurrence?.tensors(hidden: hiddenSize) ?? [] }
       if normsPerLayer >= 4 { tensors += normTensors("attention_output_norm", hiddenSize) }
     }

@@ -133,7 +133,7 @@ import Transformer
     arguments: [
       "ssm_state_size", "mamba_d_state", "attn_res_block_size", "block_configs",
       "sparse_attention_config", "index_topk",
-      "compress_ratios", "hybrid_layer_pattern", "global_head_dim", "share_expert_dim",
+      "compress_ratios", "global_head_dim", "share_expert_dim",
     ])
   func refused(_ key: String) {
     var tree = Self.base

@@ -1,3 +1,4 @@
+import Kernels
 import Testing
 import Transformer
 
@@ -199,6 +200,42 @@ import Transformer
       try Architecture(configuration: tree, name: "test")
     }
     #expect(error?.key == "num_hidden_layers")
+  }
+
+  @Test("sliding layers may have heads of their own") func slidingHeads() throws {
+    // Two layers of MiMo-V2-Flash's shape: one full, one sliding.
+    let model = try Architecture(
+      configuration: [
+        "model_type": "mimo_v2_flash", "hidden_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 24, "v_head_dim": 16,
+        "swa_num_attention_heads": 8, "swa_num_key_value_heads": 4, "swa_head_dim": 24,
+        "swa_v_head_dim": 16, "hybrid_layer_pattern": [0, 1], "sliding_window": 16,
+        "add_swa_attention_sink_bias": true, "add_full_attention_sink_bias": false,
+        "intermediate_size": 128, "vocab_size": 100,
+      ], name: "test")
+    func count(_ layer: Int) -> Int {
+      model.tensors(ofLayer: layer).filter { $0.name.hasPrefix("attention.") }
+        .reduce(0) { $0 + $1.count }
+    }
+    // Queries 8·24, keys 2·24, values 2·16, output 8·16, each times 64.
+    #expect(count(0) == 64 * (192 + 48 + 32 + 128))
+    // Four heads of keys and values, and a sink for each of eight heads.
+    #expect(count(1) == 64 * (192 + 96 + 64 + 128) + 8)
+    // Scores: 8 heads · 2·(24 + 16) for 32 keys of 64 on average, and for 16 − 16²/128 of a window.
+    let flops = model.forwardFlops(sequenceLength: 64, causal: true)
+    #expect(flops.attentionScores == 640 * (32 + 14))
+    let shard = LayerShard(microBatch: 1, sequenceLength: 64, vocabulary: 100)
+    func width(_ layer: Int) -> Int {
+      let operations = model.mixerOperations(
+        layer: layer, shard: shard, algorithm: .flash2, fusion: Fusion())
+      guard
+        case .matmul(let projection)? = operations.first(where: { $0.name == "qkv_proj" })?
+          .forward.last
+      else { return 0 }
+      return projection.n
+    }
+    #expect(width(0) == 192 + 48 + 32)
+    #expect(width(1) == 192 + 96 + 64)
   }
 
   @Test("recurrences that are not modelled are refused by name", arguments: ["rwkv", "zamba2"])
