@@ -39,8 +39,9 @@ public struct CacheReplay {
     var allocator = CachingAllocator(capacity: capacity)
     for bytes in resident where allocator.take(bytes) == nil { return nil }
     let played = shortened(turns)
+    let skipped = entries(of: turns) - entries(of: played)
     for step in 0..<2 {
-      guard run(played, on: &allocator), update(first: step == 0, on: &allocator) else {
+      guard run(played, skipped: skipped, on: &allocator), update(first: step == 0, on: &allocator) else {
         return nil
       }
     }
@@ -66,8 +67,19 @@ public struct CacheReplay {
     return played
   }
 
-  /// The passes of a step; whether there was room.
-  private func run(_ turns: [Turn], on allocator: inout CachingAllocator) -> Bool {
+  /// Entries `turns` put into the device's queue.
+  private func entries(of turns: [Turn]) -> Int {
+    turns.reduce(0) { $0 + ($1.kind == .forward ? chunks[$1.chunk].entries : 0) }
+  }
+
+  /// The passes of a step, of which `skipped` entries behind the first backward pass are not played;
+  /// whether there was room.
+  private func run(
+    _ turns: [Turn], skipped: Int, on allocator: inout CachingAllocator
+  ) -> Bool {
+    // A host that nothing holds back gets ahead from the step's start on.
+    var start = allocator.issued
+    var skips = false
     var inFlight = chunks.map { _ in [[CachingAllocator.Handle]]() }
     var oldest = [Int](repeating: 0, count: chunks.count)
     var sent = 0
@@ -76,9 +88,13 @@ public struct CacheReplay {
       let moves = chunks[turn.chunk]
       switch turn.kind {
       case .forward:
-        allocator.lag = lead.entries(sent: sent, hasReceived: hasReceived)
+        if lead.waitsForMessages {
+          allocator.lag = lead.entries(sent: sent, hasReceived: hasReceived)
+        }
         var slots = [CachingAllocator.Handle](repeating: -1, count: moves.slotCount)
-        guard play(moves.forward, slots: &slots, on: &allocator) else { return false }
+        guard play(moves.forward, slots: &slots, since: start, on: &allocator) else {
+          return false
+        }
         inFlight[turn.chunk].append(slots)
         sent += 1
         // The device has done with the first pass when its message has gone.
@@ -93,7 +109,11 @@ public struct CacheReplay {
         var slots = inFlight[turn.chunk][oldest[turn.chunk]]
         inFlight[turn.chunk][oldest[turn.chunk]] = []
         oldest[turn.chunk] += 1
-        guard play(moves.backward, slots: &slots, on: &allocator) else { return false }
+        guard play(moves.backward, slots: &slots, since: start, on: &allocator) else {
+          return false
+        }
+        if !skips { start -= skipped }
+        skips = true
       case .weightGradient, .optimizer: break
       }
     }
@@ -101,7 +121,7 @@ public struct CacheReplay {
   }
 
   private func play(
-    _ moves: [TensorMove], slots: inout [CachingAllocator.Handle],
+    _ moves: [TensorMove], slots: inout [CachingAllocator.Handle], since start: Int,
     on allocator: inout CachingAllocator
   ) -> Bool {
     for move in moves {
@@ -111,7 +131,11 @@ public struct CacheReplay {
         slots[slot] = block
       case .give(let slot): allocator.give(slots[slot])
       case .lend(let slot): allocator.lend(slots[slot])
-      case .issue(let entries): allocator.issue(entries)
+      case .issue(let entries):
+        allocator.issue(entries)
+        if !lead.waitsForMessages {
+          allocator.lag = lead.entries(behind: allocator.issued - start)
+        }
       }
     }
     return true
@@ -145,6 +169,8 @@ public struct CacheReplay {
 struct HostLead: Hashable {
   /// Entries of the device's queue it gets ahead at most; 0 where nothing is lent.
   var depth = 0
+  /// Part of what it issues by which a host that never waits gets ahead.
+  var share = 0.0
   /// Whether the host waits for each message it receives.
   var waitsForMessages = false
   /// Whether the device is slower than the host within a pass.
@@ -161,17 +187,18 @@ struct HostLead: Hashable {
   /// a third of the queue's depth, 64 all of it.
   static let drift = 0.02
 
-  /// Entries a host that never waits is ahead when it has put `entries` into the queue.
+  /// Part of what it issues by which a host that never waits gets ahead.
   ///
   /// - Parameters:
-  ///   - entries: of a step.
-  ///   - issue: host time of a pass.
+  ///   - issue: host time of a microbatch.
   ///   - busy: device time of it.
-  /// - Returns: at most the queue's depth.
-  static func entries(behind entries: Int, issue: Int64, busy: Int64) -> Int {
-    let share = max(drift, 1 - Double(issue) / Double(max(1, busy)))
-    return min(QueuedWork.queueDepth, Int(share * Double(entries)))
+  static func share(issue: Int64, busy: Int64) -> Double {
+    max(drift, 1 - Double(issue) / Double(max(1, busy)))
   }
+
+  /// Entries a host that never waits is ahead when it has put `entries` into the queue since it last
+  /// waited for the device; at most the queue's depth.
+  func entries(behind entries: Int) -> Int { min(depth, Int(share * Double(entries))) }
 
   /// Entries the device is behind in a pass when `sent` messages have gone to the next stage.
   ///
@@ -179,7 +206,6 @@ struct HostLead: Hashable {
   /// step, in which it loads its kernels. The device waits at that message, and the host goes on with
   /// the rest of the warm-up.
   func entries(sent: Int, hasReceived: Bool) -> Int {
-    guard waitsForMessages else { return depth }
     guard !stalls else { return 0 }
     return isDeviceBound || !hasReceived && sent >= 2 && stagesBehind >= 2 ? depth : 0
   }

@@ -59,7 +59,7 @@ struct CachingAllocator {
   private var large: [Entry] = []
   private var nextAddress: Int64 = 0
   /// Entries the host has put into the device's queue.
-  private var issued = 0
+  private(set) var issued = 0
   /// Blocks given back while lent, oldest first from ``firstWaiting`` on, with the queue's length then.
   private var waiting: [(position: Int, block: Handle)] = []
   private var firstWaiting = 0

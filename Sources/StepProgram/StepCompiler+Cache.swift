@@ -86,10 +86,8 @@ extension StepCompiler {
       }
     }
     let isPiped = job.parallelism.pipeline > 1
-    let entries = chunks.reduce(0) { $0 + ($1.moves?.entries ?? 0) } * job.microbatchCount
     return HostLead(
-      depth: isPiped
-        ? QueuedWork.queueDepth : HostLead.entries(behind: entries, issue: issue, busy: busy),
+      depth: QueuedWork.queueDepth, share: HostLead.share(issue: issue, busy: busy),
       waitsForMessages: isPiped,
       // A host alone is faster than with the waits for the others of its group that its time includes:
       // nanotron's sweep has the device behind from three quarters of that time on.

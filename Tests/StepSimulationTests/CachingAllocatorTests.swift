@@ -204,11 +204,18 @@ struct CacheReplayTests {
     let close = try #require(replay.play(turns, capacity: 1_000 * mebibyte))
     #expect(close.reserved == 160 * mebibyte)
     #expect(close.peakAllocated == 160 * mebibyte)
-    // 25 entries behind: what the microbatches before scattered is not free yet, 3 × 20 in a step.
+    // A device that has done nothing yet, up to 25 entries behind: what the microbatches before
+    // scattered is not free yet, 3 × 20 in a step.
     replay.lead.depth = 25
+    replay.lead.share = 1
     let far = try #require(replay.play(turns, capacity: 1_000 * mebibyte))
     #expect(far.reserved == 200 * mebibyte)
     #expect(far.peakAllocated == 160 * mebibyte)
+    // Half of the entries behind: the second microbatch finds 5 of 10 done; the third 10 of 20, so that
+    // the first one's block serves again.
+    replay.lead.share = 0.5
+    let half = try #require(replay.play(turns, capacity: 1_000 * mebibyte))
+    #expect(half.reserved == 180 * mebibyte)
     // Two moments of 4 bytes for each of 2^20 elements take 2 × 4 MiB of the smaller of the blocks the
     // first step has left, of 20 MiB: the second needs another.
     replay.lead.depth = 0
@@ -222,10 +229,12 @@ struct CacheReplayTests {
   @Test("how far a host gets ahead")
   func lead() {
     // Host-bound: 2 % of 16 × 1,400 entries; of 64 × 1,400 more than the queue holds.
-    #expect(HostLead.entries(behind: 16 * 1_400, issue: 100, busy: 50) == 448)
-    #expect(HostLead.entries(behind: 64 * 1_400, issue: 100, busy: 50) == 1_024)
+    let hostBound = HostLead(depth: 1_024, share: HostLead.share(issue: 100, busy: 50))
+    #expect(hostBound.entries(behind: 16 * 1_400) == 448)
+    #expect(hostBound.entries(behind: 64 * 1_400) == 1_024)
     // A device that takes four times as long: three quarters.
-    #expect(HostLead.entries(behind: 1_000, issue: 25, busy: 100) == 750)
+    let deviceBound = HostLead(depth: 1_024, share: HostLead.share(issue: 25, busy: 100))
+    #expect(deviceBound.entries(behind: 1_000) == 750)
     var lead = HostLead(depth: 1_024, waitsForMessages: true, stagesBehind: 3)
     // In step until the second message; from the first gradient on again.
     #expect(lead.entries(sent: 1, hasReceived: false) == 0)
