@@ -211,6 +211,9 @@ public struct FrameworkProfile: Hashable, Sendable {
   public var keepsQuantizedWeights = false
   /// Whether the working copy of multiplied weights is the quantised one.
   public var quantizesParameters = false
+  /// Gradients have a buffer of their own (`main_grad` in Megatron's DistributedDataParallel), cleared
+  /// for every step and added to in every microbatch, whatever their format.
+  public var hasGradientBuffer = false
   /// Whether half-precision gradients are accumulated as they are: Megatron-LM turns on fp32
   /// accumulation with `--bf16` only (`arguments.py`).
   public var accumulatesHalfInHalf = false
@@ -246,6 +249,7 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// What Megatron-Core holds, for those that build on it.
   fileprivate mutating func holdsAsMegatronCore() {
     groupsExpertMultiplies = true
+    hasGradientBuffer = true
     keepsGradientStandIns = true
     keepsStageInput = true
     sharedBuffer = .ends
@@ -294,6 +298,7 @@ extension Framework {
     var profile = FrameworkProfile()
     switch self {
     case .megatronLM:
+      profile.hasGradientBuffer = true
       profile.synchronizesPasses = true
       profile.accumulatesHalfInHalf = true
       profile.keepsStageInput = true

@@ -69,9 +69,15 @@ public struct CollectiveCall: Hashable, Sendable {
   public var category: TimeCategory
   /// The algorithm to use; `nil` for the one that ends first.
   public var algorithm: CollectiveAlgorithm?
-  /// How much longer kernels take while it runs beside them on the data stream, as a part of their time
-  /// alone.
+  /// Part of their speed kernels lose while it runs beside them on the data stream.
   public var interference = 0.0
+
+  /// Adds a copy over the host link, which takes no multiprocessors, to what the call does.
+  mutating func append(hostCopy copy: SimDuration) {
+    let alone = duration
+    duration += copy
+    if duration > .zero { interference *= alone.seconds / duration.seconds }
+  }
 }
 
 /// A piece of a block, in order.

@@ -237,7 +237,8 @@ struct StageEmitter {
         ? size / Int64(job.training.precision.activationFormat.bytesPerValue) : size
       if var call = compiler.dataCall(.allGather, on: axis, bytes: wire) {
         if states.offloadsParameters {
-          call.duration += hostCopy(unit.parameters, beside: axis, value: states.parameterBytes)
+          call.append(
+            hostCopy: hostCopy(unit.parameters, beside: axis, value: states.parameterBytes))
         }
         instructions.append(
           .launch(
@@ -358,7 +359,8 @@ struct StageEmitter {
         !reducesEach
         ? compiler.states.reduceBytes
         : Int64(job.training.precision.activationFormat.bytesPerValue)
-      let gradient = heldBytes(unit, value: value)
+      let gradient =
+        reducesEach ? heldBytes(unit, value: value) : Int64(unit.parameters.total) * value
       if reducesEach || turn.microbatch == 0 { instructions.append(.memory(.gradients, gradient)) }
       emitPass(unit.backward, peak: unit.backwardPeak, net: -unit.saved)
       instructions.append(.mark(slot: slot(units, index) + 1))
@@ -489,7 +491,8 @@ struct StageEmitter {
       return
     }
     if compiler.states.streamsGradients, axis != .replica, axis != .expertReplica {
-      call.duration += hostCopy(count, beside: axis, value: compiler.states.gradientBytes)
+      call.append(
+        hostCopy: hostCopy(count, beside: axis, value: compiler.states.gradientBytes))
     }
     let slot = 2 * compiler.unitCount
     instructions.append(

@@ -1,5 +1,6 @@
 import Collectives
 import Hardware
+import Kernels
 import Layout
 import Quantities
 import Transformer
@@ -18,9 +19,25 @@ extension StepCompiler {
   ///
   /// Not what is made anew in the backward pass, gathered for it, or put off behind it.
   var replaysCache: Bool {
-    profile.replaysCache && job.training.recompute == .none && !states.gathersParameters
+    profile.replaysCache && keepsEverything && !states.gathersParameters
       && !job.parallelism.schedule.splitsBackward && !job.parallelism.isBidirectional
   }
+
+  /// Whether no operation runs again: selective recomputation drops scores, which fused attention has
+  /// not.
+  private var keepsEverything: Bool {
+    switch job.training.recompute {
+    case .none: true
+    case .selective:
+      attention.isFlash && !profile.selectiveRecomputesOperations
+        && !profile.selectiveRecomputesAllButMultiplies
+    default: false
+    }
+  }
+
+  /// Most passes of a warm-up that are played: the allocator's lists grow with what is in flight, and
+  /// GPipe may have thousands.
+  private static let longestWarmUp = 384
 
   /// The tensors of a chunk's passes.
   func moves(of parts: [ChunkPart], _ plan: ModelChunk) -> ChunkMoves {
@@ -41,7 +58,8 @@ extension StepCompiler {
   func cache(
     ofStage stage: Int, items: [MemoryItem], chunks: [ChunkBlocks], turns: [Turn]
   ) -> CacheReplay.Outcome? {
-    guard replaysCache else { return nil }
+    let warmUp = turns.firstIndex { $0.kind == .backward } ?? turns.count
+    guard replaysCache, warmUp <= Self.longestWarmUp else { return nil }
     let moments = states.ownedMomentBytes(ofStage: stage)
     var replay = CacheReplay()
     replay.resident = items.map {

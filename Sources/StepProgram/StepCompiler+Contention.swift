@@ -7,7 +7,7 @@ import Transformer
 
 /// What collectives on the data stream cost the kernels beside them.
 struct Contention {
-  /// Extra time over time alone, by what is kept.
+  /// Part of their speed kernels lose, by what is kept.
   private var known: [Share: Double] = [:]
   /// The kernels of a layer, forward and backward, and their seconds alone.
   private var layer: (kernels: [Kernel], seconds: Double)?
@@ -18,16 +18,17 @@ struct Contention {
     var sixteenths: Int
   }
 
-  /// Extra time of chips whose library is not NCCL, over time alone.
-  private static let other = 0.12
+  /// Where the library is not NCCL, whose channels are known.
+  private static let other = StepCompiler.interference
   /// Sixteenths of the memory's rate a collective gets at most beside kernels that want it too.
   private static let mostSixteenths = 8
 
-  /// Extra time of a layer's kernels beside a collective, over their time alone.
+  /// Part of their speed a layer's kernels lose beside a collective.
   ///
-  /// What is left of the GPU is asked for the same kernels. For four A100 and H100 under FSDP
-  /// arXiv:2507.03114 measured 19 % of all kernel time on average and 40 % at most, most of it
-  /// overlapped.
+  /// What is left of the GPU is asked for the same kernels: taking s where they take a alone, they lose
+  /// 1 − a/s of the time the collective runs. For four A100 and H100 under FSDP arXiv:2507.03114
+  /// measured 19 % more kernel time on average and 40 % at most, most of it overlapped: 16 and 29 % of
+  /// the speed.
   mutating func interference(
     of call: CollectiveCall, _ collectives: CollectiveModel, cost: KernelCost,
     kernels: () -> [Kernel]
@@ -51,7 +52,7 @@ struct Contention {
     let beside = cost.beside(
       units: Double(units), bandwidth: Double(share.sixteenths) / 16)
     let slowed = layer.kernels.reduce(0) { $0 + beside.seconds(for: $1) }
-    let value = layer.seconds > 0 ? max(0, slowed / layer.seconds - 1) : 0
+    let value = slowed > 0 ? max(0, 1 - layer.seconds / slowed) : 0
     known[share] = value
     return value
   }

@@ -123,7 +123,9 @@ public struct StepCompiler {
     if let bucket = job.parallelism.sharding.bucketParameters { profile.bucketParameters = bucket }
     states = StatePlan(job: job, profile: profile)
     profile.fusion.accumulatedBytes = states.gradientBytes
-    if states.gradientBytes <= Int64(job.training.precision.activationFormat.bytesPerValue) {
+    if !profile.hasGradientBuffer,
+      states.gradientBytes <= Int64(job.training.precision.activationFormat.bytesPerValue)
+    {
       let microbatches = Double(job.microbatchCount)
       profile.fusion.accumulatedShare = (microbatches - 1) / microbatches
     }

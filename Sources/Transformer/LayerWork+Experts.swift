@@ -165,7 +165,7 @@ extension Architecture {
   ) -> [Operation] {
     guard feedForward.hasBias, !isOneKernel(shard: shard, fusion: fusion) else { return [] }
     var operation = Operation("expert_bias")
-    let values = Int64(traffic.expertRows) * Int64(hiddenSize)
+    let values = Int64(traffic.expertRows) * Int64(expertInputSize)
     let pass = { (read: Int64, written: Int64, launches: Int) in
       Kernel.stream(
         StreamingKernel(

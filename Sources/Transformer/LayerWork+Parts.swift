@@ -143,7 +143,8 @@ extension Architecture {
       .matmul(
         Matmul(
           m: output, n: input, k: tokens, batch: batch, format: format,
-          outputBytesPerValue: fusesAccumulation ? 4 : outputBytes, accumulates: fusesAccumulation,
+          outputBytesPerValue: fusesAccumulation ? Double(fusion.accumulatedBytes) : outputBytes,
+          accumulates: fusesAccumulation,
           leftIsTransposed: true))
     ]
     if fusion.makesFreshGradients {

@@ -93,8 +93,8 @@ public struct Fusion: Hashable, Sendable {
   /// gradient beside them (`torch.compile` of a loss in fp32; Inductor fuses the cast, the softmax and
   /// their backward passes).
   public var crossEntropyCompiled = false
-  /// Cross-entropy is compiled in parts (Megatron-Core), with fewer launches and a second fp32 tensor of the logits' size for a
-  /// while in either direction.
+  /// Cross-entropy is compiled in parts (Megatron-Core), with fewer launches and a second fp32 tensor of
+  /// the logits' size for a while in either direction.
   public var crossEntropyPartlyCompiled = false
   /// A weight's gradient is a tensor of its own before it is added to the accumulated one, and counts
   /// while its multiply runs.
@@ -103,8 +103,8 @@ public struct Fusion: Hashable, Sendable {
   public var multipliesExpertsApart = false
   /// Weight gradients accumulate in the multiply's epilogue straight into the gradient buffer.
   public var gradientAccumulation = false
-  /// Bytes of a value of the gradients that fresh ones are added to, by a pass of their own where
-  /// the multiply does not.
+  /// Bytes of a value of the gradients that fresh ones are added to, by the multiply or by a pass of
+  /// their own.
   public var accumulatedBytes: Int64 = 4
   /// Share of the microbatches whose gradient is added: kept in the parameters' format, in PyTorch's
   /// `.grad`, the first one is taken as it is (`AccumulateGrad` in `torch/csrc/autograd`).

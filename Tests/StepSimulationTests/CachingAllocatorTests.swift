@@ -1,6 +1,8 @@
+import Kernels
 import Layout
 import Quantities
 import Testing
+import Transformer
 
 @testable import StepProgram
 
@@ -132,6 +134,27 @@ struct CacheReplayTests {
       job: try SmallJobs.job(
         parallelism, model: SmallJobs.model(tied: tied), microbatches: microbatches,
         framework: .nanotron))
+  }
+
+  @Test("steps in which nothing runs again are played alike; thousands of passes in flight are not")
+  func played() throws {
+    func outcome(_ recompute: Recompute) throws -> CacheReplay.Outcome? {
+      var job = try SmallJobs.job(Parallelism(tensor: 2, data: 1), framework: .nanotron)
+      job.training.recompute = recompute
+      job.training.attention = .flash2
+      return StepCompiler.compile(job).stages[0].cache
+    }
+    let plain = try #require(try outcome(.none))
+    #expect(try outcome(.selective) == plain)
+    #expect(try outcome(.full) == nil)
+    func piped(_ microbatches: Int) throws -> CacheReplay.Outcome? {
+      let layout = Parallelism(pipeline: 2, schedule: .gpipe, data: 1)
+      return StepCompiler.compile(
+        try SmallJobs.job(layout, microbatches: microbatches, framework: .nanotron)
+      ).stages[0].cache
+    }
+    #expect(try piped(8) != nil)
+    #expect(try piped(1_000) == nil)
   }
 
   /// Bytes of the slots that are held after `moves`; each is taken once and given back once at most.

@@ -90,6 +90,24 @@ struct OffloadTests {
     }
   }
 
+  @Test("a copy over the host link takes no multiprocessors: kernels lose what they lost without it")
+  func copyBesideKernels() throws {
+    var layout = Parallelism(data: 2, zero: 3)
+    func gather() throws -> CollectiveCall {
+      let program = StepCompiler.compile(try SmallJobs.job(layout, framework: .deepspeed))
+      let gathers = program.calls.filter { $0.operation == .allGather && $0.category == .data }
+      return try #require(gathers.max { $0.bytes < $1.bytes })
+    }
+    let plain = try gather()
+    layout.offloadsParameters = true
+    layout.offloadsOptimizer = true
+    let copied = try gather()
+    #expect(plain.bytes == copied.bytes && copied.duration > plain.duration)
+    let lost = plain.interference * plain.duration.seconds
+    #expect(lost > 0)
+    #expect(abs(copied.interference * copied.duration.seconds / lost - 1) < 1e-9)
+  }
+
   private func sharded(_ parameters: Bool, _ optimizer: Bool, _ framework: Framework) throws
     -> StepProgram
   {

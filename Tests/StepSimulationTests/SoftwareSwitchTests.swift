@@ -129,6 +129,13 @@ struct SoftwareSwitchTests {
     // All but the last, which has nothing to wait for.
     let all = try program(100).stages[1].instructions.count { $0 == .memory(.activations, -held) }
     #expect(all == 3)
+    // Where every microbatch's gradients are reduced at once, none waits.
+    let reducing = try job(Parallelism(pipeline: 2, data: 2, zero: 2)) {
+      $0.training.switches.deferredGradients = 2
+    }
+    let program = StepCompiler.compile(reducing)
+    #expect(!program.stages[1].instructions.contains(.memory(.activations, -held)))
+    #expect(try FoldedSimulation.run(program).duration > .zero)
   }
 
   @Test("experts one after the other: a launch each, no workspaces of groups, one fresh gradient")
