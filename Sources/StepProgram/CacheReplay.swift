@@ -41,7 +41,8 @@ public struct CacheReplay {
     let played = shortened(turns)
     let skipped = entries(of: turns) - entries(of: played)
     for step in 0..<2 {
-      guard run(played, skipped: skipped, on: &allocator), update(first: step == 0, on: &allocator) else {
+      guard run(played, skipped: skipped, on: &allocator), update(first: step == 0, on: &allocator)
+      else {
         return nil
       }
     }
@@ -192,6 +193,7 @@ struct HostLead: Hashable {
   /// - Parameters:
   ///   - issue: host time of a microbatch.
   ///   - busy: device time of it.
+  /// - Returns: at least ``drift``.
   static func share(issue: Int64, busy: Int64) -> Double {
     max(drift, 1 - Double(issue) / Double(max(1, busy)))
   }

@@ -83,10 +83,11 @@ extension StepCompiler {
 
   /// Microbatches whose weight gradient of the output projection waits for the end of the step.
   ///
-  /// The last one's has nothing to wait for, and none waits where every microbatch's are reduced.
+  /// The last one's has nothing to wait for; none waits where each microbatch's are reduced.
   var deferredGradients: Int {
-    guard job.parallelism.pipeline > 1, !states.reducesEachMicrobatch, !job.parallelism.schedule.splitsBackward,
-      !job.parallelism.isBidirectional, !states.gathersParameters
+    guard job.parallelism.pipeline > 1, !states.reducesEachMicrobatch,
+      !job.parallelism.schedule.splitsBackward, !job.parallelism.isBidirectional,
+      !states.gathersParameters
     else { return 0 }
     return min(job.training.switches.deferredGradients, job.microbatchCount - 1)
   }

@@ -90,7 +90,7 @@ struct OffloadTests {
     }
   }
 
-  @Test("a copy over the host link takes no multiprocessors: kernels lose what they lost without it")
+  @Test("a copy over the host link takes no multiprocessors: kernels lose as much as without it")
   func copyBesideKernels() throws {
     var layout = Parallelism(data: 2, zero: 3)
     func gather() throws -> CollectiveCall {
