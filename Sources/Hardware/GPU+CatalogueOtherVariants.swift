@@ -149,7 +149,7 @@ extension GPU {
       sources: [
         Source(
           "memory", "what the driver leaves of 96 and 128 GB, as a share as the A100 (assumption)"),
-        Source("memoryRate", "\(rate) GB/s HBM2e, \(Origin.sheets)"),
+        Source("memoryRate", "\(rate) GB/s HBM2e of either part, \(Origin.sheets)"),
         Source("cache", "\(cache) MB of on-die memory, Gaudi 2 and 3 white papers"),
         Source("peaks", "dense, \(Origin.sheets); fp16 taken as bf16"),
         Source("multiprocessors", "matrix engines, Gaudi 2 and 3 white papers"),

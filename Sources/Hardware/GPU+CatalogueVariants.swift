@@ -107,7 +107,9 @@ extension GPU {
     hopperGPUs[0].variant(
       "h20-sxm-96gb",
       sources: [
-        Source("memory", "\(Origin.capacity): 95.00–95.22 on 96 GB Hopper boards"),
+        Source(
+          "memory",
+          "assumption: as other 96 GB Hopper boards, \(Origin.capacity): 95.00–95.22"),
         Source("memoryRate", "4.0 TB/s HBM3, H20 data sheet"),
         Source("cache", "60 MB, as tabulated from the H20 data sheet"),
         Source("peaks", "dense, H20 data sheet: 148 TFLOP/s in bf16, 296 in fp8, 74 in tf32"),

@@ -5,37 +5,47 @@ extension GPU {
   /// Boards without NVLink: servers' and workstations' small ones, and consumers'.
   ///
   /// Peaks are dense with fp32 accumulation, as training multiplies: on GeForce boards half of the headline
-  /// figure (GA102, Ada and RTX Blackwell white papers, appendices).
+  /// figure (GA102, Ada and RTX Blackwell white papers, appendices). Each names NVIDIA's document; what
+  /// none says, the text calls an assumption.
   static let workstationGPUs: [GPU] = [
     board(
-      "l4", memory: 22.05, rate: 300, cache: 48, half: 121, narrow: 242, single: 30.3,
+      "l4", sheet: "L4 data sheet",
+      memory: 22.05, rate: 300, cache: 48, half: 121, narrow: 242, single: 30.3,
       multiprocessors: 58, pcie: 32, power: 72, price: 0.60,
       kernels: .ada.limited(powerShare: 72.0 / 350, unitShare: 58.0 / 142, peakShare: 121.0 / 362)),
     board(
-      "a10g", memory: 22.05, rate: 600, cache: 6, half: 70, narrow: nil, single: 35,
+      "a10g", sheet: "A10G data sheet (AWS)",
+      memory: 22.05, rate: 600, cache: 6, half: 70, narrow: nil, single: 35,
       multiprocessors: 80, pcie: 32, power: 300, price: 0.75, kernels: .adaConsumer),
     board(
-      "rtx-3090", memory: 23.65, rate: 936, cache: 6, half: 71.2, narrow: nil, single: 35.6,
+      "rtx-3090", sheet: "GA102 architecture white paper, appendix",
+      memory: 23.65, rate: 936, cache: 6, half: 71.2, narrow: nil, single: 35.6,
       multiprocessors: 82, pcie: 32, power: 350, price: 0.25, kernels: .adaConsumer),
     board(
-      "rtx-4090", memory: 23.65, rate: 1_008, cache: 72, half: 165.2, narrow: 330.3, single: 82.6,
+      "rtx-4090", sheet: "Ada architecture white paper, appendix",
+      memory: 23.65, rate: 1_008, cache: 72, half: 165.2, narrow: 330.3, single: 82.6,
       multiprocessors: 128, pcie: 32, power: 450, price: 0.45, kernels: .adaConsumer),
     board(
-      "rtx-6000-ada", memory: 47.50, rate: 960, cache: 96, half: 364.2, narrow: 728.5,
+      "rtx-6000-ada", sheet: "RTX 6000 Ada data sheet and Ada professional white paper",
+      memory: 47.50, rate: 960, cache: 96, half: 364.2, narrow: 728.5,
       single: 91.1, multiprocessors: 142, pcie: 32, power: 300, price: 0.80,
       kernels: .ada.limited(powerShare: 300.0 / 350, unitShare: 1, peakShare: 364.2 / 362)),
     board(
-      "rtx-5090", memory: 31.36, rate: 1_792, cache: 96, half: 209.5, narrow: 419, single: 104.7,
+      "rtx-5090", sheet: "RTX Blackwell architecture white paper, appendix",
+      memory: 31.36, rate: 1_792, cache: 96, half: 209.5, narrow: 419, single: 104.7,
       multiprocessors: 170, pcie: 64, power: 575, price: 0.70, kernels: .adaConsumer),
     board(
-      "rtx-pro-6000", memory: 94.97, rate: 1_597, cache: 128, half: 503.8, narrow: 1_007.6,
+      "rtx-pro-6000",
+      sheet: "RTX PRO 6000 Blackwell Server Edition data sheet and RTX Blackwell PRO white paper",
+      memory: 94.97, rate: 1_597, cache: 128, half: 503.8, narrow: 1_007.6,
       single: 126, multiprocessors: 188, pcie: 64, power: 600, price: 1.80,
       kernels: .ada.limited(
         powerShare: 600.0 / 350, unitShare: 188.0 / 142, peakShare: 503.8 / 362)),
   ]
 
   private static func board(
-    _ name: String, memory: Double, rate: Double, cache: Double, half: Double, narrow: Double?,
+    _ name: String, sheet document: String, memory: Double, rate: Double, cache: Double,
+    half: Double, narrow: Double?,
     single: Double, multiprocessors: Int, pcie: Double, power: Double, price: Double,
     kernels: KernelConstants
   ) -> GPU {
@@ -44,7 +54,7 @@ extension GPU {
       .bf16: .teraflops(half), .int8: .teraflops(narrow ?? 2 * half),
     ]
     if let narrow { peaks[.fp8] = .teraflops(narrow) }
-    let sheet = "data sheet or architecture white paper of the board"
+    let sheet = "\(document) (not read again)"
     return GPU(
       name: name, memory: .gibibytes(memory), memoryRate: .gigabytesPerSecond(rate),
       cache: .mebibytes(cache), peaks: peaks, multiprocessors: multiprocessors,
@@ -57,11 +67,13 @@ extension GPU {
         Source("cache", "\(cache) MB, \(sheet)"),
         Source("peaks", "dense with fp32 accumulation, \(sheet): \(half) TFLOP/s in bf16"),
         Source("multiprocessors", "\(multiprocessors), \(sheet)"),
-        Source("scaleUp", "PCIe × 16 at \(pcie) GB/s, no NVLink; latency as l40s"),
+        Source(
+          "scaleUp",
+          "PCIe × 16 at \(pcie) GB/s, \(sheet), no NVLink counted; latency as l40s (assumption)"),
         Source(
           "scaleOut", "one 200 Gb/s port for two boards (assumption); \(Origin.networkLatency)"),
-        Source("scaleUpDomain", "8 boards in a server"),
-        Source("hostRate", "PCIe × 16"),
+        Source("scaleUpDomain", "8 boards in a server (assumption)"),
+        Source("hostRate", "PCIe × 16, \(sheet)"),
         Source("power", "\(power) W, \(sheet)"),
         Source("idlePower", "10 % of the board limit, as the A100 (assumption)"),
         Source("hourlyPrice", "of the order of marketplaces' lists in 2026 (assumption)"),

@@ -144,8 +144,9 @@ extension KernelConstants {
   /// Gaudi 2 and 3: matrix engines behind a graph compiler, as a TPU's.
   ///
   /// Multiplies reach 0.85 of the best shape of ml-engineering's table, as A100, H100 and MI300X do in
-  /// training (0.95, 0.83 and 0.86 of theirs). Attention at half of the TPU's fractions, passes over memory at
-  /// the A100's: the softmax and they are the vector processors', 11 TFLOP/s on a Gaudi 2 (assumption).
+  /// training (0.95, 0.83 and 0.86 of theirs). Two assumptions without any timing: attention at half of the
+  /// TPU's fractions, and passes over memory at the A100's; the softmax and they are the vector processors',
+  /// 11 TFLOP/s on a Gaudi 2.
   ///
   /// - Parameter best: fraction of the peak that the best shape reaches.
   /// - Returns: the constants.
@@ -161,7 +162,8 @@ extension KernelConstants {
   /// H20: the H100's multiprocessors with about a quarter of their matrix rate: 148 TFLOP/s on 78 of them at
   /// the same clock for 989 on 132.
   ///
-  /// 400 W for 78 multiprocessors that multiply a quarter as fast do not limit the clock (assumption).
+  /// No timings. That the clock holds, 1 of the data sheet's, is an assumption: 400 W are to drive 78
+  /// multiprocessors that multiply a quarter as fast, and nothing published shows it.
   static let hopper20 = hopper.clocked(1).matrixUnits(slowedTo: (148.0 / 78) / (989.0 / 132))
 
   /// L40S's multiprocessors with fp32 accumulation at half rate, as consumer boards have it.

@@ -214,9 +214,13 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// Gradients have a buffer of their own (`main_grad` in Megatron's DistributedDataParallel), cleared
   /// for every step and added to in every microbatch, whatever their format.
   public var hasGradientBuffer = false
-  /// Whether half-precision gradients are accumulated as they are: Megatron-LM turns on fp32
-  /// accumulation with `--bf16` only (`arguments.py`).
-  public var accumulatesHalfInHalf = false
+  /// Whether gradients accumulated in half precision are copied to fp32 for the update, as
+  /// Megatron-Core's mixed-precision optimizers do (`_copy_model_grads_to_main_grads`).
+  ///
+  /// In fp16 they always are: Megatron-LM turns on fp32 accumulation with `--bf16` only
+  /// (`arguments.py`); and the first updates are skipped while the loss scale is found. In bf16 they are
+  /// where recipes or a scenario ask for gradients in the parameters' format.
+  public var copiesGradientsForUpdate = false
 
   /// Whether recipes move activations to the host before they recompute whole layers, where parameters
   /// are sharded, there is no pipeline, and the host's link is no PCIe: `cpu_offloading_num_layers` of
@@ -254,7 +258,7 @@ public struct FrameworkProfile: Hashable, Sendable {
     keepsStageInput = true
     sharedBuffer = .ends
     fusion.gathersHeadOnce = true
-    accumulatesHalfInHalf = true
+    copiesGradientsForUpdate = true
     fusion.weighsExpertsInside = true
     fusion.clampsApart = true
     fusion.padsNarrowExperts = true
@@ -300,7 +304,7 @@ extension Framework {
     case .megatronLM:
       profile.hasGradientBuffer = true
       profile.synchronizesPasses = true
-      profile.accumulatesHalfInHalf = true
+      profile.copiesGradientsForUpdate = true
       profile.keepsStageInput = true
       profile.sharedBuffer = .all
       profile.fusion.gathersHeadOnce = true

@@ -16,7 +16,7 @@ extension TrainingJob {
   /// holds anyway; a degree of 1 is never idle, so that a sweep may pass through it.
   public var idleSettings: [IdleSetting] {
     let compiler = StepCompiler(job: self)
-    return idleDegrees + idleSharding(compiler) + idleDispatch(compiler)
+    return idleDegrees + idleSharding(compiler) + idleSoftware(compiler) + idleDispatch(compiler)
   }
 
   private var idleDegrees: [IdleSetting] {
@@ -96,10 +96,33 @@ extension TrainingJob {
     return idle
   }
 
+  /// What the optimizer or the software has no place for.
+  private func idleSoftware(_ compiler: StepCompiler) -> [IdleSetting] {
+    var idle: [IdleSetting] = []
+    func add(_ key: String, _ reason: String, when isIdle: Bool) {
+      if isIdle { idle.append(IdleSetting(keyPath: key, reason: reason)) }
+    }
+    let optimizer = training.optimizer
+    add(
+      "training.moments", "the states of \(optimizer.rawValue) have a format of their own",
+      when: training.momentFormat != nil
+        && optimizer.stateBytes(momentBytes: 1) == optimizer.stateBytes(momentBytes: 4))
+    add(
+      "parallelism.keep_outputs",
+      parallelism.pipeline == 1
+        ? "pipeline is 1" : "\(training.framework.rawValue) does not run PyTorch's schedules",
+      when: parallelism.sharding.keepsOutputs != nil
+        && (parallelism.pipeline == 1 || !compiler.profile.receivesIntoOwnBuffers))
+    add(
+      "training.cublas_workspace", "XLA has no workspace of PyTorch's",
+      when: training.switches.cublasWorkspace != nil && !hasTorchWorkspace)
+    return idle
+  }
+
   /// How tokens get to experts, where there are none or all are at hand.
   private func idleDispatch(_ compiler: StepCompiler) -> [IdleSetting] {
     let dispatch = training.dispatch
-    guard dispatch != ExpertDispatch() else { return [] }
+    guard dispatch != ExpertDispatch() || training.switches.groupsExperts != nil else { return [] }
     guard let experts = architecture.experts else {
       return [IdleSetting(keyPath: "training.moe", reason: "the model has no experts")]
     }

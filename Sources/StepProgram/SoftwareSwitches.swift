@@ -1,3 +1,4 @@
+import Hardware
 import Kernels
 public import Quantities
 import Transformer
@@ -51,9 +52,10 @@ public struct SoftwareSwitches: Hashable, Sendable {
   /// Nothing said.
   public init() {}
 
-  /// What they change of a framework's facts, for a model with or without experts.
-  func apply(to profile: inout FrameworkProfile, hasExperts: Bool) {
-    if let cublasWorkspace {
+  /// What they change of a framework's facts, for a model with or without experts, on chips and in
+  /// software with or without PyTorch's cuBLAS workspace.
+  func apply(to profile: inout FrameworkProfile, hasExperts: Bool, hasTorchWorkspace: Bool = true) {
+    if let cublasWorkspace, hasTorchWorkspace {
       let change = Bytes(2 * (cublasWorkspace.count - Bytes.mebibytes(32).count))
       profile.libraryWorkspace += change
       profile.libraryWorkspaceHopper += change
@@ -94,5 +96,13 @@ public struct SoftwareSwitches: Hashable, Sendable {
       profile.quantizesParameters = quantizesParameters
       profile.keepsQuantizedWeights = !quantizesParameters
     }
+  }
+}
+
+extension TrainingJob {
+  /// Whether PyTorch's cuBLAS workspace is there to be set: not where XLA lays out all buffers, nor on
+  /// a TPU, which it compiles for whatever the framework (of the chips only TPUs have no fp16 units).
+  var hasTorchWorkspace: Bool {
+    !training.framework.profile.plansBuffers && cluster.gpu.peaks[.fp16] != nil
   }
 }

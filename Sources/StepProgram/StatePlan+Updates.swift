@@ -48,7 +48,7 @@ extension StatePlan {
   /// half precision; they stay until the next step begins (`_copy_model_grads_to_main_grads` in
   /// Megatron-Core's `optimizer/optimizer.py` and `distrib_optimizer.py`).
   func gradientCopyBytes(ofStage stage: Int) -> Int64 {
-    guard profile.accumulatesHalfInHalf, gradientFormat.bytesPerValue < 4,
+    guard profile.copiesGradientsForUpdate, gradientFormat.bytesPerValue < 4,
       job.training.precision.hasMasters, !job.parallelism.offloadsOptimizer
     else { return 0 }
     return 4 * ownedCount(ofStage: stage)
@@ -56,7 +56,7 @@ extension StatePlan {
 
   /// Bytes of the states that the first update makes, where the first steps come without one.
   func lateBytes(ofStage stage: Int) -> Int64 {
-    guard profile.accumulatesHalfInHalf, job.training.precision == .fp16Mixed,
+    guard profile.copiesGradientsForUpdate, job.training.precision == .fp16Mixed,
       !job.parallelism.offloadsOptimizer
     else { return 0 }
     let masters: Int64 = job.training.precision.hasMasters && !profile.isFSDP ? 4 : 0

@@ -132,7 +132,7 @@ struct StatePlan {
     if let given = job.training.gradientFormat { return given }
     return switch job.training.precision {
     case .bf16: .bf16
-    case .fp16Mixed where profile.accumulatesHalfInHalf: .fp16
+    case .fp16Mixed where profile.copiesGradientsForUpdate: .fp16
     default: profile.gradientFormat
     }
   }

@@ -9,7 +9,8 @@ extension StepCompiler {
   /// Recomputed, a layer has all its tensors again before its gradients flow. What the host keeps crosses
   /// its link beside the layer's own kernels, away from it forward, back for the backward pass (XLA
   /// makes copies to and from pinned memory asynchronous); of a copy that takes longer than they do
-  /// the rest shows. One layer's part of it is on the device meanwhile.
+  /// the rest shows. One layer's part of it is on the device meanwhile: that XLA may fetch the next
+  /// layer's ahead, and hold two, is left out.
   func keep(
     _ recompute: LayerRecompute, of operations: [Operation], shape: MemoryShape,
     in layer: inout LayerBlocks

@@ -103,7 +103,9 @@ public struct StepCompiler {
       }
       profile.fusion.crossEntropyCompiled = compiled == .all
     }
-    job.training.switches.apply(to: &profile, hasExperts: job.architecture.experts != nil)
+    job.training.switches.apply(
+      to: &profile, hasExperts: job.architecture.experts != nil,
+      hasTorchWorkspace: job.hasTorchWorkspace)
     if job.parallelism.zero > 0, let overlap = profile.shardedDataOverlap {
       profile.dataOverlap = overlap
     }

@@ -92,6 +92,19 @@ import Testing
         == ["training.moe.dispatcher (line 11): has no effect: expert is 1."])
   }
 
+  @Test("keys of the optimizer and the software, also where the model has no experts")
+  func software() throws {
+    let text = Self.scenario(
+      layout: "{tensor: 4, keep_outputs: true}",
+      training: "optimizer: adafactor\n  moments: bf16\n  moe: {grouped: true}")
+    #expect(
+      try Self.warnings(text) == [
+        "training.moments (line 12): has no effect: the states of adafactor have a format of their own.",
+        "parallelism.keep_outputs (line 6): has no effect: pipeline is 1.",
+        "training.moe (line 13): has no effect: the model has no experts.",
+      ])
+  }
+
   @Test("keys of the run and the network that go with others") func others() throws {
     #expect(
       try Self.warnings(Self.scenario(more: "run: {draws: 10, price: {storage_gb_month: 1 USD}}"))

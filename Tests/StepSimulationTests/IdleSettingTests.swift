@@ -1,3 +1,4 @@
+import Hardware
 import Kernels
 import Layout
 import Quantities
@@ -90,6 +91,72 @@ import Transformer
         }
       }
     }
+  }
+
+  /// A setting beside what it meets.
+  struct Case: Sendable, CustomTestStringConvertible {
+    var key: String
+    var framework = Framework.generic
+    var gpu = "a100-sxm-80gb"
+    var pipeline = 2
+    var experts = 0
+    var optimizer = Optimizer.adamw
+    var isIdle: Bool
+    var set: @Sendable (inout TrainingJob) -> Void
+    var testDescription: String {
+      "\(key), \(framework.rawValue), \(gpu), \(optimizer.rawValue), pipeline \(pipeline)"
+    }
+  }
+
+  private static let moments: @Sendable (inout TrainingJob) -> Void = {
+    $0.training.momentFormat = .bf16
+  }
+  private static let outputs: @Sendable (inout TrainingJob) -> Void = {
+    $0.parallelism.sharding.keepsOutputs = false
+  }
+  private static let workspace: @Sendable (inout TrainingJob) -> Void = {
+    $0.training.switches.cublasWorkspace = .mebibytes(8)
+  }
+  private static let apart: @Sendable (inout TrainingJob) -> Void = {
+    $0.training.switches.groupsExperts = false
+  }
+
+  static let cases = [
+    Case(key: "training.moments", isIdle: false, set: moments),
+    Case(key: "training.moments", optimizer: .muon, isIdle: false, set: moments),
+    Case(key: "training.moments", optimizer: .adafactor, isIdle: true, set: moments),
+    Case(key: "training.moments", optimizer: .adamw8bit, isIdle: true, set: moments),
+    Case(key: "parallelism.keep_outputs", framework: .torchtitan, isIdle: false, set: outputs),
+    Case(
+      key: "parallelism.keep_outputs", framework: .torchtitan, pipeline: 1, isIdle: true,
+      set: outputs),
+    Case(key: "parallelism.keep_outputs", framework: .megatronCore, isIdle: true, set: outputs),
+    Case(key: "training.cublas_workspace", framework: .megatronCore, isIdle: false, set: workspace),
+    Case(
+      key: "training.cublas_workspace", framework: .maxtext, pipeline: 1, isIdle: true,
+      set: workspace),
+    Case(
+      key: "training.cublas_workspace", gpu: "tpu-v5p", pipeline: 1, isIdle: true, set: workspace),
+    Case(key: "training.moe", isIdle: true, set: apart),
+    Case(key: "training.moe", experts: 4, isIdle: false, set: apart),
+  ]
+
+  @Test(
+    "keys of the optimizer and the software where these have no place for them", arguments: cases
+  )
+  func software(of this: Case) throws {
+    var plain = try SmallJobs.job(
+      Parallelism(pipeline: this.pipeline, data: 2), model: SmallJobs.model(experts: this.experts),
+      framework: this.framework)
+    plain.cluster.gpu = try #require(GPU.named(this.gpu))
+    plain.training.optimizer = this.optimizer
+    var changed = plain
+    this.set(&changed)
+    let before = plain.idleSettings
+    let added = changed.idleSettings.filter { !before.contains($0) }
+    #expect(added.map(\.keyPath) == (this.isIdle ? [this.key] : []))
+    // Memory tells: all four keys are about what is held.
+    #expect((try outcome(changed) == outcome(plain)) == this.isIdle)
   }
 
   private func job(_ layout: Parallelism, experts: Int) throws -> TrainingJob {
