@@ -62,6 +62,17 @@ public enum Optimizer: String, Hashable, Sendable, CaseIterable {
   /// embeddings, head and vectors (arXiv:2502.16982, section 2).
   case muon
 
+  /// Moments it keeps of every parameter: none where only sums are kept.
+  ///
+  /// Muon keeps the one of the layers' matrices; what AdamW updates has two.
+  public var momentCount: Int {
+    switch self {
+    case .adamw, .adamw8bit: 2
+    case .sgdMomentum, .lion, .muon: 1
+    case .adafactor: 0
+    }
+  }
+
   /// Bytes of state per parameter, without the fp32 master copy (4 more where there is one).
   ///
   /// Of a large matrix inside a layer: Adafactor's sums of a matrix r × c, 4 · (r + c) bytes, are

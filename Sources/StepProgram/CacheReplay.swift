@@ -10,8 +10,10 @@ import Quantities
 public struct CacheReplay {
   /// What a rank holds from the start, one tensor each.
   var resident: [Int64] = []
-  /// Bytes of optimizer state per element that come to be with the first update.
+  /// Bytes of optimizer state per element that come to be with the first update, all moments together.
   var momentBytes: Int64 = 0
+  /// Moments of an element, a tensor each.
+  var moments = 2
   /// Ranks that share a weight's moments.
   var owners: Int64 = 1
   /// What an update takes and gives back, one tensor each.
@@ -147,9 +149,8 @@ public struct CacheReplay {
     allocator.synchronize()
     if first, momentBytes > 0 {
       for weight in chunks.flatMap(\.weights) {
-        // Two moments.
-        let bytes = (weight + owners - 1) / owners * momentBytes / 2
-        guard allocator.take(bytes) != nil, allocator.take(bytes) != nil else { return false }
+        let bytes = (weight + owners - 1) / owners * momentBytes / Int64(moments)
+        for _ in 0..<moments where allocator.take(bytes) == nil { return false }
       }
     }
     var taken: [CachingAllocator.Handle] = []

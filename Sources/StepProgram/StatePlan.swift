@@ -241,6 +241,9 @@ struct StatePlan {
     moments[stage].map { ($0.dense, $0.expert) }
   }
 
+  /// Whether every parameter has the same moments.
+  var hasLikeMoments: Bool { moments.allSatisfy { $0 == nil } }
+
   /// Multiplies of the stage's optimizer step.
   func optimizerMultiplies(ofStage stage: Int) -> [Kernel] {
     moments[stage]?.newtonSchulz(over: ownerDegree, expertDegree: expertOwnerDegree) ?? []

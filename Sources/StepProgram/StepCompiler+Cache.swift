@@ -17,10 +17,12 @@ extension StepCompiler {
 
   /// Whether the job's steps are played to a caching allocator, tensor by tensor.
   ///
-  /// Not what is made anew in the backward pass, gathered for it, or put off behind it.
+  /// Not what is made anew in the backward pass, gathered for it, or put off behind it; nor moments that
+  /// differ from tensor to tensor.
   var replaysCache: Bool {
     profile.replaysCache && keepsEverything && !states.gathersParameters
       && !job.parallelism.schedule.splitsBackward && !job.parallelism.isBidirectional
+      && states.hasLikeMoments
   }
 
   /// Whether no operation runs again: selective recomputation drops scores, which fused attention has
@@ -65,7 +67,8 @@ extension StepCompiler {
     replay.resident = items.map {
       $0.category == .optimizer ? max(0, $0.bytes - moments) : $0.bytes
     }
-    replay.momentBytes = Int64(job.training.optimizer.stateBytesPerParameter)
+    replay.momentBytes = states.momentBytes
+    replay.moments = job.training.optimizer.momentCount
     replay.owners = Int64(states.ownerDegree)
     replay.updateTensors = gatherTensors(ofStage: stage)
     replay.chunks = chunks.compactMap(\.moves)

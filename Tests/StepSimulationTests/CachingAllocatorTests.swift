@@ -245,8 +245,37 @@ struct CacheReplayTests {
     replay.momentBytes = 8
     let states = try #require(replay.play(turns, capacity: 1_000 * mebibyte))
     #expect(states.reserved == 180 * mebibyte)
+    // Two of 30 MiB: one splits the block of 40, one needs a segment, and the second step another 40.
+    replay.momentBytes = 60
+    #expect(try #require(replay.play(turns, capacity: 1_000 * mebibyte)).reserved == 230 * mebibyte)
+    // One of 60 leaves both blocks alone.
+    replay.moments = 1
+    #expect(try #require(replay.play(turns, capacity: 1_000 * mebibyte)).reserved == 220 * mebibyte)
     // Too little for both.
     #expect(replay.play(turns, capacity: 150 * mebibyte) == nil)
+  }
+
+  @Test("moments are played in their own format and number; not where they differ by tensor")
+  func moments() throws {
+    func played(
+      _ optimizer: Optimizer, _ format: NumberFormat? = nil
+    ) throws -> CacheReplay.Outcome? {
+      var job = try SmallJobs.job(Parallelism(), framework: .nanotron)
+      job.training.optimizer = optimizer
+      job.training.momentFormat = format
+      return StepCompiler.compile(job).stages[0].cache
+    }
+    let wide = try #require(try played(.adamw))
+    let narrow = try #require(try played(.adamw, .bf16))
+    let single = try #require(try played(.lion))
+    // Two bytes instead of four of two moments, or one moment of two: 4 bytes a parameter less of 166 M,
+    // but for what rounding to segments of 20 MiB and more leaves over.
+    let less = 4 * Int64(SmallJobs.model().parameterCount)
+    for outcome in [narrow, single] {
+      #expect(abs(wide.reserved - outcome.reserved - less) < less / 5)
+    }
+    let others = [try played(.muon), try played(.adafactor)]
+    #expect(others == [nil, nil])
   }
 
   @Test("how far a host gets ahead")
