@@ -21,6 +21,24 @@ public struct Turn: Hashable, Sendable {
   }
 }
 
+extension [Turn] {
+  /// Most that passes between their forward and their backward hold at once, when one of chunk `c` holds
+  /// `size(c)`.
+  func mostHeld(_ size: (Int) -> Int64) -> Int64 {
+    var held: Int64 = 0
+    var most: Int64 = 0
+    for turn in self {
+      switch turn.kind {
+      case .forward: held += size(turn.chunk)
+      case .backward: held -= size(turn.chunk)
+      case .weightGradient, .optimizer: break
+      }
+      most = Swift.max(most, held)
+    }
+    return most
+  }
+}
+
 extension PipelineSchedule {
   /// The turns of pipeline rank `rank` of `ranks`, in order.
   ///

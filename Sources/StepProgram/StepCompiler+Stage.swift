@@ -238,12 +238,15 @@ extension StepCompiler {
   /// and one for each gradient of its output (`args_recv_info`, `grad_recv_info` of its `stage.py`), of
   /// which inputs in flight are counted with the activations; and on the last stage the outputs of all
   /// microbatches, where the caller takes them (`output_chunks`).
-  private func stageBuffers(in chunks: [ChunkBlocks], stage: Int) -> [MemoryItem] {
+  private func stageBuffers(in chunks: [ChunkBlocks], turns: [Turn]) -> [MemoryItem] {
     guard profile.receivesIntoOwnBuffers, job.parallelism.pipeline > 1 else { return [] }
     let sent = shard.bytes(shard.tokensOutside, job.architecture.hiddenSize)
     let microbatches = Int64(job.microbatchCount)
-    let inputs = Int64(chunks.count { !$0.plan.hasEmbedding }) * (microbatches - inFlight(stage))
-    let gradients = Int64(chunks.count { !$0.plan.hasHead }) * microbatches
+    let received = turns.count { $0.kind == .forward && !chunks[$0.chunk].plan.hasEmbedding }
+    let held = turns.mostHeld { chunks[$0].plan.hasEmbedding ? 0 : 1 }
+    let inputs = Int64(received) - held
+    let gradients = Int64(
+      turns.count { $0.kind == .forward && !chunks[$0.chunk].plan.hasHead })
     var items = [
       MemoryItem(
         name: "receive buffers", category: .buffers, bytes: sent * (inputs + gradients))
@@ -258,12 +261,6 @@ extension StepCompiler {
     return items
   }
 
-  /// Microbatches of a chunk between their forward and their backward pass on `stage`, at most.
-  func inFlight(_ stage: Int) -> Int64 {
-    let whole = job.parallelism.schedule == .gpipe ? job.microbatchCount : job.parallelism.pipeline
-    return Int64(min(job.microbatchCount, max(1, whole - stage)))
-  }
-
   /// The program of the ranks of `stage`, which run `turns` through `chunks`.
   mutating func program(ofStage stage: Int, chunks: [ChunkBlocks], turns: [Turn]) -> StageProgram {
     var emitter = StageEmitter(
@@ -274,7 +271,7 @@ extension StepCompiler {
     var items = states.resident(ofStage: stage)
     items += [gatherBuffers, sharedBuffer(in: chunks)].compactMap { $0 }
     if let logits = lastLogits(in: chunks) { items.append(logits) }
-    items += stageBuffers(in: chunks, stage: stage)
+    items += stageBuffers(in: chunks, turns: turns)
     var resident = [Int64](repeating: 0, count: MemoryCategory.allCases.count)
     for item in items { resident[item.category.rawValue] += item.bytes }
     let copies = states.gradientCopyBytes(ofStage: stage)
@@ -285,7 +282,7 @@ extension StepCompiler {
       leftBehind: leftBehind(by: chunks) + Bytes(copies + standInsLeft(by: chunks)),
       madeByFirstUpdate: Bytes(states.lateBytes(ofStage: stage)),
       hostBytes: Bytes(
-        states.hostBytes(ofStage: stage) + chunks.reduce(0) { $0 + $1.offloaded } * inFlight(stage)),
+        states.hostBytes(ofStage: stage) + turns.mostHeld { chunks[$0].offloaded }),
       cache: cache(ofStage: stage, items: items, chunks: chunks, turns: turns))
   }
 }

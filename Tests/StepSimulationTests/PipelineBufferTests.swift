@@ -30,6 +30,25 @@ struct PipelineBufferTests {
     #expect(try items(keeps: false)[1]["outputs of all microbatches"] == nil)
   }
 
+  @Test("inputs in flight are the schedule's")
+  func inputsInFlight() throws {
+    func buffers(_ layout: Parallelism) throws -> [Int64] {
+      let job = try SmallJobs.job(layout, microbatches: 8, framework: .torchtitan)
+      return StepCompiler.compile(job).stages.map { stage in
+        (stage.items.first { $0.name == "receive buffers" }?.bytes ?? 0) / (2_048 * 1_024 * 2)
+      }
+    }
+    // All eight inputs are in flight at once: what stays are the gradients' buffers.
+    #expect(try buffers(Parallelism(pipeline: 4, schedule: .gpipe)) == [8, 8, 8, 0])
+    // 8 inputs less 3, 2, 1 of stages 1 to 3.
+    #expect(try buffers(Parallelism(pipeline: 4)) == [8, 13, 14, 7])
+    let two = try buffers(
+      Parallelism(pipeline: 2, virtualStages: 2, schedule: .interleaved))
+    // Rank 0: 8 inputs of its second chunk, of which 2 are in flight at most; 16 gradients.
+    // Rank 1: 16 inputs, 3 in flight; 8 gradients.
+    #expect(two == [22, 21])
+  }
+
   @Test(
     "a compiled loss keeps the logits, a parallel one takes three tensors more")
   func losses() throws {
