@@ -257,7 +257,7 @@ public struct FrameworkProfile: Hashable, Sendable {
     keepsGradientStandIns = true
     keepsStageInput = true
     sharedBuffer = .ends
-    fusion.gathersHeadOnce = true
+    fusion.gathersIntoShared = .head
     copiesGradientsForUpdate = true
     fusion.weighsExpertsInside = true
     fusion.clampsApart = true
@@ -307,7 +307,7 @@ extension Framework {
       profile.copiesGradientsForUpdate = true
       profile.keepsStageInput = true
       profile.sharedBuffer = .all
-      profile.fusion.gathersHeadOnce = true
+      profile.fusion.gathersIntoShared = .columns
       profile.overlapsTensorBackward = false
       profile.fusion.crossEntropyInPlace = true
       profile.dataOverlap = .none

@@ -63,6 +63,7 @@ public struct SoftwareSwitches: Hashable, Sendable {
     if layers == .local {
       profile.usesLibraryAttention = false
       profile.sharedBuffer = .all
+      profile.fusion.gathersIntoShared = .columns
       profile.fusion.multipliesExpertsApart = true
       profile.groupsExpertMultiplies = false
       // The router's multiply is Transformer Engine's all the same (`RouterGatingLinearFunction` in

@@ -156,7 +156,7 @@ extension Architecture {
   {
     let width = shard.vocabulary / shard.tensor
     var fusion = fusion
-    if fusion.gathersHeadOnce { fusion.keepsGatherBuffers = true }
+    if fusion.gathersIntoShared == .head { fusion.gathersIntoShared = .columns }
     var projection = columnParallel(
       "output_proj", input: hiddenSize, output: width, shard: shard, fusion: fusion)
     // The output projection is not quantised in any fp8 recipe in use.

@@ -64,7 +64,8 @@ extension Architecture {
           operation.regather = Exchange(.allGather, on: .tensor, bytes: whole)
         }
         operation.afterInputGradient = Exchange(.reduceScatter, on: .tensor, bytes: whole)
-        let gathered = fusion.keepsGatherBuffers ? 0 : whole
+        let keepsBuffer = fusion.keepsGatherBuffers || fusion.gathersIntoShared == .columns
+        let gathered = keepsBuffer ? 0 : whole
         operation.forwardScratch = gathered
         operation.backwardScratch += gathered + whole
       } else {

@@ -69,6 +69,18 @@ public struct LayerShard: Hashable, Sendable {
   }
 }
 
+/// Whose inputs, gathered under sequence parallelism, land in a buffer that is never given back, forward
+/// and backward (`LinearWithGradAccumulationAndAsyncCommunication` in Megatron-Core's
+/// `tensor_parallel/layers.py`).
+public enum SharedGather: Hashable, Sendable {
+  /// Nobody's.
+  case none
+  /// The output projection's; Transformer Engine's layers allocate anew.
+  case head
+  /// Every column-parallel layer's.
+  case columns
+}
+
 /// Which passes the software fuses, and what it keeps; facts of a framework, not efficiencies.
 public struct Fusion: Hashable, Sendable {
   /// Norms are one kernel per direction.
@@ -129,9 +141,8 @@ public struct Fusion: Hashable, Sendable {
   /// for inputs and one for gradients of outputs (`MemoryBuffer` in nanotron's
   /// `tensor_parallel/functional.py`).
   public var keepsGatherBuffers = false
-  /// Under sequence parallelism what the output projection gathers lands in a buffer that is never
-  /// given back (Megatron-Core's `GlobalMemoryBuffer`).
-  public var gathersHeadOnce = false
+  /// Whose gathered inputs land, under sequence parallelism, in a buffer that is never given back.
+  public var gathersIntoShared = SharedGather.none
   /// Under sequence parallelism column-parallel layers keep their input as gathered, and need no second
   /// gather: the gather is an operation of its own before them.
   public var keepsGatheredInputs = false

@@ -63,6 +63,43 @@ struct SoftwareSwitchTests {
     #expect(usual - own == Bytes.mebibytes(4).count)
   }
 
+  @Test("what Megatron's own column-parallel layers gather is in the shared buffer, not beside it")
+  func sharedGather() throws {
+    func scratch(_ gather: SharedGather) -> [(name: String, forward: Int64, backward: Int64)] {
+      var fusion = Fusion()
+      fusion.gathersIntoShared = gather
+      let shard = LayerShard(
+        microBatch: 1, sequenceLength: 2_048, tensor: 2, sequenceParallel: true,
+        vocabulary: 32_000)
+      let model = SmallJobs.model()
+      return
+        (model.layerOperations(layer: 0, shard: shard, algorithm: .flash2, fusion: fusion)
+        + model.headOperations(shard: shard, fusion: fusion)).map {
+          ($0.name, $0.forwardScratch, $0.backwardScratch)
+        }
+    }
+    let anew = scratch(.none)
+    for (gather, names) in [
+      (SharedGather.head, ["output_proj"]), (.columns, ["qkv_proj", "up_proj", "output_proj"]),
+    ] {
+      var found: [String] = []
+      for (own, shared) in zip(anew, scratch(gather)) where own != shared {
+        // Both directions gather the tokens' hidden values.
+        #expect(own.forward - shared.forward == tokens)
+        #expect(own.backward - shared.backward == tokens)
+        found.append(own.name)
+      }
+      #expect(found == names)
+    }
+    #expect(Framework.megatronLM.profile.fusion.gathersIntoShared == .columns)
+    #expect(Framework.megatronCore.profile.fusion.gathersIntoShared == .head)
+    var profile = Framework.megatronCore.profile
+    var switches = SoftwareSwitches()
+    switches.layers = .local
+    switches.apply(to: &profile, hasExperts: false)
+    #expect(profile.fusion.gathersIntoShared == .columns)
+  }
+
   @Test("without CUBLAS_WORKSPACE_CONFIG both threads' workspaces are smaller")
   func workspace() throws {
     let small = try job { $0.training.switches.cublasWorkspace = Bytes(8_320 * 1_024) }
@@ -168,8 +205,11 @@ struct SoftwareSwitchTests {
 
   @Test("a compiled loss has one more fp32 tensor of logits for a while, a fused one none at all")
   func loss() throws {
-    func loss(_ kind: SoftwareSwitches.Loss?) throws -> Transformer.Operation {
+    func loss(
+      _ kind: SoftwareSwitches.Loss?, _ start: (inout Fusion) -> Void = { _ in }
+    ) throws -> Transformer.Operation {
       var profile = Framework.megatronCore.profile
+      start(&profile.fusion)
       var switches = SoftwareSwitches()
       switches.loss = kind
       switches.apply(to: &profile, hasExperts: false)
@@ -182,7 +222,9 @@ struct SoftwareSwitchTests {
     let values: Int64 = 2_048 * 32_000
     let plain = try loss(nil)
     #expect(plain.saved == 4 * values && plain.forwardScratch == 2 * values)
-    #expect(try loss(.plain) == plain)
+    // Whatever a framework starts with.
+    #expect(try loss(.plain) { $0.crossEntropyPartlyCompiled = true } == plain)
+    #expect(try loss(.plain) { $0.crossEntropyFused = true } == plain)
     let compiled = try loss(.compiled)
     #expect(compiled.saved == 4 * values && compiled.forwardScratch == 6 * values)
     #expect(compiled.backwardScratch == 6 * values)
