@@ -70,9 +70,7 @@ public struct MemoryRemedy: Hashable, Sendable {
     init?(_ job: TrainingJob) {
       let microbatches = job.microbatchCount
       let few = 16 * job.parallelism.pipeline * job.parallelism.virtualStages
-      guard microbatches > 4 * few,
-        !job.training.profile.receivesIntoOwnBuffers || job.parallelism.pipeline == 1
-      else {
+      guard microbatches > 4 * few, !Self.growsWithMicrobatches(job, beyond: few) else {
         guard let program = try? StepProgram.compile(deciding: job),
           let result = try? FoldedSimulation.run(program)
         else { return nil }
@@ -88,6 +86,15 @@ public struct MemoryRemedy: Hashable, Sendable {
       let rest = Double(microbatches - 2 * few) / Double(few)
       seconds = second.seconds + rest * (second.seconds - first.seconds)
       peak = max(first.peak, second.peak)
+    }
+
+    /// Whether a step of more than `few` microbatches holds more than one of as many: receive buffers of
+    /// their own, weight gradients put off to its end, or, where a host that never waits gets ever
+    /// further ahead, what collectives have used.
+    private static func growsWithMicrobatches(_ job: TrainingJob, beyond few: Int) -> Bool {
+      let profile = job.training.profile
+      guard job.parallelism.pipeline > 1 else { return profile.replaysCache }
+      return profile.receivesIntoOwnBuffers || job.training.switches.deferredGradients >= few
     }
   }
 

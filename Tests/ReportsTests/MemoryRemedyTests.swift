@@ -55,4 +55,30 @@ import Testing
     #expect(abs(outcome.seconds / result.duration.seconds - 1) < 1e-6)
     #expect(outcome.peak == result.ranks.map(\.device).max())
   }
+
+  @Test("but not where memory grows with their number")
+  func growingMemory() throws {
+    // Two stages put the head's weight gradients off; a host under nanotron gets ever further ahead.
+    let layouts = [
+      ("megatron-core", "{pipeline: 2}", 1_000_000), ("nanotron", "{tensor: 2, sequence: true}", 0),
+    ]
+    for (framework, layout, deferred) in layouts {
+      func job(_ count: Int) throws -> TrainingJob {
+        let text = """
+          model: llama-3.2-1b
+          cluster: {gpu: h200-sxm-141gb, gpus: 2}
+          parallelism: \(layout)
+          training: {sequence_length: 512, global_batch: \(count), micro_batch: 1, framework: \(framework)}
+          """
+        var job = try Scenario(ScenarioSource(path: "a.yaml", text: text)).job
+        job.training.switches.deferredGradients = deferred
+        return job
+      }
+      let outcome = try #require(MemoryRemedy.Outcome(try job(160)))
+      let result = try FoldedSimulation.run(StepCompiler.compile(try job(160)))
+      let short = try FoldedSimulation.run(StepCompiler.compile(try job(32)))
+      #expect(outcome.peak == result.ranks.map(\.device).max())
+      #expect(try #require(short.ranks.map(\.device).max()) < outcome.peak)
+    }
+  }
 }
