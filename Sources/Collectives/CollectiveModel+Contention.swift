@@ -11,16 +11,15 @@ extension CollectiveModel {
   /// the group drives, from Hopper on and with fast cards four while they are fewer than 16 (NCCL
   /// `src/graph/connect.cc`, `ncclTopoPostset`). Over PCIe, which one ring fills, two.
   public func channels(_ placement: GroupPlacement) -> Int? {
-    let name = cluster.gpu.name
-    if ["mi", "tpu", "gaudi"].contains(where: { name.hasPrefix($0) }) { return nil }
+    guard let capability = cluster.gpu.computeCapability else { return nil }
     if placement.nodes == 1 {
       if cluster.node.kind == .pcie { return 2 }
-      return name.hasPrefix("v100") ? 12 : 24
+      return capability < 80 ? 12 : 24
     }
     let cards =
       min(placement.ranksPerNode, max(1, cluster.gpusPerNode / max(placement.groupsPerNode, 1)))
     let channels = min(2 * cards, 24)
-    let isFast = cluster.interNode.rate.bytesPerSecond > 45e9 && constants.inNetwork != nil
+    let isFast = cluster.interNode.rate.bytesPerSecond > 45e9 && capability >= 90
     return isFast && channels < 16 ? min(2 * channels, 16) : channels
   }
 

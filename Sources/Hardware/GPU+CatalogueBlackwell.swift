@@ -6,7 +6,8 @@ extension GPU {
   static let blackwellGPUs: [GPU] = [
     blackwell(
       name: "b200-sxm", memory: 178.35, peakScale: 1, fp4: 9_000, power: 1_000, idle: 140,
-      domain: 8, multiprocessors: 148, scaleOut: 50, host: 64, price: 5.25, kernels: .blackwell,
+      domain: 8, multiprocessors: 148, scaleOut: 50, host: 64, price: 5.25, capability: 100,
+      kernels: .blackwell,
       sources: [
         Source("memory", "\(Origin.capacity): 178.35"),
         Source(
@@ -22,7 +23,7 @@ extension GPU {
     blackwell(
       name: "b300-sxm", memory: 267.69, peakScale: 1, fp4: 12_600, power: 1_100, idle: 140,
       domain: 8, multiprocessors: 148, scaleOut: 100, host: 64, price: 6.00,
-      kernels: .blackwellUltra,
+      capability: 103, kernels: .blackwellUltra,
       sources: [
         Source("memory", "\(Origin.capacity): 267.69"),
         Source(
@@ -36,7 +37,7 @@ extension GPU {
     blackwell(
       name: "gb200", memory: 184.31, peakScale: 2_500 / 2_250, fp4: 10_000, power: 1_200,
       idle: 160, domain: 72, multiprocessors: 152, scaleOut: 50, host: 225, price: 5.25,
-      kernels: .graceBlackwell,
+      capability: 100, kernels: .graceBlackwell,
       sources: [
         Source("memory", "\(Origin.capacity): 184.31 (nvidia-smi 189,471 MiB)"),
         Source("scaleOut", "4 × 400 Gb/s for 4 GPUs (GB200 NVL72); \(Origin.networkLatency)"),
@@ -49,7 +50,7 @@ extension GPU {
     blackwell(
       name: "gb300", memory: 276.50, peakScale: 2_500 / 2_250, fp4: 15_000, power: 1_400,
       idle: 160, domain: 72, multiprocessors: 152, scaleOut: 100, host: 225, price: 6.00,
-      kernels: .graceBlackwellUltra,
+      capability: 103, kernels: .graceBlackwellUltra,
       sources: [
         Source("memory", "\(Origin.capacity): 276.50"),
         Source("scaleOut", "4 × 800 Gb/s for 4 GPUs (GB300 NVL72); \(Origin.networkLatency)"),
@@ -64,7 +65,7 @@ extension GPU {
   private static func blackwell(
     name: String, memory: Double, peakScale: Double, fp4: Double, power: Double, idle: Double,
     domain: Int, multiprocessors: Int, scaleOut: Double, host: Double, price: Double,
-    kernels: KernelConstants,
+    capability: Int, kernels: KernelConstants,
     sources: [Source]
   ) -> GPU {
     GPU(
@@ -79,7 +80,7 @@ extension GPU {
       multiprocessors: multiprocessors, scaleUp: link(900, microseconds: 1),
       scaleOut: link(scaleOut, microseconds: 4), scaleUpDomain: domain,
       hostRate: .gigabytesPerSecond(host), power: Watts(power), idlePower: Watts(idle),
-      hourlyPrice: Dollars(price), kernels: kernels,
+      hourlyPrice: Dollars(price), computeCapability: capability, kernels: kernels,
       sources: sources + [
         Source(
           "memoryRate",

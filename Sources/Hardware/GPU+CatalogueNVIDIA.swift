@@ -81,7 +81,7 @@ extension GPU {
       multiprocessors: 80, scaleUp: link(150, microseconds: 1),
       scaleOut: link(6.25, microseconds: 4), scaleUpDomain: 8,
       hostRate: .gigabytesPerSecond(16), power: Watts(300), idlePower: Watts(40),
-      hourlyPrice: Dollars(0.97), kernels: .volta,
+      hourlyPrice: Dollars(0.97), computeCapability: 70, kernels: .volta,
       sources: [
         Source("memory", "\(Origin.capacity): \(memory)"),
         Source("memoryRate", "900 GB/s HBM2, V100 data sheet"),
@@ -114,7 +114,7 @@ extension GPU {
       multiprocessors: 108, scaleUp: link(300, microseconds: 1),
       scaleOut: link(25, microseconds: 4), scaleUpDomain: 8,
       hostRate: .gigabytesPerSecond(32), power: Watts(400), idlePower: Watts(45),
-      hourlyPrice: Dollars(price), kernels: .ampere,
+      hourlyPrice: Dollars(price), computeCapability: 80, kernels: .ampere,
       sources: [
         Source("memory", "\(Origin.capacity): \(memory)"),
         Source("memoryRate", "\(memoryRate) GB/s, A100 data sheet"),
@@ -149,7 +149,7 @@ extension GPU {
       multiprocessors: 132, scaleUp: link(450, microseconds: 1),
       scaleOut: link(50, microseconds: 4), scaleUpDomain: 8,
       hostRate: .gigabytesPerSecond(64), power: Watts(power), idlePower: Watts(70),
-      hourlyPrice: Dollars(price), kernels: kernels,
+      hourlyPrice: Dollars(price), computeCapability: 90, kernels: kernels,
       sources: sources + [
         Source("cache", "50 MB, H100 architecture white paper"),
         Source("peaks", "dense, \(Origin.sheets)"),
@@ -178,7 +178,7 @@ extension GPU {
       multiprocessors: 142, scaleUp: link(32, microseconds: 2),
       scaleOut: link(25, microseconds: 4), scaleUpDomain: 8,
       hostRate: .gigabytesPerSecond(32), power: Watts(350), idlePower: Watts(35),
-      hourlyPrice: Dollars(0.97), kernels: .ada,
+      hourlyPrice: Dollars(0.97), computeCapability: 89, kernels: .ada,
       sources: [
         Source("memory", "\(Origin.capacity): 44.34–44.47"),
         Source("memoryRate", "864 GB/s GDDR6, L40S data sheet"),

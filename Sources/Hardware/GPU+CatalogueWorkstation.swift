@@ -12,33 +12,38 @@ extension GPU {
       "l4", sheet: "L4 data sheet",
       memory: 22.05, rate: 300, cache: 48, half: 121, narrow: 242, single: 30.3,
       multiprocessors: 58, pcie: 32, power: 72, price: 0.60,
+      capability: 89,
       kernels: .ada.limited(powerShare: 72.0 / 350, unitShare: 58.0 / 142, peakShare: 121.0 / 362)),
     board(
       "a10g", sheet: "A10G data sheet (AWS)",
       memory: 22.05, rate: 600, cache: 6, half: 70, narrow: nil, single: 35,
-      multiprocessors: 80, pcie: 32, power: 300, price: 0.75, kernels: .adaConsumer),
+      multiprocessors: 80, pcie: 32, power: 300, price: 0.75, capability: 86, kernels: .adaConsumer),
     board(
       "rtx-3090", sheet: "GA102 architecture white paper, appendix",
       memory: 23.65, rate: 936, cache: 6, half: 71.2, narrow: nil, single: 35.6,
-      multiprocessors: 82, pcie: 32, power: 350, price: 0.25, kernels: .adaConsumer),
+      multiprocessors: 82, pcie: 32, power: 350, price: 0.25, capability: 86, kernels: .adaConsumer),
     board(
       "rtx-4090", sheet: "Ada architecture white paper, appendix",
       memory: 23.65, rate: 1_008, cache: 72, half: 165.2, narrow: 330.3, single: 82.6,
-      multiprocessors: 128, pcie: 32, power: 450, price: 0.45, kernels: .adaConsumer),
+      multiprocessors: 128, pcie: 32, power: 450, price: 0.45, capability: 89, kernels: .adaConsumer
+    ),
     board(
       "rtx-6000-ada", sheet: "RTX 6000 Ada data sheet and Ada professional white paper",
       memory: 47.50, rate: 960, cache: 96, half: 364.2, narrow: 728.5,
       single: 91.1, multiprocessors: 142, pcie: 32, power: 300, price: 0.80,
+      capability: 89,
       kernels: .ada.limited(powerShare: 300.0 / 350, unitShare: 1, peakShare: 364.2 / 362)),
     board(
       "rtx-5090", sheet: "RTX Blackwell architecture white paper, appendix",
       memory: 31.36, rate: 1_792, cache: 96, half: 209.5, narrow: 419, single: 104.7,
-      multiprocessors: 170, pcie: 64, power: 575, price: 0.70, kernels: .adaConsumer),
+      multiprocessors: 170, pcie: 64, power: 575, price: 0.70, capability: 120,
+      kernels: .adaConsumer),
     board(
       "rtx-pro-6000",
       sheet: "RTX PRO 6000 Blackwell Server Edition data sheet and RTX Blackwell PRO white paper",
       memory: 94.97, rate: 1_597, cache: 128, half: 503.8, narrow: 1_007.6,
       single: 126, multiprocessors: 188, pcie: 64, power: 600, price: 1.80,
+      capability: 120,
       kernels: .ada.limited(
         powerShare: 600.0 / 350, unitShare: 188.0 / 142, peakShare: 503.8 / 362)),
   ]
@@ -47,7 +52,7 @@ extension GPU {
     _ name: String, sheet document: String, memory: Double, rate: Double, cache: Double,
     half: Double, narrow: Double?,
     single: Double, multiprocessors: Int, pcie: Double, power: Double, price: Double,
-    kernels: KernelConstants
+    capability: Int, kernels: KernelConstants
   ) -> GPU {
     var peaks: [NumberFormat: FlopRate] = [
       .fp32: .teraflops(single), .tf32: .teraflops(half / 2), .fp16: .teraflops(half),
@@ -60,7 +65,8 @@ extension GPU {
       cache: .mebibytes(cache), peaks: peaks, multiprocessors: multiprocessors,
       scaleUp: link(pcie, microseconds: 2), scaleOut: link(12.5, microseconds: 4),
       scaleUpDomain: 8, hostRate: .gigabytesPerSecond(pcie), power: Watts(power),
-      idlePower: Watts(power / 10), hourlyPrice: Dollars(price), kernels: kernels,
+      idlePower: Watts(power / 10), hourlyPrice: Dollars(price), computeCapability: capability,
+      kernels: kernels,
       sources: [
         Source("memory", "\(Origin.capacity): \(memory)"),
         Source("memoryRate", "\(rate) GB/s, \(sheet)"),

@@ -31,6 +31,9 @@ public struct GPU: Hashable, Sendable {
   public var idlePower: Watts
   /// A usual rental price of one GPU for one hour.
   public var hourlyPrice: Dollars
+  /// CUDA compute capability, major and minor digit: 90 is Hopper's 9.0 (NVIDIA, CUDA C++ programming
+  /// guide, compute capabilities); `nil` of other makers' chips, whose collectives are not NCCL's.
+  public var computeCapability: Int?
   /// What its kernels reach of the data sheet.
   public var kernels: KernelConstants
   /// Where the figures come from, by figure.
@@ -41,7 +44,7 @@ public struct GPU: Hashable, Sendable {
     name: String, memory: Bytes, memoryRate: ByteRate, cache: Bytes,
     peaks: [NumberFormat: FlopRate], multiprocessors: Int, scaleUp: Link, scaleOut: Link,
     scaleUpDomain: Int, hostRate: ByteRate, power: Watts, idlePower: Watts, hourlyPrice: Dollars,
-    kernels: KernelConstants, sources: [Source]
+    computeCapability: Int? = nil, kernels: KernelConstants, sources: [Source]
   ) {
     self.name = name
     self.memory = memory
@@ -56,6 +59,7 @@ public struct GPU: Hashable, Sendable {
     self.power = power
     self.idlePower = idlePower
     self.hourlyPrice = hourlyPrice
+    self.computeCapability = computeCapability
     self.kernels = kernels
     self.sources = sources
   }

@@ -18,6 +18,28 @@ import Testing
     #expect(other.channels(group(8, perNode: 8)) == nil)
   }
 
+  @Test("the GPU type decides on channels, whatever its name and its switch")
+  func channelsOfType() throws {
+    let superchip = CollectiveModel(cluster: try fast("gh200-96gb", perNode: 4))
+    // Two a card of four, doubled.
+    #expect(superchip.channels(group(32, perNode: 4)) == 16)
+    let ampere = CollectiveModel(cluster: try fast("a100-sxm-80gb", perNode: 4))
+    #expect(ampere.channels(group(32, perNode: 4)) == 8)
+    let types: [(String, Int?)] = [
+      ("mi300x", nil), ("v100-sxm2-32gb", 12), ("h100-sxm-80gb", 24),
+    ]
+    for (name, channels) in types {
+      var renamed = try cluster(name, nodes: 1)
+      renamed.gpu.name = "x"
+      #expect(CollectiveModel(cluster: renamed).channels(group(8, perNode: 8)) == channels)
+    }
+  }
+
+  /// Eight nodes with a card of 50 GB/s a GPU.
+  private func fast(_ name: String, perNode: Int) throws -> Cluster {
+    try cluster(name, nodes: 8, gpusPerNode: perNode, inter: 50)
+  }
+
   @Test("a ring all-gather writes and reads what it moves, a reduce-scatter adds a third pass")
   func memoryTraffic() throws {
     let model = CollectiveModel(cluster: try cluster("a100-sxm-80gb", nodes: 1))

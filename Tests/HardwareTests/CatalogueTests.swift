@@ -34,6 +34,21 @@ import Testing
     }
   }
 
+  @Test("compute capabilities are NVIDIA's")
+  func computeCapabilities() {
+    for gpu in GPU.catalogue {
+      let isOther = ["mi", "tpu", "gaudi"].contains { gpu.name.hasPrefix($0) }
+      #expect((gpu.computeCapability == nil) == isOther, "\(gpu.name)")
+    }
+    let expected = [
+      "v100-sxm2-32gb": 70, "a100-pcie-80gb": 80, "a10g": 86, "l4": 89, "h20-sxm-96gb": 90,
+      "gh200-96gb": 90, "gb200": 100, "gb300": 103, "rtx-5090": 120,
+    ]
+    for (name, capability) in expected {
+      #expect(GPU.named(name)?.computeCapability == capability, "\(name)")
+    }
+  }
+
   @Test("figures are of a plausible size", arguments: GPU.catalogue)
   func figuresArePlausible(gpu: GPU) {
     // Units slipped by 10^3 or bits taken for bytes would fall outside.
