@@ -43,8 +43,6 @@ struct CachingAllocator {
   var lag = 0
   /// Bytes taken from the device.
   private(set) var reserved: Int64 = 0
-  /// Most bytes taken so far.
-  private(set) var peakReserved: Int64 = 0
   /// Bytes in blocks handed out.
   private(set) var allocated: Int64 = 0
   /// Most bytes handed out so far.
@@ -140,7 +138,6 @@ struct CachingAllocator {
       guard reserved + segment <= capacity else { return nil }
     }
     reserved += segment
-    peakReserved = max(peakReserved, reserved)
     let address = nextAddress
     // A gap: segments never join.
     nextAddress += segment + Self.mebibyte
