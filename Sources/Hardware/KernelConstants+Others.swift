@@ -235,14 +235,16 @@ extension AttentionConstantsTable {
 extension GPU {
   /// The kernel constants of `base` under this part's power limit, where that is lower.
   ///
-  /// With the same units and peak the clock falls as ``KernelConstants/limited(toPowerShare:)`` says; fewer
-  /// multiprocessors leave more power to each, and a lower peak at the same units is a lower clock to hold.
+  /// With the same units and peak the clock falls as ``KernelConstants/limited(toPowerShare:)`` says. A lower
+  /// peak at the same units is a lower clock to hold, which leaves power: the limit begins to tell only below
+  /// what ``KernelConstants/powerClock(powerShare:unitShare:peakShare:)`` says is left. Under the power of
+  /// `base` the share of the clock is that of `base`, whatever units and peak were made.
   public func kernels(limitedAsPartOf base: GPU) -> KernelConstants {
-    let share = power.value / base.power.value
-    guard share < 1 else { return base.kernels }
     let format: NumberFormat = peaks[.bf16] != nil && base.peaks[.bf16] != nil ? .bf16 : .fp16
-    return base.kernels.limited(
-      powerShare: share, unitShare: Double(multiprocessors) / Double(base.multiprocessors),
+    let atFullPower = KernelConstants.powerClock(
+      powerShare: 1, unitShare: Double(multiprocessors) / Double(base.multiprocessors),
       peakShare: peak(of: format).flopsPerSecond / base.peak(of: format).flopsPerSecond)
+    let share = (power.value / base.power.value).squareRoot() * max(1, atFullPower)
+    return share < 1 ? base.kernels.clocked(base.kernels.sustainedClock * share) : base.kernels
   }
 }

@@ -289,10 +289,16 @@ extension Parallelism {
 
   /// Experts over their ranks, and those ranks over the stage.
   private func expertProblems(_ request: LayoutRequest) -> [LayoutProblem] {
-    guard let experts = request.architecture.experts else {
-      return expert > 1 ? [error("expert", expert, .needs("a mixture of experts"), [1])] : []
-    }
     let stage = tensor * context * data
+    guard let experts = request.architecture.experts else {
+      if expert > 1 { return [error("expert", expert, .needs("a mixture of experts"), [1])] }
+      guard !stage.isMultiple(of: expertTensor) else { return [] }
+      return [
+        error(
+          "expert_tensor", expertTensor,
+          .doesNotDivide(expertTensor, stage, "tensor × context × data ranks"), divisors(of: stage))
+      ]
+    }
     let choices = divisors(of: experts.expertCount).filter {
       stage.isMultiple(of: $0 * expertTensor)
     }

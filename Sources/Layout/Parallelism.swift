@@ -99,6 +99,12 @@ extension Parallelism {
   /// Whether stages are held twice, for either direction of the pipeline.
   public var isBidirectional: Bool { schedule == .bidirectional && pipeline > 1 }
 
+  /// Whether stages go down the ranks and back up, two a rank: under DualPipe, and under zero-bubble with
+  /// two chunks a rank.
+  public var isVShaped: Bool {
+    pipeline > 1 && (schedule == .dualPipe || schedule == .zeroBubble && virtualStages == 2)
+  }
+
   /// Model chunks of a pipeline rank in one direction.
   public var chunksPerRank: Int { schedule == .dualPipe && pipeline > 1 ? 2 : virtualStages }
 

@@ -113,15 +113,8 @@ public struct StageAssignment: Hashable, Sendable {
     }
   }
 
-  /// Stages are dealt in a V under DualPipe, and under zero-bubble with two chunks a rank.
   private static func placement(_ parallelism: Parallelism) -> Placement {
-    guard parallelism.pipeline > 1 else { return .rounds }
-    switch parallelism.schedule {
-    case .dualPipe: return .vShape
-    case .bidirectional: return .mirrored
-    case .zeroBubble: return parallelism.virtualStages == 2 ? .vShape : .rounds
-    case .gpipe, .oneForwardOneBackward, .interleaved: return .rounds
-    }
+    parallelism.isVShaped ? .vShape : parallelism.isBidirectional ? .mirrored : .rounds
   }
 
   /// Layers of each stage, in model order.

@@ -47,6 +47,20 @@ public struct SearchReport {
     self.order = order
   }
 
+  /// Layouts of a search by their steps in full detail, the shortest first; equals stay in their order.
+  ///
+  /// The search compares steps on GPUs that are all alike; stragglers and jitter, which the full detail
+  /// knows, may turn the order round. A ranking by memory is kept: neither changes it.
+  public static func ranked(
+    _ reports: [SimulationReport], by objective: LayoutSearch.Objective
+  ) -> [SimulationReport] {
+    guard objective != .memory else { return reports }
+    return reports.enumerated().sorted {
+      let (one, other) = ($0.element.step.seconds.value, $1.element.step.seconds.value)
+      return one != other ? one < other : $0.offset < $1.offset
+    }.map(\.element)
+  }
+
   /// How much longer a layout's step is than the first one's, as a share of it.
   private func difference(_ report: SimulationReport) -> Double {
     guard let first = best.first else { return 0 }
@@ -94,10 +108,11 @@ public struct SearchReport {
     return .object(members)
   }
 
-  /// Whether the layout at `place` is as good as the first.
+  /// Whether the step of the layout at `place` is as good as the first one's; it may be shorter where
+  /// layouts are not ranked by it.
   private func isTie(_ place: Int) -> Bool {
     let difference = difference(best[place])
-    return place > 0 && (difference <= 0 || order.isTie(difference: difference))
+    return place > 0 && (difference == 0 || order.isTie(difference: abs(difference)))
   }
 
   /// A layout with what it costs.

@@ -44,8 +44,10 @@ extension PipelineSchedule {
   ///
   /// - GPipe: all forwards, then all backwards, oldest first (arXiv:1811.06965).
   /// - 1F1B: `ranks − rank − 1` forwards to warm up, then one of each (arXiv:2104.04473, fig. 3).
-  /// - Interleaved: microbatches in groups of `ranks` through each chunk in turn; warm-up of
-  ///   2·(ranks − rank − 1) + (chunks − 1)·ranks forwards (fig. 4, and Megatron-LM's `schedules.py`).
+  /// - Interleaved: microbatches in groups of g through each chunk in turn, warm-up of
+  ///   2·(ranks − rank − 1) + (chunks − 1)·g forwards (fig. 4, and Megatron-LM's `schedules.py`). g is
+  ///   `ranks` where that divides the microbatches, else the next that Megatron takes as
+  ///   `microbatch_group_size_per_vp_stage`: a last group shorter than the pipeline may wait for itself.
   /// - Zero-bubble: ZB-H1 (arXiv:2401.10241, fig. 3): as 1F1B, weight gradients put off to the
   ///   cool-down, where they fill the bubble.
   /// - Zero-bubble with two chunks a rank, and DualPipe in a V: ``VShapedOrder``.
@@ -90,17 +92,21 @@ extension PipelineSchedule {
   private static func interleavedTurns(rank: Int, ranks: Int, chunks: Int, microbatches: Int)
     -> [Turn]
   {
+    // All of them in one group always do.
+    let sizes = ranks..<max(microbatches, ranks)
+    let size =
+      sizes.first { microbatches % $0 == 0 || microbatches % $0 >= ranks } ?? sizes.upperBound
     var table: [(microbatch: Int, chunk: Int)] = []
     table.reserveCapacity(microbatches * chunks)
-    for first in stride(from: 0, to: microbatches, by: ranks) {
+    for first in stride(from: 0, to: microbatches, by: size) {
       for chunk in 0..<chunks {
-        for microbatch in first..<min(first + ranks, microbatches) {
+        for microbatch in first..<min(first + size, microbatches) {
           table.append((microbatch, chunk))
         }
       }
     }
     let total = table.count
-    let warmUp = min((ranks - rank - 1) * 2 + (chunks - 1) * ranks, total)
+    let warmUp = min((ranks - rank - 1) * 2 + (chunks - 1) * size, total)
     let forward = { (index: Int) in
       Turn(.forward, microbatch: table[index].microbatch, chunk: table[index].chunk)
     }

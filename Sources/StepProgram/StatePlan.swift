@@ -20,7 +20,7 @@ struct StatePlan {
     self.profile = profile
     let byCost =
       profile.balancesStagesByCost && job.parallelism.pipeline > 1
-      && job.parallelism.virtualStages == 1
+      && job.parallelism.virtualStages == 1 && !job.parallelism.isVShaped
     let stages = StageAssignment(
       job.architecture, job.parallelism,
       layersPerStage: job.parallelism.stageLayers
@@ -337,10 +337,10 @@ extension TrainingJob {
 
   /// Layers of each stage when the embedding, the final norm and the head are dealt out evenly with
   /// them, a remainder one each to the first stages (`pipe_partition_uniform` of Aleph Alpha's scaling
-  /// library); `nil` where that leaves a stage without.
+  /// library); `nil` where that leaves a stage without, and where a rank has more stages than one.
   var layersPerStageWithEnds: [Int]? {
     let ranks = parallelism.pipeline
-    guard ranks > 1, parallelism.virtualStages == 1 else { return nil }
+    guard ranks > 1, parallelism.virtualStages == 1, !parallelism.isVShaped else { return nil }
     let items = architecture.layerCount + 3
     var counts = (0..<ranks).map { items / ranks + ($0 < items % ranks ? 1 : 0) }
     counts[0] -= 1
@@ -357,9 +357,7 @@ extension TrainingJob {
   /// Where stages go down and up again in a V, two a rank, that is done for ranks, the projection's
   /// multiplies weighed by how much slower their format is than the layers'.
   var layersPerStageWhereUneven: [Int]? {
-    let isV =
-      parallelism.schedule == .dualPipe
-      || parallelism.schedule == .zeroBubble && parallelism.virtualStages == 2
+    let isV = parallelism.isVShaped
     let ranks = parallelism.pipeline
     let dealt = isV ? ranks : ranks * parallelism.virtualStages
     let layers = architecture.layerCount

@@ -66,7 +66,7 @@ struct Search: SessionCommand {
       return try Simulator.report(on: winner, communicator: session.communicator)
     }
     let report = SearchReport(
-      scenario: scenario, outcomes: outcomes, best: best,
+      scenario: scenario, outcomes: outcomes, best: SearchReport.ranked(best, by: objective),
       effort: .init(wallSeconds: elapsed, processes: session.communicator.size))
     let json = report.json.text + "\n"
     try session.write([("search.json", json), ("search.csv", report.csv)], to: folder)

@@ -60,6 +60,13 @@ import Transformer
       try texts(Parallelism(expert: 2, data: 2), "llama-3.1-8b") == [
         "parallelism.expert: 2 needs a mixture of experts; use 1"
       ])
+    // Without experts the degree does nothing, but groups of it must still exist.
+    #expect(
+      try texts(Parallelism(tensor: 2, expertTensor: 4), "llama-3.1-8b") == [
+        "parallelism.expert_tensor: 4 does not divide the 2 tensor × context × data ranks; use 1 or 2"
+      ])
+    #expect(
+      try texts(Parallelism(tensor: 4, expertTensor: 2), "llama-3.1-8b") == [])
     #expect(
       try texts(Parallelism(expert: 3, data: 4), "mixtral-8x7b") == [
         "parallelism.expert: 3 does not divide the 8 experts; use 1, 2 or 4"

@@ -339,6 +339,26 @@ import Transformer
     #expect(again.job == scenario.job)
   }
 
+  @Test(
+    "a changed GPU's clock falls with its power without a jump, and never rises",
+    arguments: [
+      ("multiprocessors: 132", 1.0), ("multiprocessors: 66", 1), ("peak: {bf16: 494.5 TFLOP/s}", 2),
+    ])
+  func falling(_ change: String, _ reserve: Double) throws {
+    func clock(_ power: Double) throws -> Double {
+      let scenario = try Sample.read(
+        Sample.replacing(
+          "gpu: h100-sxm-80gb", with: "gpu: {like: h100-sxm-80gb, power: \(power) W, \(change)}"))
+      return scenario.job.cluster.gpu.kernels.sustainedClock
+    }
+    let whole = try #require(GPU.named("h100-sxm-80gb")).kernels.sustainedClock
+    // √(power/700), times the clock that half the peak on as many units leaves to spare: 2.
+    for power in [800, 700, 699, 500, 300, 200, 100] as [Double] {
+      let expected = whole * min(1, (power / 700).squareRoot() * reserve)
+      #expect(abs(try clock(power) - expected) < 1e-9, "\(power) W, \(change)")
+    }
+  }
+
   @Test("a source survives its way to another process") func bytes() throws {
     var source = ScenarioSource(
       path: "ä.yaml", text: "model: x/y.json\n",

@@ -93,6 +93,19 @@ struct FrameworkFactsTests {
     #expect(try layers(40, over: 1) == nil)
   }
 
+  @Test(
+    "rules for one stage a rank leave a V alone",
+    arguments: [Framework.alephAlphaScaling, .nanotron], [PipelineSchedule.dualPipe, .zeroBubble])
+  func vShaped(framework: Framework, schedule: PipelineSchedule) throws {
+    let job = try SmallJobs.job(
+      Parallelism(
+        pipeline: 2, virtualStages: schedule == .zeroBubble ? 2 : 1, schedule: schedule),
+      framework: framework)
+    // 8 layers on 2 ranks of 2 stages.
+    let plan = StatePlan(job: job, profile: framework.profile)
+    #expect(plan.parameters.stages.chunks.map(\.layers.count) == [2, 2, 2, 2])
+  }
+
   @Test("the rank's own rows are multiplied apart from those gathered")
   func splitRows() throws {
     var fusion = Fusion()

@@ -109,6 +109,50 @@ struct ScheduleOrderTests {
         == "F0c0 F1c0 F0c1 B0c1 F1c1 B1c1 F2c0 B0c0 F3c0 B1c0 F2c1 B2c1 F3c1 B3c1 B2c0 B3c0")
   }
 
+  @Test("interleaving ends for any number of microbatches", arguments: 1..<34)
+  func interleavedEnds(microbatches: Int) {
+    for (ranks, chunks) in [(2, 3), (4, 2), (4, 4), (5, 3)] {
+      let turns = (0..<ranks).map {
+        PipelineSchedule.interleaved.turns(
+          rank: $0, ranks: ranks, chunks: chunks, microbatches: microbatches)
+      }
+      // Every rank does what it can until none can do more; stage s of a microbatch needs stage s − 1's
+      // forward, or its own forward and stage s + 1's backward.
+      var done = Set<[Int]>()
+      var next = Array(repeating: 0, count: ranks)
+      var isMoving = true
+      while isMoving {
+        isMoving = false
+        for rank in 0..<ranks {
+          while next[rank] < turns[rank].count {
+            let turn = turns[rank][next[rank]]
+            let stage = turn.chunk * ranks + rank
+            let isForward = turn.kind == .forward
+            let needs =
+              isForward
+              ? (stage > 0 ? [[0, stage - 1, turn.microbatch]] : [])
+              : [[0, stage, turn.microbatch]]
+                + (stage < ranks * chunks - 1 ? [[1, stage + 1, turn.microbatch]] : [])
+            guard needs.allSatisfy(done.contains) else { break }
+            done.insert([isForward ? 0 : 1, stage, turn.microbatch])
+            next[rank] += 1
+            isMoving = true
+          }
+        }
+      }
+      #expect(done.count == 2 * ranks * chunks * microbatches, "\(ranks) ranks, \(chunks) chunks")
+    }
+  }
+
+  @Test("interleaving takes larger groups where p leaves a short one")
+  func interleavedGroups() {
+    // 5 microbatches on 2 ranks: groups of 3 leave 2, which is enough; rank 1 warms up with 0 + 3.
+    #expect(
+      text(.interleaved, rank: 1, ranks: 2, chunks: 2, microbatches: 5)
+        == "F0c0 F1c0 F2c0 F0c1 B0c1 F1c1 B1c1 F2c1 B2c1 F3c0 B0c0 F4c0 B1c0 F3c1 B2c0 F4c1 B3c1 "
+        + "B4c1 B3c0 B4c0")
+  }
+
   @Test("zero-bubble puts weight gradients off, never drops one", arguments: 1..<9)
   func zeroBubble(microbatches: Int) {
     #expect(
