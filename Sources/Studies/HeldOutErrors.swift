@@ -20,11 +20,7 @@ public struct HeldOutErrors: Hashable, Sendable {
 
   /// The table that comes with the program; empty when its file is missing.
   public static var shipped: [HeldOutErrors] {
-    guard
-      let file = Bundle.module.url(
-        forResource: "held_out", withExtension: "csv", subdirectory: "Measured"),
-      let text = try? String(contentsOf: file, encoding: .utf8)
-    else { return [] }
+    guard let text = ShippedMeasurements.table("held_out") else { return [] }
     return table(csv: text)
   }
 

@@ -56,11 +56,7 @@ public struct MeasuredErrors: Hashable, Sendable {
 
   /// The table that comes with the program; empty when its file is missing.
   public static var shipped: MeasuredErrors {
-    guard
-      let file = Bundle.module.url(
-        forResource: "errors", withExtension: "csv", subdirectory: "Measured"),
-      let text = try? String(contentsOf: file, encoding: .utf8)
-    else { return MeasuredErrors(rows: []) }
+    guard let text = ShippedMeasurements.table("errors") else { return MeasuredErrors(rows: []) }
     return MeasuredErrors(csv: text)
   }
 

@@ -95,11 +95,7 @@ extension OrderConfidence {
 
   /// The table that comes with the program; empty when its file is missing.
   public static var shipped: OrderConfidence {
-    guard
-      let file = Bundle.module.url(
-        forResource: "order", withExtension: "csv", subdirectory: "Measured"),
-      let text = try? String(contentsOf: file, encoding: .utf8)
-    else { return OrderConfidence(classes: []) }
+    guard let text = ShippedMeasurements.table("order") else { return OrderConfidence(classes: []) }
     return OrderConfidence(csv: text)
   }
 

@@ -12,4 +12,13 @@ public enum ShippedMeasurements {
       folder.appendingPathComponent($0).path
     }
   }
+
+  /// A table beside them that `scripts/` makes from them.
+  ///
+  /// - Parameter name: of its file, without `.csv`.
+  /// - Returns: its text; `nil` when the file is missing.
+  static func table(_ name: String) -> String? {
+    Bundle.module.url(forResource: name, withExtension: "csv", subdirectory: "Measured")
+      .flatMap { try? String(contentsOf: $0, encoding: .utf8) }
+  }
 }
