@@ -15,7 +15,7 @@ start from the one on all rows and keep its derivatives: constants that lose the
 `START`, the others move little.
 --table writes those errors for Sources/Studies/Measured/held_out.csv, which the validation report shows.
 
-Needs numpy. The constants printed go into KernelConstants+Fitted.swift and FrameworkProfile.swift.
+Needs numpy. The constants printed go into KernelConstants+Fitted.swift and Framework+Profiles.swift.
 """
 
 import argparse

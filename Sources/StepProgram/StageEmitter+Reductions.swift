@@ -1,0 +1,119 @@
+import Collectives
+import Hardware
+import Kernels
+import Layout
+import Quantities
+import Transformer
+
+/// Gradients and parameters of replicated layers: buckets, reductions, gathers after the update.
+extension StageEmitter {
+  /// Whether updated parameters are gathered beside the first forward pass.
+  var gathersAhead: Bool {
+    compiler.bucketsOverlap && profile.dataOverlap == .gradientsAndParameters
+      && job.parallelism.zero == 1
+  }
+
+  mutating func launchParameterGathers() {
+    let value = compiler.states.gatheredBytesPerParameter(ofStage: stage)
+    for chunk in chunks {
+      var slots = [Int?](repeating: nil, count: chunk.units.count)
+      var pending = ParameterCount()
+      var first = 0
+      for (index, unit) in chunk.units.enumerated() {
+        pending.dense += unit.parameters.dense
+        pending.expert += unit.parameters.expert
+        guard pending.total >= profile.bucketParameters || index == chunk.units.count - 1 else {
+          continue
+        }
+        let slot = 2 * (unit.layer + 1)
+        for (axis, size) in [
+          (CommunicationAxis.shard, Int64(Double(pending.dense) * value)),
+          (.expertShard, Int64(Double(pending.expert) * value)),
+        ] {
+          if let call = compiler.dataCall(.allGather, on: axis, bytes: size) {
+            instructions.append(
+              .launch(call: compiler.builder.index(of: call), afterCompute: false, slot: slot))
+          }
+        }
+        slots[first] = slot
+        first = index + 1
+        pending = ParameterCount()
+      }
+      gatherSlots.append(slots)
+    }
+  }
+
+  mutating func emitBucketedBackward(_ chunk: ChunkBlocks, _ turn: Turn) {
+    var pending = ParameterCount()
+    // Where owners keep only their share, the others are there until their bucket is reduced.
+    let whole =
+      job.parallelism.zero >= 2 && !compiler.states.keepsWholeGradients
+      ? compiler.states.gradientBytes : 0
+    for (index, unit) in chunk.units.enumerated().reversed() {
+      enter(unit, turn)
+      if whole > 0 {
+        instructions.append(.memory(.gradients, Int64(unit.parameters.total) * whole))
+      }
+      emitPass(unit.backward, peak: unit.backwardPeak, net: -unit.saved)
+      pending.dense += unit.parameters.dense
+      pending.expert += unit.parameters.expert
+      if pending.total >= profile.bucketParameters || index == 0 {
+        reduce(pending, operation: reduction)
+        if whole > 0 { instructions.append(.memory(.gradients, -Int64(pending.total) * whole)) }
+        pending = ParameterCount()
+      }
+    }
+  }
+
+  /// How gradients of replicated layers are summed.
+  var reduction: CollectiveOperation {
+    job.parallelism.zero >= 1 && !profile.allReducesShards ? .reduceScatter : .allReduce
+  }
+
+  mutating func reduce(_ count: ParameterCount, operation: CollectiveOperation) {
+    let isSharded = job.parallelism.zero >= 1
+    if isSharded, job.parallelism.sharding.quantizesGradients {
+      let values = Int64(count.total)
+      run(
+        .stream(
+          StreamingKernel(
+            .pointwise, read: values * compiler.states.reduceBytes, written: (values + 1) / 2)),
+        named: "quantize")
+    }
+    launchReduction(operation, on: isSharded ? .shard : .data, elements: count.dense, of: count)
+    launchReduction(
+      operation, on: isSharded ? .expertShard : .expertData, elements: count.expert, of: count)
+    if isSharded, job.parallelism.shardGroup != nil {
+      // Hybrid: the shards of different copies are summed.
+      launchReduction(
+        .allReduce, on: .replica, elements: count.dense / compiler.states.shardDegree, of: count)
+      launchReduction(
+        .allReduce, on: .expertReplica, elements: count.expert / compiler.states.expertShardDegree,
+        of: count)
+    }
+  }
+
+  private mutating func launchReduction(
+    _ operation: CollectiveOperation, on axis: CommunicationAxis, elements: Int,
+    of count: ParameterCount
+  ) {
+    // ZeRO++ reduces by all-to-alls of int4, inside nodes and between them: the volume of a
+    // reduce-scatter at half a byte a value (arXiv:2306.10209, section 4.3).
+    let isQuantized = operation == .reduceScatter && job.parallelism.sharding.quantizesGradients
+    let bytes =
+      isQuantized ? (Int64(elements) + 1) / 2 : Int64(elements) * compiler.states.reduceBytes
+    guard var call = compiler.dataCall(operation, on: axis, bytes: bytes)
+    else {
+      return
+    }
+    if compiler.states.streamsGradients, axis != .replica, axis != .expertReplica {
+      call.append(
+        hostCopy: hostCopy(count, beside: axis, value: compiler.states.gradientBytes))
+    }
+    let slot = 2 * compiler.unitCount
+    instructions.append(
+      .launch(call: compiler.builder.index(of: call), afterCompute: true, slot: slot))
+    if !reductionSlots.contains(slot) { reductionSlots.append(slot) }
+    if !job.parallelism.overlaps { instructions.append(.wait(slot: slot, .data)) }
+  }
+}
