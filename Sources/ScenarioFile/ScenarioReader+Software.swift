@@ -2,6 +2,7 @@ import Kernels
 import Layout
 import Quantities
 import StepProgram
+import Transformer
 
 extension ScenarioReader {
   /// Reads the keys of `training` that say which of its software's switches are set.
@@ -16,7 +17,20 @@ extension ScenarioReader {
     switches.quantizesParameters = block.flag("quantized_parameters")
     switches.cublasWorkspace =
       block.quantity("cublas_workspace", of: Bytes.self, in: 1...1e9)
+    switches.keptFormats = keptFormats(block.block("kept_formats"))
     return switches
+  }
+
+  /// Reads `kept_formats`: what waits for the backward pass in fewer bits than it is computed in.
+  private func keptFormats(_ block: Block) -> KeptFormats {
+    let activations = block.node("activation_inputs").flatMap {
+      block.choice($0, "activation_inputs", among: ["fp8"])
+    }
+    let formats = KeptFormats(
+      activationInputs: activations.flatMap(KeptFormats.Format.init(rawValue:)),
+      attentionOutputs: block.choice("attention_outputs", of: KeptFormats.Format.self))
+    block.finish()
+    return formats
   }
 }
 
@@ -38,6 +52,11 @@ extension SoftwareSwitches {
     if let cublasWorkspace {
       members.append(.init("cublas_workspace", .string("\(cublasWorkspace.count) B")))
     }
+    let kept: [JSONValue.Member] = [
+      ("activation_inputs", keptFormats.activationInputs),
+      ("attention_outputs", keptFormats.attentionOutputs),
+    ].compactMap { key, format in format.map { .init(key, .string($0.rawValue)) } }
+    if !kept.isEmpty { members.append(.init("kept_formats", .object(kept))) }
     return members
   }
 }
@@ -50,6 +69,7 @@ extension ScenarioChecks {
     let known: [Framework] = [.megatronCore, .nemo, .generic]
     let keys = [
       "layers", "loss", "gradient_accumulation", "deferred_gradients", "quantized_parameters",
+      "kept_formats",
     ]
     for key in keys where training.has(key) && !known.contains(framework) {
       let names = known.map(\.rawValue).joined(separator: ", ")
@@ -77,6 +97,9 @@ extension ScenarioChecks {
       } else if job.parallelism.zero == 3 {
         training.report("quantized_parameters", "not with zero: 3, which gathers working copies")
       }
+    }
+    if switches.keptFormats.attentionOutputs != nil, !job.architecture.hasAttention {
+      training.report("kept_formats", "attention_outputs: the model has no attention")
     }
     if switches.layers == .local, isNarrow {
       training.report(

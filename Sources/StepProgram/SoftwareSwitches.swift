@@ -1,7 +1,7 @@
 import Hardware
 import Kernels
 public import Quantities
-import Transformer
+public import Transformer
 
 /// Switches of Megatron-Core that change what a framework holds or launches; what is not said stays
 /// as ``FrameworkProfile`` has it.
@@ -49,6 +49,9 @@ public struct SoftwareSwitches: Hashable, Sendable {
   /// Whether the working copy of multiplied weights is the quantised one (`--fp8-param-gather`).
   public var quantizesParameters: Bool?
 
+  /// What is kept for the backward pass in narrower formats than it is computed in.
+  public var keptFormats = KeptFormats()
+
   /// Nothing said.
   public init() {}
 
@@ -93,6 +96,7 @@ public struct SoftwareSwitches: Hashable, Sendable {
       profile.fusion.crossEntropyPartlyCompiled = true
     case .fused: profile.fusion.crossEntropyFused = true
     }
+    profile.fusion.keptFormats = keptFormats
     if let quantizesParameters {
       profile.quantizesParameters = quantizesParameters
       profile.keepsQuantizedWeights = !quantizesParameters

@@ -120,6 +120,13 @@ extension Architecture {
     var output = rowParallel(
       "out_proj", input: heads * attention.valueDimension, output: hiddenSize, shard: shard,
       fusion: fusion, keepsInput: !algorithm.isFlash || attention.gatesOutput)
+    if let format = fusion.keptFormats.attentionOutputs {
+      // One narrow copy for both: here where attention itself keeps none.
+      let input = shard.bytes(shard.tokens, heads * attention.valueDimension)
+      output.saved =
+        algorithm.isFlash && !attention.gatesOutput
+        ? 0 : min(output.saved, format.bytes(insteadOf: input, in: shard.activationFormat))
+    }
     if isParallelBlock {
       // Attention and feed-forward outputs are added before the one reduction behind the latter.
       output.afterForward = nil
@@ -250,6 +257,15 @@ extension Architecture {
       operation.saved =
         inputs + bytes.output + Int64(4 * shard.microBatch * localHeads * queries)
       operation.backwardScratch = inputs + 2 * bytes.query
+      if let format = fusion.keptFormats.attentionOutputs {
+        let format = (kept: format, computed: shard.activationFormat)
+        operation.saved -=
+          bytes.output - format.kept.bytes(insteadOf: bytes.output, in: format.computed)
+        operation.forward.append(format.kept.cast(bytes.output, in: format.computed))
+        operation.inputGradient.insert(
+          format.kept.cast(bytes.output, in: format.computed, back: true), at: 0)
+        operation.backwardScratch += bytes.output
+      }
     } else {
       unfusedCore(
         &operation, heads: localHeads, queries: queries, shard: shard, algorithm: algorithm,

@@ -92,9 +92,17 @@ extension Architecture {
       operation.saved = bytes
     }
     operation.backwardScratch = inputs * bytes
+    if let format = fusion.keptFormats.activationInputs {
+      let input = inputs * bytes
+      operation.saved -= input - format.bytes(insteadOf: input, in: shard.activationFormat)
+      operation.forward.append(format.cast(input, in: shard.activationFormat))
+      operation.inputGradient.insert(
+        format.cast(input, in: shard.activationFormat, back: true), at: 0)
+      operation.backwardScratch += input
+    }
     // Its inputs stay; the multiply after it keeps as much as it makes.
     operation.savedCheaply = min(
-      operation.saved - (isGated ? bytes : 0),
+      operation.saved - (isGated && fusion.keptFormats.activationInputs == nil ? bytes : 0),
       (isGated && !fusion.gate ? bytes : 0)
         + keptInput(rows, width, shard: shard, fusion: fusion))
     return operation

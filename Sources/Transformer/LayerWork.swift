@@ -167,6 +167,8 @@ public struct Fusion: Hashable, Sendable {
   public var keepsUnrotated = false
   /// Flash attention is given query, key and value after a layout copy.
   public var attentionCopies = false
+  /// What is kept in narrower formats than it is computed in.
+  public var keptFormats = KeptFormats()
 
   /// All fusions of a modern stack.
   public init() {}

@@ -22,6 +22,7 @@ import Testing
       micro_batch: 1
       recompute: {full_layers: 1, qqqqzzqq: 1}
       moe: {qqqqzzqq: 1}
+      kept_formats: {qqqqzzqq: 1}
       batch_ramp: {qqqqzzqq: 1}
       qqqqzzqq: 1
     run:

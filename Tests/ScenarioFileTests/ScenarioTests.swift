@@ -209,6 +209,7 @@ import Transformer
           deferred_gradients: 2
           quantized_parameters: true
           cublas_workspace: 8320 KiB
+          kept_formats: {activation_inputs: fp8, attention_outputs: e5m6}
         """
     let scenario = try Sample.read(keys)
     let switches = scenario.job.training.switches
@@ -216,6 +217,8 @@ import Transformer
     #expect(switches.fusesGradientAccumulation == true && switches.deferredGradients == 2)
     #expect(switches.quantizesParameters == true)
     #expect(switches.cublasWorkspace == Bytes(8_320 * 1_024))
+    #expect(
+      switches.keptFormats == KeptFormats(activationInputs: .fp8, attentionOutputs: .e5m6))
     let again = try Scenario(
       ScenarioSource(path: "a.json", text: scenario.resolved.text))
     #expect(again.job == scenario.job)
@@ -232,6 +235,11 @@ import Transformer
       mistake("\n  deferred_gradients: 2\n  gradient_accumulation: separate").contains(
         "needs gradient_accumulation: fused"))
     #expect(mistake("\n  quantized_parameters: true").contains("bf16-mixed multiplies in"))
+    #expect(
+      mistake("\n  kept_formats: {activation_inputs: e5m6}").contains("activation_inputs"))
+    #expect(
+      mistake("\n  framework: nanotron\n  kept_formats: {activation_inputs: fp8}").contains(
+        "a switch of megatron-core"))
     #expect(
       mistake("\n  layers: local\n  precision: fp8-mixed").contains("do not multiply in fp8"))
   }

@@ -96,6 +96,47 @@ struct FrameworkMemoryTests {
     #expect(try weights(.nemo, .fp8Mixed) == nil)
   }
 
+  @Test("activation inputs and attention outputs wait in fewer bits where told to")
+  func keptFormats() throws {
+    func operations(_ formats: KeptFormats, attention: AttentionAlgorithm = .flash2)
+      -> [String: Transformer.Operation]
+    {
+      let shard = LayerShard(
+        microBatch: 1, sequenceLength: 2_048, matmulFormat: .fp8, vocabulary: 32_000)
+      var fusion = Fusion()
+      fusion.keepsQuantizedInputs = true
+      fusion.keptFormats = formats
+      let model = SmallJobs.model()
+      let operations =
+        model.mixerOperations(layer: 0, shard: shard, algorithm: attention, fusion: fusion)
+        + model.feedForwardOperations(layer: 0, shard: shard, fusion: fusion)
+      return Dictionary(uniqueKeysWithValues: operations.map { ($0.name, $0) })
+    }
+    func saved(_ formats: KeptFormats, _ attention: AttentionAlgorithm = .flash2) -> [Int64] {
+      let found = operations(formats, attention: attention)
+      return ["activation", "attention_core", "out_proj"].map { found[$0]?.saved ?? -1 }
+    }
+    let values: Int64 = 2_048 * 1_024
+    let plain = saved(KeptFormats())
+    // The activation's input of 4 × 1,024 features in bf16; attention's output in bf16 for itself, in fp8
+    // for the projection behind it.
+    #expect(plain[0] == 2 * 4 * values && plain[2] == values)
+    let activations = saved(KeptFormats(activationInputs: .fp8))
+    #expect(activations == [4 * values, plain[1], plain[2]])
+    // 12 bits for both.
+    let outputs = saved(KeptFormats(attentionOutputs: .e5m6))
+    #expect(outputs == [plain[0], plain[1] - values / 2, 0])
+    // Without a flash kernel only the projection keeps it, and 8 bits are fewer than 12.
+    #expect(saved(KeptFormats(attentionOutputs: .e5m6), .fusedSoftmax)[2] == values)
+    // Narrowed in a pass over 2 + 1 bytes a value, widened in one over as many.
+    let activation = operations(KeptFormats(activationInputs: .fp8))["activation"]
+    let pass = StreamingKernel(.pointwise, read: 8 * values, written: 4 * values)
+    let back = StreamingKernel(.pointwise, read: 4 * values, written: 8 * values)
+    #expect(activation?.forward.last == .stream(pass))
+    #expect(activation?.inputGradient.first == .stream(back))
+    #expect(activation?.backwardScratch == 2 * 2 * 4 * values)
+  }
+
   @Test("Aleph Alpha's library: gathered inputs stay, the last logits too")
   func alephAlpha() throws {
     var fusion = Fusion()

@@ -17,6 +17,9 @@ extension ImportedScenario {
       set("training.deferred_gradients", .integer(limit > 0 ? limit : 1_000_000))
     }
     if flags.has("fp8_param_gather"), isNarrow { set("training.quantized_parameters", true) }
+    if flags.has("activation_func_fp8_input_store") {
+      set("training.kept_formats.activation_inputs", "fp8")
+    }
     if let configuration = flags.variables["CUBLAS_WORKSPACE_CONFIG"],
       let kibibytes = Self.workspace(of: configuration)
     {
