@@ -6,7 +6,7 @@ import Quantities
 ///
 /// Two steps are enough: the optimizer makes its states at the end of the first, out of cached
 /// blocks where they fit, and the second starts with what is left. Of a step's microbatches those that
-/// warm a pipeline up, two more, and those that end it are played: between them one goes as one comes.
+/// warm a pipeline up, four more, and those that end it are played: between them one goes as one comes.
 public struct CacheReplay {
   /// What a rank holds from the start, one tensor each.
   var resident: [Int64] = []
@@ -23,8 +23,9 @@ public struct CacheReplay {
   /// How far the device falls behind.
   var lead = HostLead()
 
-  /// Microbatches played beyond those in flight.
-  private static let extraMicrobatches = 2
+  /// Microbatches played beyond those in flight: blocks are cut anew in the first few, and more change
+  /// next to nothing.
+  private static let extraMicrobatches = 4
 
   /// What the allocator has taken at the end.
   public struct Outcome: Hashable, Sendable {
@@ -43,7 +44,8 @@ public struct CacheReplay {
     let played = shortened(turns)
     let skipped = entries(of: turns) - entries(of: played)
     for step in 0..<2 {
-      guard run(played, skipped: skipped, on: &allocator), update(first: step == 0, on: &allocator)
+      guard run(played, skipped: skipped, isFirst: step == 0, on: &allocator),
+        update(first: step == 0, on: &allocator)
       else {
         return nil
       }
@@ -75,10 +77,10 @@ public struct CacheReplay {
     turns.reduce(0) { $0 + ($1.kind == .forward ? chunks[$1.chunk].entries : 0) }
   }
 
-  /// The passes of a step, of which `skipped` entries behind the first backward pass are not played;
-  /// whether there was room.
+  /// The passes of a step, the first or another, of which `skipped` entries behind the first backward
+  /// pass are not played; whether there was room.
   private func run(
-    _ turns: [Turn], skipped: Int, on allocator: inout CachingAllocator
+    _ turns: [Turn], skipped: Int, isFirst: Bool, on allocator: inout CachingAllocator
   ) -> Bool {
     // A host that nothing holds back gets ahead from the step's start on.
     var start = allocator.issued
@@ -95,7 +97,7 @@ public struct CacheReplay {
           allocator.lag = lead.entries(sent: sent, hasReceived: hasReceived)
         }
         var slots = [CachingAllocator.Handle](repeating: -1, count: moves.slotCount)
-        guard play(moves.forward, slots: &slots, since: start, on: &allocator) else {
+        guard play(moves.forward, slots: &slots, since: start, keeps: false, on: &allocator) else {
           return false
         }
         inFlight[turn.chunk].append(slots)
@@ -112,7 +114,10 @@ public struct CacheReplay {
         var slots = inFlight[turn.chunk][oldest[turn.chunk]]
         inFlight[turn.chunk][oldest[turn.chunk]] = []
         oldest[turn.chunk] += 1
-        guard play(moves.backward, slots: &slots, since: start, on: &allocator) else {
+        guard
+          play(
+            moves.backward, slots: &slots, since: start, keeps: isFirst && !skips, on: &allocator)
+        else {
           return false
         }
         if !skips { start -= skipped }
@@ -124,7 +129,7 @@ public struct CacheReplay {
   }
 
   private func play(
-    _ moves: [TensorMove], slots: inout [CachingAllocator.Handle], since start: Int,
+    _ moves: [TensorMove], slots: inout [CachingAllocator.Handle], since start: Int, keeps: Bool,
     on allocator: inout CachingAllocator
   ) -> Bool {
     for move in moves {
@@ -134,6 +139,8 @@ public struct CacheReplay {
         slots[slot] = block
       case .give(let slot): allocator.give(slots[slot])
       case .lend(let slot): allocator.lend(slots[slot])
+      case .keep(let bytes):
+        if keeps, allocator.take(bytes) == nil { return false }
       case .issue(let entries):
         allocator.issue(entries)
         if !lead.waitsForMessages {
@@ -181,6 +188,14 @@ struct HostLead: Hashable {
   var stalls = false
   /// Stages of the pipeline behind this one.
   var stagesBehind = 0
+  /// Ranks of the tensor group.
+  var tensorRanks = 1
+
+  /// Entries a host is ahead of its device for each rank of the tensor group, where nothing else lets
+  /// it: a collective waits for the slowest of its hosts, and the others go on.
+  ///
+  /// From nanotron's sweep: with 16 ranks 16, with 32 ranks 32 to 48; it does not show with 8 or fewer.
+  static let entriesPerTensorRank = 1
 
   /// Part of its work by which a host is ahead of the slowest of its tensor group, at whose pace
   /// collectives run.
@@ -209,7 +224,8 @@ struct HostLead: Hashable {
   /// step, in which it loads its kernels. The device waits at that message, and the host goes on with
   /// the rest of the warm-up.
   func entries(sent: Int, hasReceived: Bool) -> Int {
-    guard !stalls else { return 0 }
-    return isDeviceBound || !hasReceived && sent >= 2 && stagesBehind >= 2 ? depth : 0
+    let least = min(depth, tensorRanks > 1 ? Self.entriesPerTensorRank * tensorRanks : 0)
+    guard !stalls else { return least }
+    return isDeviceBound || !hasReceived && sent >= 2 && stagesBehind >= 2 ? depth : least
   }
 }

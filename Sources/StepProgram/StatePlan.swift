@@ -252,6 +252,9 @@ struct StatePlan {
   /// Elements of states a rank owns when `count` are shared over `degree` ranks, the largest share.
   func owned(_ count: Int, over degree: Int) -> Int { (count + degree - 1) / degree }
 
+  /// What the workspaces of the libraries are called.
+  static let workspaceName = "library workspaces"
+
   /// What a rank of the stage holds all step long.
   func resident(ofStage stage: Int) -> [MemoryItem] {
     let local = parameters(ofStage: stage)
@@ -286,7 +289,7 @@ struct StatePlan {
     let isHopper = job.cluster.gpu.peaks[.fp8] != nil
     items.append(
       MemoryItem(
-        name: "library workspaces", category: .buffers,
+        name: Self.workspaceName, category: .buffers,
         bytes: (isHopper ? profile.libraryWorkspaceHopper : profile.libraryWorkspace).count))
     if profile.groupsExpertMultiplies, job.architecture.experts != nil {
       items.append(

@@ -47,6 +47,7 @@ extension StepCompiler {
       flowing: shard.bytes(shard.tokensOutside, job.architecture.hiddenSize), shard: shard,
       fusion: profile.fusion, attentionLaunches: profile.launchesAroundAttention)
     writer.sharesTable = job.architecture.tiesEmbeddings && plan.hasEmbedding
+    writer.workspace = threadWorkspace
     if !plan.hasEmbedding { writer.receive() }
     for part in parts {
       writer.add(
@@ -54,6 +55,12 @@ extension StepCompiler {
     }
     writer.finish(sends: !plan.hasHead)
     return writer.moves
+  }
+
+  /// Bytes of the workspace of one thread's multiplies, of which ``FrameworkProfile/libraryWorkspace``
+  /// counts two.
+  private var threadWorkspace: Int64 {
+    job.hasTorchWorkspace ? (job.training.switches.cublasWorkspace ?? .mebibytes(32)).count : 0
   }
 
   /// What the allocator of a rank of `stage` takes.
@@ -65,7 +72,8 @@ extension StepCompiler {
     let moments = states.ownedMomentBytes(ofStage: stage)
     var replay = CacheReplay()
     replay.resident = items.map {
-      $0.category == .optimizer ? max(0, $0.bytes - moments) : $0.bytes
+      if $0.category == .optimizer { return max(0, $0.bytes - moments) }
+      return $0.name == StatePlan.workspaceName ? max(0, $0.bytes - threadWorkspace) : $0.bytes
     }
     replay.momentBytes = states.momentBytes
     replay.moments = job.training.optimizer.momentCount
@@ -114,6 +122,7 @@ extension StepCompiler {
       // nanotron's sweep has the device behind from three quarters of that time on.
       isDeviceBound: 4 * busy > 3 * issue,
       stalls: nodes >= profile.stallingTensorNodes && profile.stageMessageStall > .zero,
-      stagesBehind: job.parallelism.pipeline - 1 - stage)
+      stagesBehind: job.parallelism.pipeline - 1 - stage,
+      tensorRanks: job.parallelism.tensor)
   }
 }

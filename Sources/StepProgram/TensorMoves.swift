@@ -9,6 +9,8 @@ enum TensorMove: Hashable {
   case give(slot: Int)
   /// A collective's stream uses a tensor.
   case lend(slot: Int)
+  /// A tensor that comes to be with the first such move and stays.
+  case keep(bytes: Int64)
   /// Entries go into the device's queue.
   case issue(Int)
 }
@@ -49,9 +51,16 @@ struct MoveWriter {
   let attentionLaunches: Int
   /// Whether the output projection's weight is the embedding's table.
   var sharesTable = false
+  /// Bytes of the multiply library's workspace that the backward pass's thread takes with its first
+  /// multiply, out of what is free then: with logits and activations there, mostly a piece of the logits'
+  /// fp32 copy, which finds no room there any more (`getCUDABlasWorkspace` and its kin in PyTorch's
+  /// `CublasHandlePool.cpp`: a workspace for each handle, and a handle for each thread).
+  var workspace: Int64 = 0
 
   private(set) var moves = ChunkMoves()
   private var records: [Record] = []
+  /// Whether a message brings each microbatch.
+  private var isFed = false
   /// What the next operation gets.
   private var current: Tensor?
 
@@ -84,8 +93,9 @@ struct MoveWriter {
   /// A microbatch comes from the stage before.
   mutating func receive() {
     let tensor = take(flowing)
-    moves.forward.append(.lend(slot: tensor.slot))
+    moves.forward += [.lend(slot: tensor.slot), .issue(QueuedWork.entriesPerMessage)]
     current = tensor
+    isFed = true
   }
 
   /// Adds the operations of a part; `table` elements of an embedding whose rows are looked up.
@@ -160,7 +170,9 @@ struct MoveWriter {
   /// The microbatch goes to the next stage, if it is not the last.
   mutating func finish(sends: Bool) {
     if let current {
-      if sends { moves.forward.append(.lend(slot: current.slot)) }
+      if sends {
+        moves.forward += [.lend(slot: current.slot), .issue(QueuedWork.entriesPerMessage)]
+      }
       give(current)
     }
     current = nil
@@ -175,7 +187,7 @@ struct MoveWriter {
     var waiting: [Tensor] = []
     if receives {
       let tensor = takeBackward(flowing)
-      moves.backward.append(.lend(slot: tensor.slot))
+      moves.backward += [.lend(slot: tensor.slot), .issue(QueuedWork.entriesPerMessage)]
       gradient = tensor
     }
     for record in records.reversed() {
@@ -188,7 +200,12 @@ struct MoveWriter {
       gradient = backward(of: record, gradient, waiting: &waiting, gradients: &gradients)
     }
     moves.weights.reverse()
-    if let gradient { giveBackward(gradient) }
+    if let gradient {
+      if isFed {
+        moves.backward += [.lend(slot: gradient.slot), .issue(QueuedWork.entriesPerMessage)]
+      }
+      giveBackward(gradient)
+    }
     for tensor in gradients {
       moves.backward.append(.issue(1))
       giveBackward(tensor)
@@ -201,6 +218,10 @@ struct MoveWriter {
   ) -> Tensor? {
     let operation = record.operation
     var temporary: [Tensor] = []
+    if workspace > 0, record.table == 0, !operation.weightGradient.isEmpty {
+      moves.backward.append(.keep(bytes: workspace))
+      workspace = 0
+    }
     if let gather = operation.beforeBackward, isShared(gather) {
       if !fusion.keepsGatherBuffers || record.table > 0 {
         temporary.append(takeBackward(gather.bytes))

@@ -171,6 +171,7 @@ struct CacheReplayTests {
         #expect(held[slot] != nil)
         held[slot] = nil
       case .lend(let slot): #expect(held[slot] != nil)
+      case .keep(let bytes): #expect(bytes == 32 * mebibyte)
       case .issue: break
       }
     }
@@ -255,6 +256,41 @@ struct CacheReplayTests {
     #expect(replay.play(turns, capacity: 150 * mebibyte) == nil)
   }
 
+  @Test("the workspace of the backward pass is cut once out of what is free, and stays")
+  func workspace() throws {
+    var moves = ChunkMoves()
+    moves.slotCount = 2
+    moves.forward = [
+      .take(slot: 0, bytes: 40 * mebibyte), .take(slot: 1, bytes: 30 * mebibyte), .give(slot: 1),
+    ]
+    moves.backward = [.keep(bytes: 10 * mebibyte), .give(slot: 0)]
+    var replay = CacheReplay()
+    replay.chunks = [moves]
+    func reserved(_ microbatches: Int) throws -> Int64 {
+      let turns = PipelineSchedule.oneForwardOneBackward.turns(
+        rank: 0, ranks: 1, chunks: 1, microbatches: microbatches)
+      return try #require(replay.play(turns, capacity: 1_000 * mebibyte)).reserved
+    }
+    // 10 of the 30 that are free, so that the next pass finds 20 and takes another 30: in the second
+    // microbatch, or with one only in the second step. Ten of them more would go on taking.
+    #expect(try reserved(1) == 100 * mebibyte)
+    #expect(try reserved(3) == 100 * mebibyte)
+  }
+
+  @Test("a message between stages is 14 entries of the queue: three transfers, two copies")
+  func messages() throws {
+    func entries(_ stages: Int) throws -> [Int] {
+      var compiler = try compiler(Parallelism(pipeline: stages, data: 1))
+      return try (0..<stages).map { stage in
+        let counts = try #require(compiler.states.chunks(ofStage: stage).first)
+        return try #require(compiler.chunkBlocks(counts).moves).entries
+      }
+    }
+    // The first stage sends an activation and receives a gradient, so does the last the other way
+    // round; together they compute what one stage does.
+    #expect(try entries(2).reduce(0, +) == entries(1).reduce(0, +) + 2 * 2 * 14)
+  }
+
   @Test("moments are played in their own format and number; not where they differ by tensor")
   func moments() throws {
     func played(
@@ -299,6 +335,12 @@ struct CacheReplayTests {
     #expect(lead.entries(sent: 0, hasReceived: true) == 1_024)
     lead.stalls = true
     #expect(lead.entries(sent: 0, hasReceived: true) == 0)
+    // An entry for each of the ranks whose hosts a collective waits for.
+    lead.tensorRanks = 32
+    #expect(lead.entries(sent: 0, hasReceived: true) == 32)
+    lead.stalls = false
+    lead.isDeviceBound = false
+    #expect(lead.entries(sent: 2, hasReceived: false) == 32)
   }
 
   @Test("buckets stay where data-parallel ranks hold the same, fresh gradients while a pass lasts")
