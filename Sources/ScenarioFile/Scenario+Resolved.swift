@@ -82,9 +82,11 @@ extension Scenario {
     }
     members.append(.init("blocking_launches", .bool(settings.blocksLaunches)))
     members += settings.switches.resolved
-    let grouped = settings.switches.groupsExperts
-    if settings.dispatch != ExpertDispatch() || grouped != nil {
-      members.append(.init("moe", settings.dispatch.resolved(grouped: grouped)))
+    let switches = settings.switches
+    if settings.dispatch != ExpertDispatch() || switches.groupsExperts != nil
+      || switches.fusesExperts != nil
+    {
+      members.append(.init("moe", settings.dispatch.resolved(switches)))
     }
     if let ramp {
       members.append(
@@ -100,9 +102,10 @@ extension Scenario {
 }
 
 extension ExpertDispatch {
-  fileprivate func resolved(grouped: Bool?) -> JSONValue {
+  fileprivate func resolved(_ switches: SoftwareSwitches) -> JSONValue {
     var members: [JSONValue.Member] = []
-    if let grouped { members.append(.init("grouped", .bool(grouped))) }
+    if let grouped = switches.groupsExperts { members.append(.init("grouped", .bool(grouped))) }
+    if let fused = switches.fusesExperts { members.append(.init("fused_experts", .bool(fused))) }
     if let dispatcher { members.append(.init("dispatcher", .string(dispatcher.rawValue))) }
     if let routing { members.append(.init("routing", .string(routing.rawValue))) }
     members.append(.init("imbalance", .number(imbalance)))

@@ -8,6 +8,7 @@ extension ScenarioReader {
   /// Reads the keys of `training` that say which of its software's switches are set.
   func switches(_ block: Block) -> SoftwareSwitches {
     var switches = SoftwareSwitches()
+    switches.graph = block.choice("cuda_graph", of: SoftwareSwitches.Graph.self)
     switches.layers = block.choice("layers", of: SoftwareSwitches.Layers.self)
     switches.loss = block.choice("loss", of: SoftwareSwitches.Loss.self)
     switches.fusesGradientAccumulation = block.node("gradient_accumulation")
@@ -38,6 +39,7 @@ extension SoftwareSwitches {
   /// The keys that say them, but for that of experts.
   var resolved: [JSONValue.Member] {
     var members: [JSONValue.Member] = []
+    if let graph { members.append(.init("cuda_graph", .string(graph.rawValue))) }
     if let layers { members.append(.init("layers", .string(layers.rawValue))) }
     if let loss { members.append(.init("loss", .string(loss.rawValue))) }
     if let fused = fusesGradientAccumulation {
@@ -71,6 +73,21 @@ extension ScenarioChecks {
       "layers", "loss", "gradient_accumulation", "deferred_gradients", "quantized_parameters",
       "kept_formats",
     ]
+    if switches.graph == .step, !(known + [.torchtitan]).contains(framework) {
+      training.report("cuda_graph", "\(framework.rawValue) records no whole steps")
+    } else if switches.graph == .step, job.training.blocksLaunches {
+      training.report("cuda_graph", "the host waits for each kernel (blocking_launches)")
+    }
+    if let fuses = switches.fusesExperts {
+      if !known.contains(framework) {
+        training.report(
+          "moe", "fused_experts: a switch of \(known.map(\.rawValue).joined(separator: ", "))")
+      } else if fuses, job.training.precision.matmulFormat != .mxfp8 {
+        training.report("moe", "fused_experts: needs precision: mxfp8-mixed")
+      } else if fuses, switches.groupsExperts == false || switches.layers == .local {
+        training.report("moe", "fused_experts: experts are multiplied one after the other")
+      }
+    }
     for key in keys where training.has(key) && !known.contains(framework) {
       let names = known.map(\.rawValue).joined(separator: ", ")
       training.report(key, "a switch of \(names), not of \(framework.rawValue)")

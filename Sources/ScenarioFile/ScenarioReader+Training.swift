@@ -86,6 +86,7 @@ extension ScenarioReader {
   /// Reads `moe`: how tokens get to their experts.
   private func dispatch(_ block: Block, _ switches: inout SoftwareSwitches) -> ExpertDispatch {
     switches.groupsExperts = block.flag("grouped")
+    switches.fusesExperts = block.flag("fused_experts")
     var dispatch = ExpertDispatch(
       dispatcher: block.choice("dispatcher", of: ExpertDispatch.Dispatcher.self),
       routing: block.choice("routing", of: ExpertDispatch.Routing.self),

@@ -77,6 +77,9 @@ extension Framework {
       profile.gradientFormat = .bf16
       profile.offloadsActivations = true
       profile.keepsQuantizedWeights = false
+      // `cross_entropy_fusion_impl = "te"` of the same recipes (NeMo `scripts/performance/llm`, Megatron-Bridge
+      // `scripts/performance/utils/overrides.py`).
+      profile.fusion.crossEntropyFused = true
       profile.fusion.crossEntropyInPlace = true
       profile.usesLibraryAttention = true
       profile.dataOverlap = .gradientsAndParameters
@@ -241,6 +244,7 @@ extension FrameworkProfile {
     copiesGradientsForUpdate = true
     fusion.weighsExpertsInside = true
     fusion.clampsApart = true
+    fusion.rotaryCannotScale = true
     fusion.padsNarrowExperts = true
     fusion.keepsQuantizedInputs = true
     keepsQuantizedWeights = true

@@ -27,6 +27,20 @@ public struct SoftwareSwitches: Hashable, Sendable {
     case fused
   }
 
+  /// What is recorded once and launched as a CUDA graph.
+  public enum Graph: String, Hashable, Sendable, CaseIterable {
+    /// Nothing: every kernel is launched by itself.
+    case none
+    /// A whole step but for the update: the host launches it once and waits for nothing inside, not even
+    /// the number of tokens each expert gets (`--cuda-graph-impl full_iteration` of Megatron-Core, with
+    /// `--moe-paged-stash`).
+    case step
+  }
+
+  /// What is launched as a CUDA graph.
+  public var graph: Graph?
+  /// Whether the experts' activation is inside their multiplies' kernels (``Fusion/fusesExperts``).
+  public var fusesExperts: Bool?
   /// Whose layers run.
   public var layers: Layers?
   /// Whether experts are multiplied in groups (`--moe-grouped-gemm`) or one after the other.
@@ -97,6 +111,8 @@ public struct SoftwareSwitches: Hashable, Sendable {
     case .fused: profile.fusion.crossEntropyFused = true
     }
     profile.fusion.keptFormats = keptFormats
+    if let fusesExperts { profile.fusion.fusesExperts = fusesExperts }
+    if graph == .step { profile.launchesWholeStep() }
     if let quantizesParameters {
       profile.quantizesParameters = quantizesParameters
       profile.keepsQuantizedWeights = !quantizesParameters

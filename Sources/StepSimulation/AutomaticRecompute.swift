@@ -7,7 +7,8 @@ import Transformer
 extension StepProgram {
   /// Compiles `job`, deciding `recompute: auto`: the lightest that fits in the GPU's memory.
   ///
-  /// In this order: none, selective, passes, where it is usual as few layers on the host as will do, full
+  /// In this order: none, the up-projections of latent attention in Megatron-Core, selective, passes, these
+  /// and those up-projections, where it is usual as few layers on the host as will do, full
   /// in as few layers of each model chunk as will do (Megatron-LM's `block` method), full; full also when
   /// nothing fits. More such layers never hold more, so the fewest are found by bisection.
   ///
@@ -16,7 +17,7 @@ extension StepProgram {
   /// - Throws: ``StepSimulationError`` from trying.
   public static func compile(deciding job: TrainingJob) throws(StepSimulationError) -> StepProgram {
     guard job.training.recompute == .auto else { return StepCompiler.compile(job) }
-    for mode in [Recompute.none, .selective, .passes] {
+    for mode in lightModes(job) {
       if let program = try fitting(job, mode) { return program }
     }
     let chunks = job.parallelism.pipeline * job.parallelism.virtualStages
@@ -30,6 +31,21 @@ extension StepProgram {
     var decided = job
     decided.training.recompute = .full
     return StepCompiler.compile(decided)
+  }
+
+  /// Modes that repeat less than a layer, lightest first.
+  ///
+  /// Recipes of DeepSeek-V3 in Megatron-Bridge repeat `mla_up_proj` alone, or with norms and activations
+  /// (`deepseek_workload_base_configs.py`).
+  private static func lightModes(_ job: TrainingJob) -> [Recompute] {
+    let named: [Framework] = [.megatronCore, .nemo, .generic]
+    guard job.architecture.attention.latent != nil, named.contains(job.training.framework) else {
+      return [.none, .selective, .passes]
+    }
+    let up = RecomputeModules.latentUpProjection
+    return [
+      .none, .modules(up), .selective, .passes, .modules([up, .norms, .expertActivation]),
+    ]
   }
 
   /// The job's program with the fewest layers under a mode that fit; `nil` when all do not.

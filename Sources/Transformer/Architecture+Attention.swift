@@ -45,6 +45,7 @@ extension Architecture {
       slidingWindow: windows.width, windowIsChunk: windows.isChunk, slidingLayers: windows.layers)
     attention.hasSinks =
       try reader.boolean("add_full_attention_sink_bias") ?? attention.hasSinks
+    attention.scalesRotation = family.scalesRotation
     attention.gatesOutput = try reader.boolean("attn_output_gate") ?? family.gatesAttention
     return attention
   }

@@ -143,6 +143,9 @@ public struct SelfAttention: Hashable, Sendable {
   public var queryKeyNormSpansHeads: Bool
   /// A learned sink score per head (gpt-oss).
   public var hasSinks: Bool
+  /// Whether rotated queries and keys are scaled as well, by YaRN's concentration factor (gpt-oss:
+  /// 0.1 ln 32 + 1, arXiv:2309.00071, section 3.4; without effect under latent attention).
+  public var scalesRotation = false
   /// Keys a query may look back on in the sliding layers; `nil` when all layers are full.
   public var slidingWindow: Int?
   /// Whether the window is a fixed chunk of the sequence instead of moving with the query

@@ -117,7 +117,7 @@ struct CatalogueRow {
     let latentAttention = latent?.latent
     let dimension =
       latentAttention.map { $0.plainDimension + $0.rotaryDimension } ?? head ?? hidden / heads
-    let attention = SelfAttention(
+    var attention = SelfAttention(
       heads: heads, keyValueHeads: keyValueHeads, headDimension: dimension,
       valueDimension: latentAttention?.plainDimension ?? dimension, latent: latentAttention,
       inputBias: family.inputBias, outputBias: family.outputBias,
@@ -125,6 +125,7 @@ struct CatalogueRow {
       queryKeyNormSpansHeads: family.queryKeyNorm == .projection, hasSinks: family.hasSinks,
       slidingWindow: window, windowIsChunk: family == .llama4,
       slidingLayers: window == nil ? [] : family.slidingLayers(layers, period: nil))
+    attention.scalesRotation = family.scalesRotation
     self.architecture = Architecture(
       name: name, layerCount: layers, hiddenSize: hidden, attention: attention,
       feedForward: FeedForward(

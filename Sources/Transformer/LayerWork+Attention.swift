@@ -194,8 +194,9 @@ extension Architecture {
     let bytes = shard.bytes(shard.tokens, width)
     // Fused: one read, one write. Eager: split, negate, concatenate, two products and a sum, each
     // for queries and keys: about four times the traffic in ten launches.
-    let passes: Int64 = fusion.rotary ? 1 : 4
-    let launches = fusion.rotary ? 1 : 10
+    let isFused = fusion.rotary && !(attention.scalesRotation && fusion.rotaryCannotScale)
+    let passes: Int64 = isFused ? 1 : 4
+    let launches = isFused ? 1 : 10
     let kernel = Kernel.stream(
       StreamingKernel(.pointwise, read: bytes * passes, written: bytes * passes, launches: launches)
     )

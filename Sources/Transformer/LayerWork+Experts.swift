@@ -33,6 +33,12 @@ extension Architecture {
       shard: shard, fusion: fusion)
     down.saved = keptInput(traffic.expertRows, width, shard: shard, fusion: fusion)
     down.experts = localExperts
+    if isOneKernel(shard: shard, fusion: fusion) {
+      middle.forward = []
+      middle.inputGradient = []
+      down.forward = down.forward.filter { !$0.isPass }
+      up.inputGradient = up.inputGradient.filter { !$0.isPass }
+    }
     if fusion.multipliesExpertsApart, localExperts > 1 {
       for index in [\Operation.forward, \.inputGradient, \.weightGradient] {
         up[keyPath: index] = apart(up[keyPath: index])
@@ -119,13 +125,14 @@ extension Architecture {
     }
   }
 
-  /// Whether bias, limits and activation of experts are inside their multiplies' kernels.
+  /// Whether bias, limits and activation of experts, and the quantisation behind it, are inside their
+  /// multiplies' kernels: of block-scaled operands and gated activations only.
   ///
-  /// Megatron-Core has them for block-scaled operands (cuDNN frontend's grouped GEMM with GLU), and
-  /// Megatron-Bridge's recipes of gpt-oss in MXFP8 turn them on (`cutedsl_fused_grouped_mlp` in
-  /// `gpt_oss_workload_base_configs.py`).
+  /// Unless said, for models with limits: Megatron-Bridge's recipes of gpt-oss in MXFP8 have turned it on
+  /// from the first (`cutedsl_fused_grouped_mlp` in `gpt_oss_workload_base_configs.py`).
   private func isOneKernel(shard: LayerShard, fusion: Fusion) -> Bool {
-    feedForward.clampsGate && fusion.weighsExpertsInside && shard.matmulFormat == .mxfp8
+    fusion.weighsExpertsInside && !fusion.multipliesExpertsApart && shard.matmulFormat == .mxfp8
+      && feedForward.activation.isGated && (fusion.fusesExperts ?? feedForward.clampsGate)
   }
 
   /// Gate and product of a clamped activation limited in passes of their own, before the activation.
@@ -342,5 +349,12 @@ struct ExpertTraffic {
       Int64(
         Double(shard.bytes(sourceTokens * shard.expertTensor, hiddenSize)) * load
           * experts.visitedPlaces(of: shard.expert, routing: shard.dispatch.routing)))
+  }
+}
+
+extension Kernel {
+  /// Whether it only passes over memory.
+  fileprivate var isPass: Bool {
+    if case .stream = self { true } else { false }
   }
 }

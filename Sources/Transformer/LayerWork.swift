@@ -93,6 +93,9 @@ public struct Fusion: Hashable, Sendable {
   public var gate = true
   /// Rotary embedding is one kernel over queries and keys.
   public var rotary = true
+  /// That kernel cannot scale what it rotates: where a model does, rotation is eager (`mscale` in
+  /// `apply_rotary_pos_emb` of Megatron-Core's `rope_utils.py`).
+  public var rotaryCannotScale = false
   /// Cross-entropy keeps one copy of the logits; else fp32 logits, log-softmax and gradient.
   public var crossEntropy = true
   /// Cross-entropy is one kernel a direction over the logits as they are, its gradient written over
@@ -155,6 +158,13 @@ public struct Fusion: Hashable, Sendable {
   /// Rows of experts are copied to multiples of a block before multiplies of narrow operands, and back
   /// behind them.
   public var padsNarrowExperts = false
+  /// Whether the experts' first multiply, their activation and the quantisation of its result are one
+  /// kernel, backward that of the second multiply's input gradient likewise, where operands are MXFP8;
+  /// `nil` for the models whose recipes turned it on first, those with limits and biases.
+  ///
+  /// The kernels are cuDNN frontend's grouped GEMM with GLU, in CuTe (`ForwardGroupedMLP_CuTeGEMMSwiGLU_MXFP8`
+  /// of Transformer Engine's `pytorch/ops/fused`, `NVTE_CUTEDSL_FUSED_GROUPED_MLP`).
+  public var fusesExperts: Bool?
   /// A gated activation with limits is clamped in passes of its own, only then computed
   /// (Megatron-Core; elsewhere the limits are taken to be inside the activation's kernel).
   public var clampsApart = false

@@ -44,6 +44,7 @@ struct ModelFamily: Hashable, Sendable {
   var tiesEmbeddings = false
   var queryKeyNorm = QueryKeyNorm.none
   var hasSinks = false
+  var scalesRotation = false
   var sliding = Sliding.off
   var gatesSharedExpert = false
   /// Whether attention gates its output (Qwen3-Next).
@@ -97,6 +98,7 @@ struct ModelFamily: Hashable, Sendable {
     $0.clampsGate = true
     $0.routerBias = true
     $0.hasSinks = true
+    $0.scalesRotation = true
     $0.sliding = .alternating
   }
   static let olmo2 = llama.with { $0.queryKeyNorm = .projection }

@@ -146,10 +146,13 @@ import Hardware
     let more =
       base + " --num-experts 4 --cross-entropy-loss-fusion --cross-entropy-fusion-impl te"
       + " --defer-embedding-wgrad-compute --wgrad-deferral-limit 3"
+      + " --activation-func-fp8-input-store --cuda-graph-impl full_iteration"
     let deferred = try Self.scenario(more, .megatron, .init(gpu: "h100-sxm-80gb")).0.training
       .switches
     #expect(deferred.loss == .fused && deferred.deferredGradients == 3)
     #expect(deferred.groupsExperts == false)
+    #expect(deferred.graph == .step && plain.graph == nil)
+    #expect(deferred.keptFormats == KeptFormats(activationInputs: .fp8))
     let local =
       base + " --num-experts 4 --moe-grouped-gemm --transformer-impl local"
       + " --cross-entropy-loss-fusion --no-gradient-accumulation-fusion"

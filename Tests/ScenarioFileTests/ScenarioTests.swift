@@ -210,12 +210,15 @@ import Transformer
           quantized_parameters: true
           cublas_workspace: 8320 KiB
           kept_formats: {activation_inputs: fp8, attention_outputs: e5m6}
+          cuda_graph: step
+          moe: {fused_experts: false}
         """
     let scenario = try Sample.read(keys)
     let switches = scenario.job.training.switches
     #expect(switches.layers == .transformerEngine && switches.loss == .compiled)
     #expect(switches.fusesGradientAccumulation == true && switches.deferredGradients == 2)
     #expect(switches.quantizesParameters == true)
+    #expect(switches.graph == .step && switches.fusesExperts == false)
     #expect(switches.cublasWorkspace == Bytes(8_320 * 1_024))
     #expect(
       switches.keptFormats == KeptFormats(activationInputs: .fp8, attentionOutputs: .e5m6))
@@ -240,6 +243,11 @@ import Transformer
     #expect(
       mistake("\n  framework: nanotron\n  kept_formats: {activation_inputs: fp8}").contains(
         "a switch of megatron-core"))
+    #expect(
+      mistake("\n  framework: nanotron\n  cuda_graph: step").contains("records no whole steps"))
+    #expect(
+      mistake("\n  blocking_launches: true\n  cuda_graph: step").contains("waits for each kernel"))
+    #expect(mistake("\n  moe: {fused_experts: true}").contains("needs precision: mxfp8-mixed"))
     #expect(
       mistake("\n  layers: local\n  precision: fp8-mixed").contains("do not multiply in fp8"))
   }

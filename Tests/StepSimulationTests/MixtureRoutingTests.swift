@@ -129,5 +129,64 @@ import Testing
     #expect(narrow["expert_clamp"] == nil)
     #expect(narrow["expert_bias"] == nil)
     #expect(narrow["expert_activation"] != nil)
+    fusion.fusesExperts = false
+    #expect(names(.mxfp8)["expert_clamp"] != nil)
+  }
+
+  @Test("rotation that scales is eager in Megatron-Core") func scaledRotation() throws {
+    let oss = try #require(Architecture.named("gpt-oss-20b"))
+    let shard = LayerShard(microBatch: 1, sequenceLength: 1_000, vocabulary: 100)
+    func launches(_ model: Architecture, _ framework: Framework) -> [Int] {
+      let operations = model.mixerOperations(
+        layer: 0, shard: shard, algorithm: .flash2, fusion: framework.profile.fusion)
+      return operations.first { $0.name == "rotary" }?.forward.map {
+        guard case .stream(let pass) = $0 else { return 0 }
+        return pass.launches
+      } ?? []
+    }
+    // Split, negate, join, two products and a sum, and so on, for queries and for keys.
+    #expect(launches(oss, .megatronCore) == [10])
+    #expect(launches(oss, .generic) == [10])
+    #expect(launches(oss, .maxtext) == [1])
+    #expect(launches(try #require(Architecture.named("qwen3-30b-a3b")), .megatronCore) == [1])
+  }
+
+  @Test("fused experts activate and quantise inside their multiplies, where operands are MXFP8")
+  func fusedExperts() throws {
+    var model = SmallJobs.model(layers: 1, hidden: 64, experts: 8)
+    model.feedForward.activation = .swiglu
+    var fusion = Fusion()
+    fusion.weighsExpertsInside = true
+    fusion.padsNarrowExperts = true
+    func operations(_ format: NumberFormat) -> [String: Operation] {
+      let shard = LayerShard(
+        microBatch: 1, sequenceLength: 1_000, expert: 4, matmulFormat: format, vocabulary: 100)
+      let operations = model.feedForwardOperations(layer: 0, shard: shard, fusion: fusion)
+      return Dictionary(uniqueKeysWithValues: operations.map { ($0.name, $0) })
+    }
+    // Kernels: forward of the first multiply and of the second, input gradients of the same, the activation
+    // forward and backward, what comes before the experts.
+    func counts(_ format: NumberFormat) -> [Int] {
+      let all = operations(format)
+      let up = all["expert_up_proj"]
+      let down = all["expert_down_proj"]
+      let middle = all["expert_activation"]
+      return [
+        up?.forward, down?.forward, up?.inputGradient, down?.inputGradient, middle?.forward,
+        middle?.inputGradient, all["expert_dispatch"]?.forward,
+      ].map { $0?.count ?? -1 }
+    }
+    // A pass to quantise before each multiply, one for each direction of the activation; dispatched rows are
+    // permuted, sorted and padded.
+    #expect(counts(.mxfp8) == [2, 2, 2, 2, 1, 1, 3])
+    let saved = operations(.mxfp8).mapValues(\.saved)
+    fusion.fusesExperts = true
+    // What comes in and the gradient of what goes out are quantised by passes all the same.
+    #expect(counts(.mxfp8) == [2, 1, 1, 2, 0, 0, 2])
+    #expect(operations(.mxfp8).mapValues(\.saved) == saved)
+    // Other operands have no such kernel.
+    #expect(counts(.bf16) == [1, 1, 1, 1, 1, 1, 2])
+    model.feedForward.activation = .gelu
+    #expect(counts(.mxfp8)[4...5] == [1, 1])
   }
 }

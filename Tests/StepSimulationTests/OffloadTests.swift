@@ -258,4 +258,22 @@ struct OffloadTests {
     default: Issue.record("an H100 does not recompute")
     }
   }
+
+  @Test("latent attention makes queries, keys and values again before anything else is")
+  func automaticLatent() throws {
+    func decided(_ framework: Framework) throws -> Recompute {
+      let model = try #require(Architecture.named("deepseek-v3"))
+      var job = try SmallJobs.job(
+        Parallelism(pipeline: 8, data: 8), model: model, recompute: .none, framework: framework)
+      job.parallelism.expert = 8
+      let peak = try #require(
+        try FoldedSimulation.run(StepCompiler.compile(job)).ranks.map(\.device).max())
+      job.cluster.gpu.memory = peak - Bytes(1)
+      job.training.recompute = .auto
+      return try StepProgram.compile(deciding: job).job.training.recompute
+    }
+    #expect(try decided(.megatronCore) == .modules(.latentUpProjection))
+    // DeepSpeed has no such module.
+    #expect(try decided(.deepspeed) == .passes)
+  }
 }

@@ -32,6 +32,21 @@ struct SoftwareSwitchTests {
       })
   }
 
+  @Test("a step in one CUDA graph leaves the host nothing to do but the update")
+  func wholeStep() throws {
+    var layout = Parallelism(data: 4)
+    layout.expert = 4
+    func blocks(_ graph: SoftwareSwitches.Graph?) throws -> [Block] {
+      StepCompiler.compile(try job(layout, experts: 8) { $0.training.switches.graph = graph })
+        .blocks.filter { $0.name != "optimizer" }
+    }
+    let apart = try blocks(nil)
+    #expect(apart.contains { $0.summary.issue > 0 } && apart.contains { $0.summary.waits })
+    for block in try blocks(.step) {
+      #expect(block.summary.issue == 0 && !block.summary.waits, "\(block.name)")
+    }
+  }
+
   @Test("one buffer holds what the head gathers, an all-gather dispatcher, scores: the largest")
   func sharedBuffer() throws {
     let name = "shared gather buffer"

@@ -20,6 +20,7 @@ extension ImportedScenario {
     if flags.has("activation_func_fp8_input_store") {
       set("training.kept_formats.activation_inputs", "fp8")
     }
+    if flags.text("cuda_graph_impl") == "full_iteration" { set("training.cuda_graph", "step") }
     if let configuration = flags.variables["CUBLAS_WORKSPACE_CONFIG"],
       let kibibytes = Self.workspace(of: configuration)
     {
