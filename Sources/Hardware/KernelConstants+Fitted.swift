@@ -27,7 +27,7 @@ extension KernelConstants {
       flash1: .both(
         AttentionConstants(efficiency: 0.238, softmaxDimensions: -37, prologueKeys: 160)),
       flash2: ampereFlash2, flash3: ampereFlash2)
-  ).inTraining(clock: 0.915, attention: 0.66)
+  ).inTraining(clock: 0.89, attention: 0.75, triton: 0.69)
 
   /// NVIDIA H100, H800 and H200 at 700 W.
   ///
@@ -58,7 +58,7 @@ extension KernelConstants {
           efficiency: 0.945, softmaxDimensions: 115.7, prologueKeys: 266),
         backward: AttentionConstants(
           efficiency: 0.768, softmaxDimensions: 63.9, prologueKeys: 410)))
-  ).inTraining(clock: 0.79, attention: 0.76, flash3: 1.05)
+  ).inTraining(clock: 0.785, attention: 0.79, flash3: 1.05, triton: 0.665)
 
   /// NVIDIA B200 and B300.
   ///
@@ -67,7 +67,8 @@ extension KernelConstants {
   /// fast; other formats
   /// timings, as GB200 fp8. Attention: 64 timings of SimuMax, which are sustained ones, hence divided
   /// by the sustained clock; every flash kind, as frameworks run the library's kernel whatever
-  /// they are told. Streaming: SimuMax's fitted constants. Sustained clock: library loops of 6 ms and
+  /// they are told. FlashAttention-2 itself, which runs where the library's does not serve:
+  /// ``blackwellFlash2``. Streaming: SimuMax's fitted constants. Sustained clock: library loops of 6 ms and
   /// longer run 4 % slower than the fit, SimuMax's 514 training-layer timings 29 %; about the
   /// geometric mean of the two.
   static let blackwell = KernelConstants(
@@ -81,8 +82,9 @@ extension KernelConstants {
       pointwise: 0.67, rowReduction: 0.67, gather: 0.50, multiTensor: 0.67),
     cacheSpeedup: 2.5, cacheResidency: 0.06,
     attention: AttentionConstantsTable(
-      flash1: blackwellAttention, flash2: blackwellAttention, flash3: blackwellAttention)
-  ).inTraining(clock: 0.65, attention: 1.0)
+      flash1: blackwellAttention, flash2: blackwellAttention, flash3: blackwellAttention,
+      ownFlash2: blackwellFlash2)
+  ).inTraining(clock: 0.65, attention: 1.0, deterministicFlash3: 0.83)
 
   /// NVIDIA GB200 and GB300.
   ///
@@ -120,6 +122,16 @@ extension KernelConstants {
     backward: AttentionConstants(
       efficiency: 0.502, softmaxDimensions: 0, prologueKeys: 177, tail: 0.05))
 
+  /// FlashAttention-2 on a B200: Ampere's instructions, which do not reach its matrix units' rate.
+  ///
+  /// Per multiprocessor and cycle it is what it is on an H100, so softmax, prologue and tail are
+  /// Hopper's; the rates are the medians of 12 forward and 6 backward timings without a mask
+  /// (Dao-AILab/flash-attention, issue 1589; meta-pytorch/tritonbench, pull request 171), 1.08 and
+  /// 1.16 of those of Hopper's with 148 multiprocessors.
+  static let blackwellFlash2 = AttentionConstantsTable.PassPair(
+    forward: AttentionConstants(efficiency: 0.188, softmaxDimensions: 22.5, prologueKeys: 155),
+    backward: AttentionConstants(efficiency: 0.213, softmaxDimensions: 48, prologueKeys: 280))
+
   /// H100 limited to 500 W.
   ///
   /// Near its power limit a GPU's dynamic power goes with about the square of the clock (voltage
@@ -143,13 +155,19 @@ extension KernelConstants {
   ///   - clock: the sustained clock.
   ///   - attention: rate of attention over its benchmark's.
   ///   - flash3: the same of FlashAttention-3's class; `nil` where the library's kernel is none of it.
+  ///   - triton: the same of FlashAttention in Triton over FlashAttention-2's benchmark.
+  ///   - deterministicFlash3: see ``deterministicFlash3``; of FlashAttention-4 on a B200 934 of 1,118
+  ///     TFLOP/s (Dao-AILab/flash-attention, pull request 2280, one thread block a tile).
   /// - Returns: the constants with these.
   func inTraining(
-    clock: Double, attention: Double, flash3: Double? = nil
+    clock: Double, attention: Double, flash3: Double? = nil, triton: Double? = nil,
+    deterministicFlash3: Double? = nil
   ) -> KernelConstants {
     var constants = clocked(clock)
     constants.trainingAttention = attention
     constants.trainingFlash3 = flash3 ?? attention
+    constants.trainingTriton = triton ?? constants.trainingTriton
+    constants.deterministicFlash3 = deterministicFlash3 ?? constants.deterministicFlash3
     return constants
   }
 

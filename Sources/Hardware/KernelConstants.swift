@@ -47,6 +47,19 @@ public struct KernelConstants: Hashable, Sendable {
   /// to 1 over the sustained clock: there the benchmark's own loops are reached, which met the power
   /// limit too.
   public var trainingFlash3 = 1.0
+  /// Rate of FlashAttention in Triton inside training steps over that of FlashAttention-2 in benchmark
+  /// loops, beyond the sustained clock.
+  ///
+  /// FlashAttention-2 is about 1.3 to 1.5 times as fast forward and twice as fast backward
+  /// (arXiv:2307.08691, section 4.1): 0.55 for both, where no steps were measured.
+  public var trainingTriton = 0.55
+  /// Speed of a backward pass of FlashAttention-3's class that adds in the same order every time, over
+  /// that of one that does not.
+  ///
+  /// FlashAttention-3 under a causal mask on an H100: 361 of 575 TFLOP/s (Dao-AILab/flash-attention,
+  /// pull request 1893, "naive"); 37.9 % less at most on an H800 (arXiv:2601.21824). The blocks of keys
+  /// wait for each other before they add to the queries' gradient. Nothing was found on cuDNN's.
+  public var deterministicFlash3 = 0.63
   /// Board power by activity, as a fraction of the way from idle power to the power limit.
   public var activity: ActivityPower
 
@@ -161,6 +174,8 @@ public struct AttentionConstantsTable: Hashable, Sendable {
   public var flash2: PassPair
   /// FlashAttention-3 and kernels of its class.
   public var flash3: PassPair
+  /// FlashAttention-2's own kernels where ``flash2`` stands for the library's; `nil` where it is they.
+  public var ownFlash2: PassPair?
 
   /// The two directions of one implementation.
   public struct PassPair: Hashable, Sendable {
@@ -177,19 +192,25 @@ public struct AttentionConstantsTable: Hashable, Sendable {
   }
 
   /// A table from its rows.
-  public init(flash1: PassPair, flash2: PassPair, flash3: PassPair) {
+  public init(
+    flash1: PassPair, flash2: PassPair, flash3: PassPair, ownFlash2: PassPair? = nil
+  ) {
     self.flash1 = flash1
     self.flash2 = flash2
     self.flash3 = flash3
+    self.ownFlash2 = ownFlash2
   }
 
   /// The constants of `algorithm` in direction `pass`; the unfused kinds, which are built of
-  /// separate kernels, are read as FlashAttention-2.
-  public subscript(algorithm: AttentionAlgorithm, pass: Pass) -> AttentionConstants {
+  /// separate kernels, and Triton's are read as FlashAttention-2, whose own kernels are read where the library has
+  /// none that serve (`own`).
+  public subscript(
+    algorithm: AttentionAlgorithm, pass: Pass, own own: Bool = false
+  ) -> AttentionConstants {
     let pair =
       switch algorithm {
       case .flash1: flash1
-      case .unfused, .fusedSoftmax, .flash2: flash2
+      case .unfused, .fusedSoftmax, .flashTriton, .flash2: own ? ownFlash2 ?? flash2 : flash2
       case .flash3: flash3
       }
     return switch pass {

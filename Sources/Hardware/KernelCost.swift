@@ -15,7 +15,7 @@ public struct KernelCost: Sendable {
   /// Rate of the whole GPU for attention before the implementation's efficiency, by format.
   let attentionRate: [Double]
   /// HBM bytes a second that matrix multiplies get.
-  private var matmulMemoryRate: Double
+  private(set) var matmulMemoryRate: Double
   /// HBM bytes a second that streaming passes get, by kind.
   private(set) var streamingRate: [Double]
   /// L2 bytes a second.
@@ -26,7 +26,7 @@ public struct KernelCost: Sendable {
   private let cacheBytes: Double
   let multiprocessors: Double
   /// Multiprocessors that are free for a kernel; the library chooses tiles and parts for all of them.
-  private var available: Double
+  private(set) var available: Double
   private let tiles: [PreparedTile]
   let constants: KernelConstants
 
@@ -215,66 +215,6 @@ public struct KernelCost: Sendable {
     let rereads = max(0, tiles / patch * border * k * bytes - operandBytes)
     let missed = 1 - cacheBytes / operandBytes
     return (operandBytes + rereads * missed) * batch + written
-  }
-
-  /// Seconds of a fused attention kernel.
-  ///
-  /// Thread blocks take 128 queries (backward: keys) of one head each and run along the keys they
-  /// may see. A score costs its products (``AttentionKernel/flops``, heads padded to a multiple of
-  /// 32) and its softmax; a block costs its scores and a prologue. The GPU is done when the average
-  /// multiprocessor is, plus the tail; under a causal mask the longest block is twice the average.
-  /// Reading and writing the tensors once is the floor.
-  public func seconds(for attention: AttentionKernel) -> Double {
-    let scoresPerQuery = Double(attention.keyLength) * attention.computedFraction
-    let sequences = Double(attention.batch) * Double(attention.heads)
-    guard scoresPerQuery > 0, sequences > 0, attention.queryLength > 0 else { return 0 }
-    let constants = self.constants.attention[attention.algorithm, attention.pass]
-    let queryKey = Double((attention.headDimension + 31) / 32 * 32)
-    let value = Double((attention.valueDimension + 31) / 32 * 32)
-    let products =
-      switch attention.pass {
-      case .forward: 2 * (queryKey + value)
-      case .backward: 2 * (3 * queryKey + 2 * value)
-      }
-    let perScore = products * (1 + constants.softmaxDimensions / (queryKey + value))
-    let inTraining =
-      attention.algorithm == .flash3
-      ? self.constants.trainingFlash3 : self.constants.trainingAttention
-    let rate =
-      attentionRate[attention.format.index] * constants.efficiency * inTraining / multiprocessors
-    let blockRows = 128.0
-    let blocks = sequences * (Double(attention.queryLength) / blockRows).rounded(.up)
-    let average = blockRows * (scoresPerQuery + constants.prologueKeys) * perScore / rate
-    let longest = max(1, min(2, 1 / attention.computedFraction))
-    let dropout =
-      attention.dropsScores ? blockRows * scoresPerQuery * Self.dropoutSeconds : 0
-    let compute =
-      max(blocks / available + constants.tail * longest, longest) * (average + dropout)
-    let memory = bytes(of: attention) / matmulMemoryRate
-    return self.constants.kernelOverhead + max(compute, memory)
-  }
-
-  /// Seconds a multiprocessor takes to decide whether a score is dropped.
-  ///
-  /// FlashAttention draws 16 bytes with each Philox 4×32-10 call, a score's threshold a byte
-  /// (`csrc/flash_attn/src/dropout.h`, `philox.cuh`): ten rounds of two wide multiplies (two slots each)
-  /// and four logical operations are 80 operations for 16 scores, comparing and selecting a score five
-  /// more: ten, in both directions. A multiprocessor does 64 integer operations a cycle from Volta to
-  /// Blackwell (CUDA C programming guide, arithmetic throughput), at about 1.5 GHz. They wait in line
-  /// with the softmax.
-  private static let dropoutSeconds = 10 / (64 * 1.5e9)
-
-  /// Bytes a fused attention kernel reads and writes: queries, keys, values and output once, twice
-  /// as much backward.
-  private func bytes(of attention: AttentionKernel) -> Double {
-    let queries =
-      Double(attention.queryLength) * Double(attention.heads)
-      * Double(attention.headDimension + attention.valueDimension)
-    let keys =
-      Double(attention.keyLength) * Double(attention.keyValueHeads)
-      * Double(attention.headDimension + attention.valueDimension)
-    let once = Double(attention.batch) * (queries + keys) * attention.format.bytesPerValue
-    return attention.pass == .forward ? once : 2 * once
   }
 
   /// Seconds of a streaming pass: per launch the kernel overhead, and its bytes at the rate of L2

@@ -69,6 +69,8 @@ public enum AttentionAlgorithm: String, Hashable, Sendable, CaseIterable {
   case fusedSoftmax = "fused-softmax"
   /// FlashAttention (arXiv:2205.14135).
   case flash1 = "flash-1"
+  /// FlashAttention written in Triton, of 2022 (`flash_attn_triton.py` in Dao-AILab/flash-attention).
+  case flashTriton = "flash-triton"
   /// FlashAttention-2 (arXiv:2307.08691), and kernels of its class (cuDNN before Hopper).
   case flash2 = "flash-2"
   /// FlashAttention-3 (arXiv:2407.08608), and kernels of its class (cuDNN 9 on Hopper and later).
@@ -78,7 +80,7 @@ public enum AttentionAlgorithm: String, Hashable, Sendable, CaseIterable {
   public var isFlash: Bool {
     switch self {
     case .unfused, .fusedSoftmax: false
-    case .flash1, .flash2, .flash3: true
+    case .flash1, .flashTriton, .flash2, .flash3: true
     }
   }
 }
@@ -122,6 +124,8 @@ public struct AttentionKernel: Hashable, Sendable {
   public var share = 1.0
   /// Whether scores are dropped at random, by numbers drawn in the kernel.
   public var dropsScores = false
+  /// Whether the backward pass adds up the queries' gradient in the same order every time.
+  public var isDeterministic = false
   /// Format of the inputs.
   public var format: NumberFormat
 

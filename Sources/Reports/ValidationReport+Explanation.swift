@@ -141,8 +141,12 @@ extension ValidationReport {
         + "sweeps and misses the layers by 9 %; each cell left out of its own fit, 40 of 70 and 12 % "
         + "(`scripts/fit-steps/cells.py`): no more than is found here without a trace. Nine in ten "
         + "would take errors of the 32 cells of 7 %, were these independent.",
-      "- **Megatron-Core's tests (`megatron_golden`)** run in deterministic mode: their step "
-        + "times are longer than ordinary training's. Their memory was read to the byte. Half of what "
+      "- **Megatron-Core's tests (`megatron_golden`)** mostly run in deterministic mode "
+        + "(`training.deterministic`, set in the rows that come with the program where the tests' public "
+        + "configurations do): FlashAttention-2's ordered backward pass on A100 and, with dropout, on GB200, "
+        + "where its kernels are a quarter as fast as cuDNN's; a slower one of cuDNN's on H100; every new "
+        + "tensor is filled. The shared rows do not say so and are 10 % too fast, on GB200 33 and 40 %. "
+        + "Their memory was read to the byte. Half of what "
         + "they hold between steps is within \(Format.percent(golden.staticMemory.medianAbsolute)), half "
         + "of the peaks within \(Format.percent(golden.memory.medianAbsolute)). In tests of some 500 MiB "
         + "switches decide that the sources of the rows do not print; the rows that come with the program "
@@ -169,12 +173,13 @@ extension ValidationReport {
         + "in the same layout.",
       "- **SimuMax's B200** peaks count stand-ins of weight gradients, one for each shape of weight "
         + "(Transformer Engine with fused accumulation); what is missing beyond them is near 1 %.",
-      "- **Attention** in training steps reaches 0.66 (A100) and 0.76 (H100) of what the "
+      "- **Attention** in training steps reaches 0.75 (A100) and 0.79 (H100) of what the "
         + "FlashAttention-2 authors' benchmark shows, times the clock, and 1.05 (H100) of "
         + "FlashAttention-3's and cuDNN's (`trainingAttention`, `trainingFlash3`, of the GPU type). "
-        + "Megatron-Core, NeMo and MaxText run the library's, llm-foundry, nanotron and torchtitan "
-        + "FlashAttention-2. The library's is a compromise between its versions: steps of 2025 want it, those "
-        + "of NeMo 24.07 and of tests in deterministic mode 0.7 to 0.8.",
+        + "Megatron-Core, NeMo and MaxText run the library's, nanotron and torchtitan FlashAttention-2, "
+        + "llm-foundry whatever it is told FlashAttention in Triton, its default until 2024: 0.69 and 0.67 "
+        + "(`trainingTriton`; by FlashAttention-2's authors it is 0.55). The library's is a compromise "
+        + "between its versions: steps of 2025 want it, those of NeMo 24.07 0.7 to 0.8.",
       "- **Sustained clocks** are fitted on whole steps, since power limits the matrix units below "
         + "the data sheet's boost clock: the fit absorbs whatever else is proportional to compute.",
       "- **Recomputation `auto`**: NVIDIA's tables do not print it, so this program's own memory "
@@ -187,9 +192,10 @@ extension ValidationReport {
         + "torchtitan's default has as many microbatches as stages: they are no blind predictions.",
       "- **Collectives beside kernels**: one of NCCL's takes a multiprocessor for each of its channels and "
         + "its part of the memory's rate, at most half, and a typical layer's kernels are priced on what is "
-        + "left. Not fitted; measured are 19 % more kernel time on average and 40 % at most "
-        + "(arXiv:2507.03114, four GPUs under FSDP). Within a layer, and for other libraries, kernels lose "
-        + "12 % of their speed, whatever they are.",
+        + "left; beside a tensor-parallel one in the backward pass the multiplies that hide it. Not fitted; "
+        + "measured are 19 % more kernel time on average and 40 % at most (arXiv:2507.03114, four GPUs under "
+        + "FSDP). Beside userbuffers, context and expert traffic, and for other libraries, kernels lose 12 % "
+        + "of their speed, whatever they are.",
       "- **Small models on few GPUs** (most of vTrain below 1 B parameters) are bound by the host: "
         + "times follow the launch cost of each operation, one constant for each framework, on "
         + "processors the sources do not name.",

@@ -16,6 +16,9 @@ extension ScenarioReader {
       .map { $0 == "fused" }
     switches.deferredGradients = block.integer("deferred_gradients", in: 0...1_000_000) ?? 0
     switches.quantizesParameters = block.flag("quantized_parameters")
+    switches.fusesRotary = block.node("rotary")
+      .flatMap { block.choice($0, "rotary", among: ["fused", "separate"]) }.map { $0 == "fused" }
+    switches.isDeterministic = block.flag("deterministic") ?? false
     switches.cublasWorkspace =
       block.quantity("cublas_workspace", of: Bytes.self, in: 1...1e9)
     switches.keptFormats = keptFormats(block.block("kept_formats"))
@@ -51,6 +54,10 @@ extension SoftwareSwitches {
     if let quantizesParameters {
       members.append(.init("quantized_parameters", .bool(quantizesParameters)))
     }
+    if let fusesRotary {
+      members.append(.init("rotary", .string(fusesRotary ? "fused" : "separate")))
+    }
+    if isDeterministic { members.append(.init("deterministic", .bool(true))) }
     if let cublasWorkspace {
       members.append(.init("cublas_workspace", .string("\(cublasWorkspace.count) B")))
     }
@@ -71,7 +78,7 @@ extension ScenarioChecks {
     let known: [Framework] = [.megatronCore, .nemo, .generic]
     let keys = [
       "layers", "loss", "gradient_accumulation", "deferred_gradients", "quantized_parameters",
-      "kept_formats",
+      "kept_formats", "rotary", "deterministic",
     ]
     if switches.graph == .step, !(known + [.torchtitan]).contains(framework) {
       training.report("cuda_graph", "\(framework.rawValue) records no whole steps")
@@ -117,6 +124,12 @@ extension ScenarioChecks {
     }
     if switches.keptFormats.attentionOutputs != nil, !job.architecture.hasAttention {
       training.report("kept_formats", "attention_outputs: the model has no attention")
+    }
+    if switches.fusesRotary != nil, job.architecture.positions != .rotary {
+      training.report("rotary", "the model has no rotary positions")
+    }
+    if switches.isDeterministic, switches.loss == .compiled || switches.loss == .fused {
+      training.report("deterministic", "needs loss: plain; the fused ones add in any order")
     }
     if switches.layers == .local, isNarrow {
       training.report(

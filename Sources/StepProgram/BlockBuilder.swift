@@ -13,8 +13,11 @@ struct BlockBuilder {
   /// Part of the multiprocessors that traffic of experts keeps for itself while it hides; `nil` where it
   /// takes some only while it runs.
   let reservedShare: Double?
-  /// Part of a multiply's speed lost while a collective runs beside it.
+  /// Part of a multiply's speed lost while a collective runs beside it, where ``collectives`` is `nil`.
   let interference: Double
+  /// What tensor-parallel collectives of the library take from multiplies beside them; `nil` where they
+  /// are cut up with their multiplies (Transformer Engine's userbuffers), by kernels of their own.
+  let collectives: CollectiveModel?
   /// Whether the host waits for each kernel it launches.
   let blocksLaunches: Bool
   /// Registers a collective, returning its index.
@@ -24,7 +27,8 @@ struct BlockBuilder {
 
   init(
     cost: KernelCost, profile: FrameworkProfile, interference: Double,
-    hidesExpertTraffic: Bool = false, reservedShare: Double? = nil, blocksLaunches: Bool = false
+    collectives: CollectiveModel? = nil, hidesExpertTraffic: Bool = false,
+    reservedShare: Double? = nil, blocksLaunches: Bool = false
   ) {
     self.reservedShare = reservedShare
     self.blocksLaunches = blocksLaunches
@@ -32,6 +36,7 @@ struct BlockBuilder {
     self.cost = cost
     self.profile = profile
     self.interference = interference
+    self.collectives = collectives
   }
 
   /// An empty assembly under the same rules.
@@ -158,7 +163,7 @@ struct BlockAssembly {
   /// along where it reserves a share of the multiprocessors.
   mutating func fork(
     _ index: Int, call: CollectiveCall, host: SimDuration, work: WorkSummary,
-    reserving share: Double? = nil
+    reserving share: Double? = nil, interference: Double? = nil
   ) {
     if blocksLaunches {
       exchange(index, call: call, host: host)
@@ -168,7 +173,7 @@ struct BlockAssembly {
     flush()
     let slowed =
       share.map { work.slowed(beside: SimDuration(picoseconds: work.busy), by: $0) }
-      ?? work.slowed(beside: call.duration, by: interference)
+      ?? work.slowed(beside: call.duration, by: interference ?? self.interference)
     leaves.append(.fork(index, host: host, slowed))
     let both = slowed.beside(call.duration, host: host)
     flushed = flushed.then(both)
@@ -293,6 +298,12 @@ extension BlockBuilder {
     return assembly
   }
 
+  /// Part of their speed `kernels` lose beside a collective of their layer; `nil` for the usual.
+  private func interference(of call: CollectiveCall, on kernels: [Kernel]) -> Double? {
+    guard call.category == .tensor, let collectives else { return nil }
+    return Contention.interference(of: call, collectives, cost: cost, kernels: kernels)
+  }
+
   /// Which gradients a backward pass computes.
   enum Gradients { case both, input, weight }
 
@@ -323,13 +334,16 @@ extension BlockBuilder {
         assembly.fork(index(of: beside), call: beside, host: host(of: beside), work: inputWork)
       } else if let regather, profile.overlapsTensorBackward {
         assembly.fork(
-          index(of: regather), call: regather, host: host(of: regather), work: inputWork)
+          index(of: regather), call: regather, host: host(of: regather), work: inputWork,
+          interference: interference(of: regather, on: operation.inputGradient))
       } else {
         if let regather { place(regather, in: &assembly) }
         assembly.append(inputWork)
       }
       if let after, profile.overlapsTensorBackward, !weights.isEmpty {
-        assembly.fork(index(of: after), call: after, host: host(of: after), work: weightWork)
+        assembly.fork(
+          index(of: after), call: after, host: host(of: after), work: weightWork,
+          interference: interference(of: after, on: weights))
       } else {
         if let after { place(after, in: &assembly) }
         assembly.append(weightWork)

@@ -43,7 +43,6 @@ extension Framework {
       profile.keepsStageInput = true
       profile.sharedBuffer = .all
       profile.fusion.gathersIntoShared = .columns
-      profile.overlapsTensorBackward = false
       profile.fusion.crossEntropyInPlace = true
       profile.dataOverlap = .none
       profile.scattersPipeline = true
@@ -89,6 +88,7 @@ extension Framework {
       profile.sendsBlock = false
       profile.pipelineSynchronizesHost = false
     case .llmFoundry:
+      profile.usesTritonAttention = true
       profile.hostPerExpert = .zero
       profile.fusion.crossEntropyFused = true
       profile.metricPasses = 12

@@ -105,7 +105,9 @@ public struct FrameworkProfile: Hashable, Sendable {
   public var shardedDataOverlap: DataOverlap?
   /// Parameters in a gradient bucket.
   public var bucketParameters = 40_000_000
-  /// Whether tensor-parallel communication runs beside the other gradient multiply in backward.
+  /// Whether tensor-parallel communication runs beside the other gradient multiply in backward: in
+  /// Megatron-LM since 2022, unless `--no-async-tensor-model-parallel-allreduce` (`arguments.py`,
+  /// `LinearWithGradAccumulationAndAsyncCommunication` in `layers.py`).
   public var overlapsTensorBackward = true
   /// Whether tensor-parallel communication is cut up and runs beside its own multiply.
   public var overlapsTensorWithMultiply = false
@@ -144,6 +146,11 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// Whether attention runs the vendor library's kernel (cuDNN through Transformer Engine), of
   /// FlashAttention-3's class on Hopper, when a scenario says FlashAttention-2.
   public var usesLibraryAttention = false
+  /// Whether attention runs FlashAttention in Triton when a scenario says FlashAttention-2: MPT's default
+  /// until early 2024 (`attn_impl` in llm-foundry's `configuration_mpt.py`; pull request 1041), and that of
+  /// its benchmarks (`--attn_impl` of `scripts/train/benchmarking/submit_benchmarks.py`, which `sweep.sh`
+  /// does not set).
+  public var usesTritonAttention = false
   /// Whether selective recomputation keeps attention and every other multiply and computes all else
   /// again (torchtitan's `selective` mode with option `op`).
   public var selectiveRecomputesOperations = false

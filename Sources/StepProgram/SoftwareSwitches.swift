@@ -62,6 +62,11 @@ public struct SoftwareSwitches: Hashable, Sendable {
   public var deferredGradients = 0
   /// Whether the working copy of multiplied weights is the quantised one (`--fp8-param-gather`).
   public var quantizesParameters: Bool?
+  /// Whether queries and keys are rotated by one kernel; not with `--no-rope-fusion`.
+  public var fusesRotary: Bool?
+  /// Whether everything is done in the same order every time (`--deterministic-mode`, with
+  /// `NVTE_ALLOW_NONDETERMINISTIC_ALGO=0` and an `NCCL_ALGO` that is not NVLS).
+  public var isDeterministic = false
 
   /// What is kept for the backward pass in narrower formats than it is computed in.
   public var keptFormats = KeptFormats()
@@ -113,6 +118,11 @@ public struct SoftwareSwitches: Hashable, Sendable {
     profile.fusion.keptFormats = keptFormats
     if let fusesExperts { profile.fusion.fusesExperts = fusesExperts }
     if graph == .step { profile.launchesWholeStep() }
+    if let fusesRotary { profile.fusion.rotary = fusesRotary }
+    if isDeterministic {
+      profile.fusion.isDeterministic = true
+      profile.fusion.fillsOutputs = true
+    }
     if let quantizesParameters {
       profile.quantizesParameters = quantizesParameters
       profile.keepsQuantizedWeights = !quantizesParameters

@@ -33,13 +33,7 @@ struct Contention {
     of call: CollectiveCall, _ collectives: CollectiveModel, cost: KernelCost,
     kernels: () -> [Kernel]
   ) -> Double {
-    guard let units = collectives.channels(call.placement) else { return Self.other }
-    let traffic = collectives.memoryTraffic(
-      call.operation, bytes: call.bytes, call.placement, seconds: call.duration.seconds)
-    let part =
-      traffic.bytesPerSecond / collectives.cluster.gpu.memoryRate.bytesPerSecond
-    let share = Share(
-      units: units, sixteenths: min(Self.mostSixteenths, Int((16 * part).rounded())))
+    guard let share = Self.share(of: call, collectives) else { return Self.other }
     if let value = known[share] { return value }
     let layer: (kernels: [Kernel], seconds: Double)
     if let found = self.layer {
@@ -49,12 +43,38 @@ struct Contention {
       layer = (kernels, kernels.reduce(0) { $0 + cost.seconds(for: $1) })
     }
     self.layer = layer
-    let beside = cost.beside(
-      units: Double(units), bandwidth: Double(share.sixteenths) / 16)
-    let slowed = layer.kernels.reduce(0) { $0 + beside.seconds(for: $1) }
-    let value = slowed > 0 ? max(0, 1 - layer.seconds / slowed) : 0
+    let value = Self.lost(of: layer.kernels, layer.seconds, beside: share, cost: cost)
     known[share] = value
     return value
+  }
+
+  /// Part of their speed `kernels` lose beside a collective inside their layer.
+  static func interference(
+    of call: CollectiveCall, _ collectives: CollectiveModel, cost: KernelCost, kernels: [Kernel]
+  ) -> Double {
+    guard let share = share(of: call, collectives) else { return other }
+    let alone = kernels.reduce(0) { $0 + cost.seconds(for: $1) }
+    return lost(of: kernels, alone, beside: share, cost: cost)
+  }
+
+  /// What a collective keeps; `nil` where the library's channels are not known.
+  private static func share(of call: CollectiveCall, _ collectives: CollectiveModel) -> Share? {
+    guard let units = collectives.channels(call.placement) else { return nil }
+    let traffic = collectives.memoryTraffic(
+      call.operation, bytes: call.bytes, call.placement, seconds: call.duration.seconds)
+    let part =
+      traffic.bytesPerSecond / collectives.cluster.gpu.memoryRate.bytesPerSecond
+    return Share(units: units, sixteenths: min(mostSixteenths, Int((16 * part).rounded())))
+  }
+
+  /// Part of their speed kernels that take so many seconds alone lose where `share` is kept.
+  private static func lost(
+    of kernels: [Kernel], _ alone: Double, beside share: Share, cost: KernelCost
+  ) -> Double {
+    let beside = cost.beside(
+      units: Double(share.units), bandwidth: Double(share.sixteenths) / 16)
+    let slowed = kernels.reduce(0) { $0 + beside.seconds(for: $1) }
+    return slowed > 0 ? max(0, 1 - alone / slowed) : 0
   }
 }
 

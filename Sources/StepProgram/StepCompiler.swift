@@ -63,6 +63,7 @@ public struct StepCompiler {
     if job.training.blocksLaunches { job.parallelism.overlaps = false }
     // Without other stages there is nothing to put weight gradients off for.
     if job.parallelism.pipeline == 1 { job.parallelism.schedule = .oneForwardOneBackward }
+    job.leaveSwitchAdditions()
     self.job = job
     var profile = job.training.profile
     if profile.fusesNormOnlyWithoutRecompute {
@@ -123,6 +124,7 @@ public struct StepCompiler {
       profile.dataCollectiveCost = cost
     }
     if let bucket = job.parallelism.sharding.bucketParameters { profile.bucketParameters = bucket }
+    attention = job.chooseAttention(&profile)
     states = StatePlan(job: job, profile: profile)
     profile.fusion.accumulatedBytes = states.gradientBytes
     if !profile.hasGradientBuffer,
@@ -132,9 +134,6 @@ public struct StepCompiler {
       profile.fusion.accumulatedShare = (microbatches - 1) / microbatches
     }
     self.profile = profile
-    attention =
-      profile.usesLibraryAttention && job.training.attention == .flash2
-      ? .flash3 : job.training.attention
     pricing = CallPricing(
       profile: profile,
       collectives: CollectiveModel(cluster: job.cluster), placements: placements)
@@ -154,6 +153,7 @@ public struct StepCompiler {
     builder = BlockBuilder(
       cost: KernelCost(gpu: job.cluster.gpu), profile: profile,
       interference: Self.interference,
+      collectives: profile.overlapsTensorWithMultiply ? nil : pricing.collectives,
       hidesExpertTraffic: !job.training.blocksLaunches
         && (shard.dispatch.overlapsMicrobatches
           ?? (isDualPipe
@@ -175,6 +175,8 @@ public struct StepCompiler {
 
   /// Programs of all stages.
   public static func compile(_ job: TrainingJob) -> StepProgram {
+    var job = job
+    job.leaveSwitchAdditions()
     var compiler = StepCompiler(job: job)
     let chunks = (0..<job.parallelism.pipeline).map { stage in
       compiler.states.chunks(ofStage: stage).map { compiler.chunkBlocks($0) }

@@ -12,8 +12,10 @@ extension Architecture {
   public func layerOperations(
     layer: Int, shard: LayerShard, algorithm: AttentionAlgorithm, fusion: Fusion
   ) -> [Operation] {
-    mixerOperations(layer: layer, shard: shard, algorithm: algorithm, fusion: fusion)
+    let operations =
+      mixerOperations(layer: layer, shard: shard, algorithm: algorithm, fusion: fusion)
       + feedForwardOperations(layer: layer, shard: shard, fusion: fusion)
+    return fusion.fillsOutputs ? operations.map(\.filled) : operations
   }
 
   /// The operations of the half of a layer that mixes tokens, in forward order: norm, attention,
@@ -243,6 +245,7 @@ extension Architecture {
           format: shard.activationFormat)
         kernel.countedFraction = counted
         kernel.dropsScores = attentionDropout > 0
+        kernel.isDeterministic = fusion.isDeterministic
         return Kernel.attention(kernel)
       }
       operation.forward = [kernel(.forward)]
@@ -257,7 +260,10 @@ extension Architecture {
       // Query, key, value, output (the output projection's input), and fp32 log-sum-exp per row.
       operation.saved =
         inputs + bytes.output + Int64(4 * shard.microBatch * localHeads * queries)
-      operation.backwardScratch = inputs + 2 * bytes.query
+      // fp32 sums of the queries' gradient, one for each part of the keys.
+      let sequences = shard.microBatch * localHeads
+      let parts = max(1, (fusion.flashUnits + sequences - 1) / sequences)
+      operation.backwardScratch = inputs + 2 * Int64(parts) * bytes.query
       if let format = fusion.keptFormats.attentionOutputs {
         let format = (kept: format, computed: shard.activationFormat)
         operation.saved -=
@@ -266,6 +272,14 @@ extension Architecture {
         operation.inputGradient.insert(
           format.kept.cast(bytes.output, in: format.computed, back: true), at: 0)
         operation.backwardScratch += bytes.output
+      }
+      if fusion.transposesForAttention, shard.microBatch > 1, shard.context == 1 {
+        let all = inputs + bytes.output
+        let copies = Kernel.stream(
+          StreamingKernel(.pointwise, read: all, written: all, launches: 4))
+        operation.forward.append(copies)
+        operation.inputGradient.append(copies)
+        if fusion.keptFormats.attentionOutputs == nil { operation.saved += bytes.output }
       }
     } else {
       unfusedCore(

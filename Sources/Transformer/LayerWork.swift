@@ -179,6 +179,20 @@ public struct Fusion: Hashable, Sendable {
   public var attentionCopies = false
   /// What is kept in narrower formats than it is computed in.
   public var keptFormats = KeptFormats()
+  /// Flash attention wants sequences first, the layers have tokens first: several sequences are copied
+  /// on the way in and out, both ways, and the output is kept in either order (`FlashAttention.forward`
+  /// in Transformer Engine's `dot_product_attention/backends.py`).
+  ///
+  /// It shows: of Megatron-Core's tests with a micro-batch of two or four, those that run
+  /// FlashAttention peak one output a layer above those that run cuDNN's.
+  public var transposesForAttention = false
+  /// Sums are made in the same order every time.
+  public var isDeterministic = false
+  /// Multiprocessors among which FlashAttention-2 deals sums it makes in the same order every time, each
+  /// thread block those of the queries' gradient for its part of the keys; 0 where it does not.
+  public var flashUnits = 0
+  /// What library kernels write to is filled beforehand (``Operation/filled``).
+  public var fillsOutputs = false
 
   /// All fusions of a modern stack.
   public init() {}

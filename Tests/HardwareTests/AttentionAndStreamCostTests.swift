@@ -55,6 +55,43 @@ import Testing
     #expect(close(extra, 25 * 4_096 * 4_096 / 100 / 9.6e9))
   }
 
+  @Test("sums in the same order: parts of the keys fill the GPU, the rest is a second wave")
+  func deterministic() {
+    let cost = KernelCost(gpu: .simple())
+    func seconds(_ heads: Int, _ algorithm: AttentionAlgorithm = .flash2, ordered: Bool = true)
+      -> Double
+    {
+      var kernel = Self.kernel(pass: .backward, heads: heads)
+      kernel.algorithm = algorithm
+      kernel.isDeterministic = ordered
+      return cost.seconds(for: kernel)
+    }
+    // A block of 128 keys meets 4096 queries at 640 FLOP a score and 1 TFLOP/s: 335.54432 us. 25 heads
+    // of 32 such on 100 units: 4 parts of 8 each, one wave. Sums of 4 bytes, 4 parts of 4096 · 64 · 25
+    // values, are cleared and read: 209.7152 us at 1 TB/s.
+    let block = 335.54432e-6
+    #expect(close(seconds(25), 8 * block + 209.7152e-6))
+    // 26 heads: 4 parts too, 104 thread blocks, two waves.
+    #expect(close(seconds(26), 16 * block + 209.7152e-6 * 26 / 25))
+    #expect(close(seconds(26, ordered: false), 8.32 * block))
+    // Kernels of FlashAttention-3's class keep 0.63 of their speed; nothing changes forward.
+    #expect(close(seconds(25, .flash3), 8 * block / 0.63))
+    var forward = Self.kernel()
+    forward.isDeterministic = true
+    #expect(cost.seconds(for: forward) == cost.seconds(for: Self.kernel()))
+  }
+
+  @Test("FlashAttention-2's own kernels use Ampere's instructions on Blackwell too")
+  func ownFlash2() throws {
+    let cost = KernelCost(gpu: try #require(GPU.named("b200-sxm")))
+    var kernel = Self.kernel(batch: 8, heads: 16, length: 8_192, dimension: 128)
+    let library = cost.seconds(for: kernel)
+    kernel.isDeterministic = true
+    // Efficiencies 0.723 and 0.188, softmax as 19.6 and 22.5 of 256 dimensions: 3.9 times as slow; tail
+    // and prologue make little of so many blocks.
+    #expect(close(cost.seconds(for: kernel) / library, 3.9, within: 0.03))
+  }
+
   @Test("heads are padded to a multiple of 32")
   func padding() {
     let cost = KernelCost(gpu: .simple())

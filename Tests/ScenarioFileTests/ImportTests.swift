@@ -155,9 +155,13 @@ import Hardware
     #expect(deferred.keptFormats == KeptFormats(activationInputs: .fp8))
     let local =
       base + " --num-experts 4 --moe-grouped-gemm --transformer-impl local"
-      + " --cross-entropy-loss-fusion --no-gradient-accumulation-fusion"
+      + " --no-gradient-accumulation-fusion --deterministic-mode"
     let other = try Self.scenario(local, .megatron, .init(gpu: "h100-sxm-80gb")).0.training.switches
-    #expect(other.layers == .local && other.loss == .compiled && other.groupsExperts == true)
+    #expect(other.layers == .local && other.isDeterministic && other.groupsExperts == true)
+    let compiled = try Self.scenario(
+      base + " --cross-entropy-loss-fusion", .megatron, .init(gpu: "h100-sxm-80gb")
+    ).0.training.switches
+    #expect(compiled.loss == .compiled && !compiled.isDeterministic)
     #expect(other.fusesGradientAccumulation == false)
     #expect(ImportedScenario.workspace(of: ":4096:2:16:8") == 8_320)
     #expect(ImportedScenario.workspace(of: ":4096") == nil)

@@ -208,6 +208,8 @@ import Transformer
           gradient_accumulation: fused
           deferred_gradients: 2
           quantized_parameters: true
+          deterministic: false
+          rotary: separate
           cublas_workspace: 8320 KiB
           kept_formats: {activation_inputs: fp8, attention_outputs: e5m6}
           cuda_graph: step
@@ -217,8 +219,8 @@ import Transformer
     let switches = scenario.job.training.switches
     #expect(switches.layers == .transformerEngine && switches.loss == .compiled)
     #expect(switches.fusesGradientAccumulation == true && switches.deferredGradients == 2)
-    #expect(switches.quantizesParameters == true)
     #expect(switches.graph == .step && switches.fusesExperts == false)
+    #expect(switches.quantizesParameters == true && switches.fusesRotary == false)
     #expect(switches.cublasWorkspace == Bytes(8_320 * 1_024))
     #expect(
       switches.keptFormats == KeptFormats(activationInputs: .fp8, attentionOutputs: .e5m6))
@@ -229,6 +231,11 @@ import Transformer
     func mistake(_ more: String, _ text: String = Sample.text) -> String {
       Sample.mistakes(text + more).first ?? ""
     }
+    let ordered = try Sample.read(Sample.text + "\n  deterministic: true")
+    #expect(ordered.job.training.switches.isDeterministic)
+    #expect(ordered.resolved["training"]?["deterministic"] == .bool(true))
+    #expect(
+      mistake("\n  deterministic: true\n  loss: fused").contains("needs loss: plain"))
     #expect(
       mistake("\n  framework: nanotron\n  loss: fused").contains(
         "a switch of megatron-core, nemo, generic, not of nanotron"))

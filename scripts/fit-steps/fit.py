@@ -49,6 +49,8 @@ START = {
     ("h100", "sustained_clock"): 0.89,
     ("h100", "training_attention"): 1.0,
     ("h100", "training_flash3"): 1.0,
+    ("a100", "training_triton"): 0.55,
+    ("h100", "training_triton"): 0.55,
     ("b200", "sustained_clock"): 0.82,
     ("gb200", "sustained_clock"): 0.82,
     ("megatron-deepspeed", "host_per_operation"): 60e-6,
@@ -59,7 +61,8 @@ START = {
 }
 
 # Standard deviation of the logarithm of a constant around START, as a weak prior.
-PRIOR = {"sustained_clock": 0.2, "training_attention": 0.5, "training_flash3": 0.5}
+PRIOR = {
+    "sustained_clock": 0.2, "training_attention": 0.5, "training_flash3": 0.5, "training_triton": 0.5}
 PRIOR_ELSE = 1.0
 # Reweighting: errors below this count squared, above it absolutely; beyond OUTLIER they lose weight.
 SMALL, OUTLIER = 0.02, 0.5

@@ -16,6 +16,10 @@ extension ImportedScenario {
       // 0, the default, stands for all microbatches.
       set("training.deferred_gradients", .integer(limit > 0 ? limit : 1_000_000))
     }
+    if flags.has("no_rope_fusion"), flags.text("position_embedding_type") == "rope" {
+      set("training.rotary", "separate")
+    }
+    if flags.has("deterministic_mode") { set("training.deterministic", true) }
     if flags.has("fp8_param_gather"), isNarrow { set("training.quantized_parameters", true) }
     if flags.has("activation_func_fp8_input_store") {
       set("training.kept_formats.activation_inputs", "fp8")

@@ -1,0 +1,92 @@
+public import Kernels
+
+extension KernelCost {
+  /// Seconds of a fused attention kernel.
+  ///
+  /// Thread blocks take 128 queries (backward: keys) of one head each and run along the keys they
+  /// may see. A score costs its products (``AttentionKernel/flops``, heads padded to a multiple of
+  /// 32) and its softmax; a block costs its scores and a prologue. The GPU is done when the average
+  /// multiprocessor is, plus the tail; under a causal mask the longest block is twice the average.
+  /// Reading and writing the tensors once is the floor. A backward pass that adds in the same order
+  /// every time is slower: ``KernelConstants/deterministicFlash3``, ``deterministicParts(sequences:units:)``.
+  public func seconds(for attention: AttentionKernel) -> Double {
+    let scoresPerQuery = Double(attention.keyLength) * attention.computedFraction
+    let sequences = Double(attention.batch) * Double(attention.heads)
+    guard scoresPerQuery > 0, sequences > 0, attention.queryLength > 0 else { return 0 }
+    let constants = self.constants.attention[
+      attention.algorithm, attention.pass, own: attention.isDeterministic]
+    let queryKey = Double((attention.headDimension + 31) / 32 * 32)
+    let value = Double((attention.valueDimension + 31) / 32 * 32)
+    let products =
+      switch attention.pass {
+      case .forward: 2 * (queryKey + value)
+      case .backward: 2 * (3 * queryKey + 2 * value)
+      }
+    let perScore = products * (1 + constants.softmaxDimensions / (queryKey + value))
+    let inTraining =
+      switch attention.algorithm {
+      case .flash3: self.constants.trainingFlash3
+      case .flashTriton: self.constants.trainingTriton
+      default: self.constants.trainingAttention
+      }
+    let rate =
+      attentionRate[attention.format.index] * constants.efficiency * inTraining / multiprocessors
+    let blockRows = 128.0
+    let blocks = sequences * (Double(attention.queryLength) / blockRows).rounded(.up)
+    let average = blockRows * (scoresPerQuery + constants.prologueKeys) * perScore / rate
+    let longest = max(1, min(2, 1 / attention.computedFraction))
+    let dropout =
+      attention.dropsScores ? blockRows * scoresPerQuery * Self.dropoutSeconds : 0
+    let usual = max(blocks / available + constants.tail * longest, longest)
+    guard attention.isDeterministic, attention.pass == .backward else {
+      let memory = bytes(of: attention) / matmulMemoryRate
+      return self.constants.kernelOverhead + max(usual * (average + dropout), memory)
+    }
+    let memory = bytes(of: attention) / matmulMemoryRate
+    if attention.algorithm == .flash3 {
+      let compute = usual * (average / self.constants.deterministicFlash3 + dropout)
+      return self.constants.kernelOverhead + max(compute, memory)
+    }
+    let parts = Self.deterministicParts(sequences: sequences, units: multiprocessors)
+    let waves = (parts * sequences / available).rounded(.up)
+    let compute = waves * (blocks / sequences / parts).rounded(.up) * (average + dropout)
+    let sums = 4 * parts * Double(attention.queryLength * attention.headDimension) * sequences
+    return self.constants.kernelOverhead + max(compute, memory)
+      + 2 * sums / streamingRate[StreamingKind.pointwise.index]
+  }
+
+  /// Thread blocks that share the keys of a head in FlashAttention-2's deterministic backward pass.
+  ///
+  /// As many as fill the GPU, rounded up: each goes along every so-manieth block of keys and adds to
+  /// fp32 sums of its own, cleared before and added up behind (`gridDimx` of
+  /// `run_flash_bwd_seqk_parallel` in `flash_bwd_launch_template.h`; one fits a multiprocessor). What
+  /// is above the number of multiprocessors is a second wave: 160 blocks on an H100's 132 for two
+  /// sequences of 16 heads. There 8,192 causal tokens take 7.6 ms by this; 8.3 were measured
+  /// (Dao-AILab/flash-attention, pull request 1893).
+  static func deterministicParts(sequences: Double, units: Double) -> Double {
+    (units / sequences).rounded(.up)
+  }
+
+  /// Seconds a multiprocessor takes to decide whether a score is dropped.
+  ///
+  /// FlashAttention draws 16 bytes with each Philox 4×32-10 call, a score's threshold a byte
+  /// (`csrc/flash_attn/src/dropout.h`, `philox.cuh`): ten rounds of two wide multiplies (two slots each)
+  /// and four logical operations are 80 operations for 16 scores, comparing and selecting a score five
+  /// more: ten, in both directions. A multiprocessor does 64 integer operations a cycle from Volta to
+  /// Blackwell (CUDA C programming guide, arithmetic throughput), at about 1.5 GHz. They wait in line
+  /// with the softmax.
+  private static let dropoutSeconds = 10 / (64 * 1.5e9)
+
+  /// Bytes a fused attention kernel reads and writes: queries, keys, values and output once, twice
+  /// as much backward.
+  private func bytes(of attention: AttentionKernel) -> Double {
+    let queries =
+      Double(attention.queryLength) * Double(attention.heads)
+      * Double(attention.headDimension + attention.valueDimension)
+    let keys =
+      Double(attention.keyLength) * Double(attention.keyValueHeads)
+      * Double(attention.headDimension + attention.valueDimension)
+    let once = Double(attention.batch) * (queries + keys) * attention.format.bytesPerValue
+    return attention.pass == .forward ? once : 2 * once
+  }
+}

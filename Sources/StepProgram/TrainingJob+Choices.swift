@@ -1,0 +1,49 @@
+import Hardware
+import Kernels
+import Transformer
+
+extension TrainingJob {
+  /// The attention that runs where the scenario's is asked for: FlashAttention-2 or the library's, as
+  /// Transformer Engine chooses (`get_attention_backend` in its `dot_product_attention/utils.py`), with
+  /// what FlashAttention-2 asks of `profile`.
+  ///
+  /// The library's, cuDNN's, is preferred from Hopper on. Where sums are to be made in the same order
+  /// it serves on Hopper; on Blackwell since cuDNN 9.18.1, but not with dropout (Transformer Engine's
+  /// pull request 2584).
+  func chooseAttention(_ profile: inout FrameworkProfile) -> AttentionAlgorithm {
+    var choice = training.attention
+    if choice == .flash2, profile.usesLibraryAttention {
+      if runsFlashAttention {
+        profile.fusion.transposesForAttention = true
+      } else {
+        choice = .flash3
+      }
+    }
+    if choice == .flash2, profile.usesTritonAttention,
+      let capability = cluster.gpu.computeCapability,
+      (80..<100).contains(capability)
+    {
+      choice = .flashTriton
+    }
+    if choice == .flash2, profile.fusion.isDeterministic {
+      profile.fusion.flashUnits = cluster.gpu.multiprocessors
+    }
+    return choice
+  }
+
+  /// Takes NVLS away where sums are to be made in the same order: `NCCL_ALGO` must be set then, and not
+  /// to it (`validate_args` in Megatron-LM's `arguments.py`).
+  mutating func leaveSwitchAdditions() {
+    if training.switches.isDeterministic { cluster.node.adds = false }
+  }
+
+  /// Whether Transformer Engine runs FlashAttention-2 itself.
+  private var runsFlashAttention: Bool {
+    guard let capability = cluster.gpu.computeCapability,
+      architecture.attention.headDimension == architecture.attention.valueDimension
+    else { return false }
+    if (80..<90).contains(capability) { return true }
+    return training.switches.isDeterministic && capability >= 100
+      && architecture.attentionDropout > 0
+  }
+}
