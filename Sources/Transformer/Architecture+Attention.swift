@@ -46,6 +46,7 @@ extension Architecture {
     attention.hasSinks =
       try reader.boolean("add_full_attention_sink_bias") ?? attention.hasSinks
     attention.scalesRotation = family.scalesRotation
+    attention.index = try sparseIndex(reader, layers: layers)
     attention.gatesOutput = try reader.boolean("attn_output_gate") ?? family.gatesAttention
     return attention
   }
@@ -70,6 +71,26 @@ extension Architecture {
         reason: "does not divide the \(sliding.heads) attention heads")
     }
     return sliding == attention ? nil : sliding
+  }
+
+  /// An index that picks keys, when `index_topk` is there.
+  private static func sparseIndex(
+    _ reader: ConfigurationReader, layers: Int
+  ) throws(ConfigurationError) -> SparseIndex? {
+    guard let selected = try reader.integer("index_topk", minimum: 1) else { return nil }
+    let types = try reader.texts("indexer_types") ?? []
+    for type in types where type != "full" && type != "shared" {
+      throw .unknownValue(key: "indexer_types", found: type, accepted: ["full", "shared"])
+    }
+    guard types.isEmpty || types.count >= layers else {
+      throw .impossible(
+        key: "indexer_types", found: "a list of \(types.count)",
+        reason: "is shorter than the \(layers) layers")
+    }
+    return SparseIndex(
+      heads: try reader.required("index_n_heads"),
+      dimension: try reader.required("index_head_dim"), selectedKeys: selected,
+      owners: types.prefix(layers).map { $0 == "full" })
   }
 
   /// Latent attention when `kv_lora_rank` is there.
@@ -197,6 +218,9 @@ extension Architecture {
     }
     if let listed = try reader.integers("moe_layers") {
       return (0..<layers).map { listed.contains($0) }
+    }
+    if let types = try reader.texts("mlp_layer_types"), types.count >= layers {
+      return types.prefix(layers).map { $0 == "sparse" }
     }
     let dense = try reader.integer("first_k_dense_replace") ?? 0
     let frequency = try reader.integer("moe_layer_freq", minimum: 1) ?? 1

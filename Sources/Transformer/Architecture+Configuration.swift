@@ -153,6 +153,7 @@ extension Architecture {
     if modelType == "granitemoehybrid", experts == nil {
       width = try reader.integer("shared_intermediate_size", minimum: 1) ?? width
     }
+    if let widest = pattern.blocks?.widths.max() { width = widest }
     let innerDropout = try attentionDropoutInside(reader)
     var architecture = Architecture(
       name: name, layerCount: layers, hiddenSize: hidden,
@@ -178,6 +179,13 @@ extension Architecture {
         ?? innerDropout,
       hiddenDropout: try reader.fraction(
         "hidden_dropout", "resid_pdrop", "hidden_dropout_prob", "dropout") ?? 0)
+    if let blocks = pattern.blocks {
+      architecture.feedForwardWidths = blocks.widths
+      let heads = architecture.attention.heads
+      if let group = blocks.headsInGroup, group > 0, heads.isMultiple(of: group) {
+        architecture.attention.keyValueHeads = heads / group
+      }
+    }
     if !architecture.attention.slidingLayers.isEmpty {
       architecture.slidingAttention = try slidingAttention(reader, architecture.attention)
     }

@@ -38,9 +38,14 @@ extension Architecture {
   ///
   /// Full attention meets s keys, causal attention s/2 (the convention of arXiv:2104.04473 and
   /// the MFU figures that halve it; the exact mean is (s + 1)/2). A sliding window of W < s keys
-  /// leaves W − W²/(2s) of them (W without the causal mask), a chunk of W half of it, W/2.
+  /// leaves W − W²/(2s) of them (W without the causal mask), a chunk of W half of it, W/2. An index that picks
+  /// W < s keys leaves as many as a window.
   public func meanAttendedKeys(layer: Int, sequenceLength: Int, causal: Bool) -> Double {
     let length = Double(sequenceLength)
+    if let index = attention.index, index.selectedKeys < sequenceLength {
+      let width = Double(index.selectedKeys)
+      return causal ? width - width * width / (2 * length) : width
+    }
     guard isSlidingLayer(layer), let window = attention.slidingWindow, window < sequenceLength
     else {
       return causal ? length / 2 : length
@@ -71,6 +76,12 @@ extension Architecture {
         flops.attentionScores +=
           Double(count) * perKey
           * meanAttendedKeys(layer: first, sequenceLength: sequenceLength, causal: causal)
+        if kind.hasIndex, let index = attention.index, index.selectedKeys < sequenceLength {
+          // Its scores of all keys before a query.
+          flops.attentionScores +=
+            Double(count) * 2 * Double(index.heads * index.dimension) * Double(sequenceLength)
+            * (causal ? 0.5 : 1)
+        }
       }
       if kind.mixer.hasRecurrence, let recurrence {
         flops.recurrence += Double(count) * recurrence.flopsPerToken

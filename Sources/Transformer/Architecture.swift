@@ -22,6 +22,8 @@ public struct Architecture: Hashable, Sendable {
   public var feedForward: FeedForward
   /// For each layer whether it has a feed-forward block; empty when all have.
   public var feedForwardLayers: [Bool]
+  /// For each layer the width of its dense feed-forward block; empty where all are alike.
+  public var feedForwardWidths: [Int] = []
   /// Routed and shared experts; `nil` for a dense model.
   public var experts: MixtureOfExperts?
   /// `vocab_size`, unpadded.
@@ -130,6 +132,8 @@ public struct SelfAttention: Hashable, Sendable {
   public var valueDimension: Int
   /// Multi-head latent attention (DeepSeek), if used.
   public var latent: LatentAttention?
+  /// What picks the keys a query attends to; `nil` where it attends to all.
+  public var index: SparseIndex?
   /// Whether query, key and value projections have biases.
   public var inputBias: Bool
   /// Whether the output projection has a bias.

@@ -90,6 +90,11 @@ extension CatalogueRow {
       experts: Experts(256, 8, width: 2048, shared: 2048, dense: 3, groups: 8, visited: 4),
       latent: .deepseek),
     Row(
+      "deepseek-v3.2", .deepseekV3, 61, 7168, 128, 128, 18_432, 129_280, 163_840, .aiconfigurator,
+      nextToken: 1,
+      experts: Experts(256, 8, width: 2048, shared: 2048, dense: 3, groups: 8, visited: 4),
+      latent: .deepseek, index: SparseIndex(heads: 64, dimension: 128, selectedKeys: 2_048)),
+    Row(
       "kimi-k2", .deepseekV3, 61, 7168, 64, 64, 18_432, 163_840, 131_072, .aiconfigurator,
       experts: Experts(384, 8, width: 2048, shared: 2048, dense: 1), latent: .deepseek),
     Row(

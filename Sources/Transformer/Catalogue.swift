@@ -112,7 +112,8 @@ struct CatalogueRow {
     _ name: String, _ family: ModelFamily, _ layers: Int, _ hidden: Int, _ heads: Int,
     _ keyValueHeads: Int, _ width: Int, _ vocabulary: Int, _ positions: Int,
     _ source: CatalogueSource, head: Int? = nil, tied: Bool? = nil, nextToken: Int = 0,
-    experts: Experts? = nil, latent: Latent? = nil, window: Int? = nil, norms: Int? = nil
+    experts: Experts? = nil, latent: Latent? = nil, index: SparseIndex? = nil, window: Int? = nil,
+    norms: Int? = nil
   ) {
     let latentAttention = latent?.latent
     let dimension =
@@ -126,6 +127,7 @@ struct CatalogueRow {
       slidingWindow: window, windowIsChunk: family == .llama4,
       slidingLayers: window == nil ? [] : family.slidingLayers(layers, period: nil))
     attention.scalesRotation = family.scalesRotation
+    attention.index = index
     self.architecture = Architecture(
       name: name, layerCount: layers, hiddenSize: hidden, attention: attention,
       feedForward: FeedForward(

@@ -68,6 +68,7 @@ enum CatalogueNames {
     "llama-3-405b": "llama-3.1-405b", "gpt-j": "gpt-j-6b", "gpt-neox": "gpt-neox-20b",
     "deepseek-v2-236b": "deepseek-v2", "deepseek-v2-16b": "deepseek-v2-lite",
     "deepseek-v3-671b": "deepseek-v3", "deepseek-671b": "deepseek-v3",
+    "deepseek-v3.2-exp": "deepseek-v3.2",
     "llama-4-scout-17b": "llama-4-scout", "llama-4-maverick-17b": "llama-4-maverick",
     "llama-4-scout-109b": "llama-4-scout", "llama-4-maverick-400b": "llama-4-maverick",
     "gpt2-small": "gpt2", "gpt-2": "gpt2", "gpt2-124m": "gpt2", "gpt2-125m": "gpt2",

@@ -25,6 +25,10 @@ public enum ConfigurationKeys {
     "add_full_attention_sink_bias",
     // Latent attention.
     "q_lora_rank", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim",
+    // Layers one by one.
+    "block_configs",
+    // Sparse attention.
+    "index_topk", "index_n_heads", "index_head_dim", "indexer_types",
     // Mixtures.
     "num_local_experts", "num_experts", "n_routed_experts", "num_experts_per_tok",
     "experts_per_token", "num_experts_per_token", "moe_intermediate_size", "n_shared_experts",
@@ -33,7 +37,7 @@ public enum ConfigurationKeys {
     "decoder_sparse_step", "mlp_only_layers", "interleave_moe_layer_step", "moe_layers",
     "intermediate_size_mlp", "n_group", "topk_group", "num_nextn_predict_layers",
     "mtp_num_hidden_layers", "use_mtp", "num_mtp_modules", "mtp_transformer_layers",
-    "moe_latent_size", "num_shared_experts",
+    "moe_latent_size", "num_shared_experts", "mlp_layer_types",
     // Hybrids: which layers do what.
     "hybrid_override_pattern", "layers_block_type", "attn_layer_period", "attn_layer_offset",
     "expert_layer_period", "expert_layer_offset", "attn_layer_indices", "attn_type_list",
@@ -88,6 +92,8 @@ public enum ConfigurationKeys {
     "transformers_version", "typical_p", "unk_index", "use_bfloat16", "use_cache", "use_mrope",
     "use_return_dict", "verbose", "video_token_id", "vision_config", "vision_end_token_id",
     "vision_start_token_id",
+    // Repeats of what other keys say.
+    "index_topk_freq", "index_skip_topk_offset", "index_share_for_mtp_iteration", "qk_head_dim",
     // Hybrids: scales, clamps and initial values.
     "attention_in_multiplier", "attention_out_multiplier", "embedding_multiplier",
     "full_attn_layers", "key_multiplier", "layernorm_full_attention_alpha",
@@ -107,9 +113,7 @@ public enum ConfigurationKeys {
 
   /// Keys of models that are not modelled, each with what they stand for.
   static let notModelled: [(key: String, reason: String)] = [
-    ("block_configs", "layers of different widths are not modelled"),
-    ("sparse_attention_config", "sparse attention with its own index heads is not modelled"),
-    ("index_topk", "sparse attention with its own index heads is not modelled"),
+    ("sparse_attention_config", "attention to blocks picked by heads of its own is not modelled"),
     ("compress_ratios", "attention over compressed keys is not modelled"),
     ("global_head_dim", "layers with different head dimensions are not modelled"),
     ("share_expert_dim", "Step's head-wise attention gates are not modelled"),

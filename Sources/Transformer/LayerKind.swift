@@ -22,8 +22,12 @@ extension Architecture {
     public var mixer: LayerMixer
     /// Whether its attention sees a window only.
     public var isSliding: Bool
+    /// Whether its attention picks keys by an index of its own.
+    public var hasIndex: Bool
     /// Whether it has a feed-forward block.
     public var hasFeedForward: Bool
+    /// Width of a dense feed-forward block.
+    public var feedForwardWidth: Int
     /// Whether the feed-forward block is a mixture of experts.
     public var isExpert: Bool
     /// Whether it is a next-token prediction module.
@@ -40,7 +44,11 @@ extension Architecture {
     let hasFeedForward = isNextToken || feedForwardLayers.isEmpty || feedForwardLayers[layer]
     return LayerKind(
       mixer: mixer, isSliding: mixer.hasAttention && isSlidingLayer(layer),
-      hasFeedForward: hasFeedForward, isExpert: hasFeedForward && isExpertLayer(layer),
+      hasIndex: mixer.hasAttention && attention.index?.isOwned(byLayer: layer) == true,
+      hasFeedForward: hasFeedForward,
+      feedForwardWidth: layer < feedForwardWidths.count
+        ? feedForwardWidths[layer] : feedForward.intermediateSize,
+      isExpert: hasFeedForward && isExpertLayer(layer),
       isNextToken: isNextToken)
   }
 

@@ -8,12 +8,21 @@ struct LayerPattern {
   /// Layers whose feed-forward block is a mixture, where the pattern itself says so.
   var expertLayers: [Bool]?
 
+  /// Layers that were pruned one by one.
+  var blocks: PrunedBlocks?
+
   var hasAttention: Bool { mixers.isEmpty || mixers.contains { $0.hasAttention } }
 
   /// The pattern of a model of `layers` layers; all attend unless a recurrence is named.
   init(
     _ reader: ConfigurationReader, modelType: String, layers: Int, hidden: Int
   ) throws(ConfigurationError) {
+    if let blocks = try PrunedBlocks(reader, layers: layers, hidden: hidden) {
+      self.blocks = blocks
+      mixers = blocks.attends.map { $0 ? .attention : .none }
+      feedForwardLayers = blocks.widths.map { $0 > 0 }
+      return
+    }
     switch Self.kind(of: reader, modelType) {
     case "nemotron_h":
       let parts = try Self.singleParts(reader) ?? []

@@ -113,6 +113,9 @@ extension Architecture {
       }
       operations.append(rotary)
     }
+    if let index = attention.index, index.isOwned(byLayer: layer) {
+      operations += indexOperations(index, layer: layer, shard: shard, fusion: fusion)
+    }
     operations += core(
       layer: layer, heads: heads, keyValueHeads: keyValueHeads, shard: shard,
       algorithm: algorithm, fusion: fusion)
@@ -216,8 +219,14 @@ extension Architecture {
     var operation = Operation("attention_core")
     operation.isAttentionCore = true
     let tokens = shard.tokens
-    let dimension = attention.headDimension
-    let valueDimension = attention.valueDimension
+    var dimension = attention.headDimension
+    var valueDimension = attention.valueDimension
+    var keyValueHeads = keyValueHeads
+    if algorithm.isFlash, attention.selects(fromKeys: shard.sequenceLength) {
+      let sparse = sparseCore
+      (dimension, valueDimension) = (sparse.dimension, sparse.valueDimension)
+      keyValueHeads = sparse.keyValueHeads ?? keyValueHeads
+    }
     // Under Ulysses a rank has all tokens of some heads, at least one of keys and values: where there
     // are fewer than ranks, some hold the same.
     let isUlysses = shard.context > 1 && shard.contextStyle == .ulysses

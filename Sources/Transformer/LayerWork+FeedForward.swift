@@ -22,7 +22,7 @@ extension Architecture {
       operations += expertOperations(experts, shard: shard, fusion: fusion)
     } else {
       operations += denseBlock(
-        "", width: feedForward.intermediateSize / shard.tensor, shard: shard, fusion: fusion)
+        "", width: kind.feedForwardWidth / shard.tensor, shard: shard, fusion: fusion)
     }
     if normsPerLayer == 4 {
       operations.append(normOperation("post_feed_forward_norm", shard: shard, fusion: fusion))

@@ -77,6 +77,7 @@ extension Architecture {
     if kind.mixer != .none {
       tensors += normTensors("input_norm", hiddenSize)
       if kind.mixer.hasAttention { tensors += attending(asLayer: layer).attentionTensors }
+      if kind.hasIndex, let index = attention.index { tensors += indexTensors(index) }
       if kind.mixer.hasRecurrence { tensors += recurrence?.tensors(hidden: hiddenSize) ?? [] }
       if normsPerLayer >= 4 { tensors += normTensors("attention_output_norm", hiddenSize) }
     }
@@ -85,7 +86,7 @@ extension Architecture {
       if let experts, kind.isExpert {
         tensors += expertTensors(experts)
       } else {
-        tensors += feedForwardTensors("feed_forward", width: feedForward.intermediateSize)
+        tensors += feedForwardTensors("feed_forward", width: kind.feedForwardWidth)
       }
       if normsPerLayer >= 4 { tensors += normTensors("feed_forward_output_norm", hiddenSize) }
     }

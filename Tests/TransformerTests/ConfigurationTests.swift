@@ -131,8 +131,8 @@ import Transformer
   @Test(
     "what is not modelled is refused",
     arguments: [
-      "ssm_state_size", "mamba_d_state", "attn_res_block_size", "block_configs",
-      "sparse_attention_config", "index_topk",
+      "ssm_state_size", "mamba_d_state", "attn_res_block_size",
+      "sparse_attention_config",
       "compress_ratios", "global_head_dim", "share_expert_dim",
     ])
   func refused(_ key: String) {

@@ -45,8 +45,8 @@ struct ReferenceModel: CustomTestStringConvertible, Sendable {
 
 @Suite struct ParameterCountTests {
   @Test("the table is whole") func tableIsWhole() {
-    #expect(ReferenceModel.all.count == 96)
-    #expect(ReferenceModel.all.filter { $0.parameters != nil }.count == 87)
+    #expect(ReferenceModel.all.count == 97)
+    #expect(ReferenceModel.all.filter { $0.parameters != nil }.count == 88)
   }
 
   @Test("a published configuration has exactly its parameters", arguments: ReferenceModel.all)

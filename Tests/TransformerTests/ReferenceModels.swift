@@ -93,6 +93,13 @@ let referenceModels = """
     num_experts_per_tok=8 num_hidden_layers=61 num_key_value_heads=128 num_nextn_predict_layers=1
     q_lora_rank=1536 qk_nope_head_dim=128 qk_rope_head_dim=64 tie_word_embeddings=false topk_group=4
     v_head_dim=128 vocab_size=129280
+  deepseek-v3.2 671877944064 38403822336 attention_bias=false first_k_dense_replace=3
+    hidden_act=silu hidden_size=7168 intermediate_size=18432 kv_lora_rank=512
+    max_position_embeddings=163840 model_type=deepseek_v32 moe_intermediate_size=2048
+    moe_layer_freq=1 n_group=8 n_routed_experts=256 n_shared_experts=1 num_attention_heads=128
+    num_experts_per_tok=8 num_hidden_layers=61 num_key_value_heads=128 num_nextn_predict_layers=1
+    q_lora_rank=1536 qk_nope_head_dim=128 qk_rope_head_dim=64 tie_word_embeddings=false topk_group=4
+    v_head_dim=128 vocab_size=129280 index_head_dim=128 index_n_heads=64 index_topk=2048
   llama-4-maverick-17b-128e - - model_type=llama4_text attention_bias=false
     attention_chunk_size=8192 head_dim=128 hidden_act=silu hidden_size=5120
     interleave_moe_layer_step=2 intermediate_size=8192 intermediate_size_mlp=16384
