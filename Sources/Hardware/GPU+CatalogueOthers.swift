@@ -70,6 +70,9 @@ extension GPU {
       ]),
   ]
 
+  /// Whether it is one of Google's, by its catalogue name.
+  public var isTPU: Bool { name.hasPrefix("tpu") }
+
   /// Google TPU.
   static let googleTPUs: [GPU] = [
     GPU(

@@ -105,7 +105,7 @@ extension KernelConstants {
     constants.tiles = [MatmulTile(512, 512), MatmulTile(256, 256), MatmulTile(128, 128)]
     constants.operandCost = 0
     constants.matmulEfficiency = [:]
-    constants.defaultMatmulEfficiency = 0.76
+    constants.defaultMatmulEfficiency = 0.785
     constants.sustainedClock = 1
     constants.tilePrologue = 0
     constants.waveTail = 0

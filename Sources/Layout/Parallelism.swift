@@ -37,6 +37,9 @@ public struct Parallelism: Hashable, Sendable {
   public var offloadsParameters = false
   /// Whether communication the framework can overlap is overlapped.
   public var overlaps: Bool
+  /// Whether what a layer's sharded parameters need of other ranks runs beside that layer alone, not the
+  /// ones before and behind it, whatever the framework does.
+  public var overlapsWithinLayers = false
   /// Layers of each pipeline stage, in model order; `nil` for as even as they divide.
   public var stageLayers: [Int]?
   /// How sharded states travel, where it is not the framework's way.

@@ -249,7 +249,8 @@ extension Parallelism {
       members.append(.init("stage_layers", .array(stageLayers.map { .integer($0) })))
     }
     members += sharding.members
-    members.append(.init("overlap", .string(overlaps ? "auto" : "none")))
+    let choice = !overlaps ? "none" : overlapsWithinLayers ? "within-layers" : "auto"
+    members.append(.init("overlap", .string(choice)))
     members.append(.init("order", .array(order.map { .string($0.rawValue) })))
     return .object(members)
   }

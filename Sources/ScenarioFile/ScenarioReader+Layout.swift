@@ -38,6 +38,8 @@ struct LayoutDraft {
 private enum OverlapChoice: String, CaseIterable {
   /// What the framework overlaps.
   case auto
+  /// The same, but sharded parameters beside their own layer only.
+  case withinLayers = "within-layers"
   /// Nothing.
   case none
 }
@@ -78,6 +80,7 @@ extension ScenarioReader {
       expert: expert, expertTensor: expertTensor, shardGroup: shardGroup,
       zero: zero, overlaps: overlap != OverlapChoice.none,
       order: order ?? Parallelism.usualOrder)
+    value.overlapsWithinLayers = overlap == .withinLayers
     // FSDP's policy is for all three at once.
     value.offloadsOptimizer = offloadsOptimizer ?? (offloadsParameters && framework.profile.isFSDP)
     value.offloadsParameters = offloadsParameters
@@ -196,7 +199,8 @@ extension Framework {
   var splitsSequenceByDefault: Bool {
     switch self {
     case .megatronCore, .nemo, .torchtitan, .nanotron, .maxtext, .generic: true
-    case .megatronLM, .megatronDeepSpeed, .llmFoundry, .deepspeed, .alephAlphaScaling: false
+    case .megatronLM, .megatronDeepSpeed, .llmFoundry, .deepspeed, .internLM, .alephAlphaScaling:
+      false
     }
   }
 }

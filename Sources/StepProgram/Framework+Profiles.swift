@@ -190,6 +190,19 @@ extension Framework {
       profile.dataCollectiveCostBeyond = 7.5
       profile.fusion.gate = false
       profile.fusion.biasDropoutAdd = false
+    case .internLM:
+      // `HybridZeroOptimizer` in its `solver/optimizer/hybrid_zero_optim.py`: gradients all-reduced among all
+      // data ranks in buckets of 512 Mi elements beside the backward pass, updated parameters broadcast owner
+      // by owner behind it (`overlap_sync_grad` on and `overlap_sync_param` off in its `configs`).
+      profile.dataOverlap = .gradients
+      profile.gradientFormat = .bf16
+      profile.allReducesShards = true
+      profile.bucketParameters = 512 * 1_024 * 1_024
+      profile.broadcastsParameters = true
+      profile.fusion.gate = false
+      profile.fusion.biasDropoutAdd = false
+      profile.fusion.biasActivation = false
+      profile.vocabularyMultiple = 1
     case .deepspeed:
       profile.contextStyle = .ulysses
       profile.dataOverlap = .gradients

@@ -75,6 +75,12 @@ extension Framework {
         hasShardGroups: self == .deepspeed,
         source: "DeepSpeed edaa722, runtime/pipe/engine.py: ZeRO-2 and 3 refuse pipelines; "
           + "mics_shard_size")
+    case .internLM:
+      FrameworkOffer(
+        zeroStages: [0, 1], zeroStagesInPipeline: [0, 1],
+        schedules: [.oneForwardOneBackward, .interleaved], hasTensor: true, sequence: [false],
+        hasShardGroups: true,
+        source: "InternLM 01e7fd6, parallel.zero1, parallel.pipeline, model.num_chunks")
     case .llmFoundry:
       FrameworkOffer(
         zeroStages: [0, 2, 3], zeroStagesInPipeline: [], schedules: [], hasTensor: false,
@@ -120,7 +126,8 @@ extension Framework {
     case .megatronCore, .nemo:
       [.stateSpaceDuality, .gatedDelta, .kimiDelta].contains(recurrence)
     case .maxtext: recurrence == .gatedDelta
-    case .megatronLM, .megatronDeepSpeed, .nanotron, .torchtitan, .alephAlphaScaling: false
+    case .megatronLM, .megatronDeepSpeed, .nanotron, .torchtitan, .internLM, .alephAlphaScaling:
+      false
     }
   }
 }

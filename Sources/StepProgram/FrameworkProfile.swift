@@ -15,6 +15,16 @@ public struct FrameworkProfile: Hashable, Sendable {
     case gradientsAndParameters
   }
 
+  /// When a layer's sharded parameters are gathered, and its gradients reduced.
+  public enum LayerGathers: String, Hashable, Sendable {
+    /// While the layer before it computes; reduced while the next one does.
+    case ahead
+    /// Beside the layer itself, but for the weights it begins with and the gradient it ends with.
+    case beside
+    /// Before the layer, which waits.
+    case before
+  }
+
   /// Fused passes.
   public var fusion = Fusion()
   /// Host time to launch one kernel from the framework's hot path.
@@ -92,6 +102,9 @@ public struct FrameworkProfile: Hashable, Sendable {
   public var reduceFormat: NumberFormat?
   /// Whether gradients are all-reduced whole though each rank updates its shard only.
   public var allReducesShards = false
+  /// Whether ZeRO-1 deals whole tensors out to ranks, and each sends what it has updated to all others in
+  /// a broadcast of its own, one after the other.
+  public var broadcastsParameters = false
   /// Whether gradients in the parameters' format stay allocated beside the accumulated ones.
   public var keepsWorkingGradients = false
   /// Whether PyTorch's DistributedDataParallel wraps the model where several ranks hold the same states,
@@ -131,6 +144,12 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// How context-parallel ranks attend to whole sequences unless a scenario says otherwise:
   /// Megatron-Core's `cp_comm_type` is `p2p`.
   public var contextStyle = ContextStyle.ring
+  /// When a layer's sharded parameters are gathered.
+  ///
+  /// In a loop over layers that XLA compiles nothing crosses from one round to the next, and sums over
+  /// copies of the shards come when it has ended, unless collectives are pipelined through it
+  /// (`xla_gpu_enable_pipelined_all_gather`, `…_reduce_scatter`, `xla_gpu_enable_while_loop_double_buffering`).
+  public var layerGathers = LayerGathers.ahead
   /// Whether gathered parameters are kept from forward to backward.
   public var reshardsAfterForward = true
   /// Times the logits are read again for the metrics of a training step.

@@ -14,13 +14,45 @@ extension StageEmitter {
   }
 
   /// Starts to gather a unit's parameters; for a backward pass from the second copy, where there is one.
+  ///
+  /// Where they are gathered beside the unit, it begins when those it needs first are there.
   private mutating func launchGather(_ unit: UnitBlocks, slot: Int, backward: Bool = false) {
+    let bytes = gatheredBytes(unit)
+    let held = heldBytes(unit, value: compiler.states.workingBytes)
+    defer { instructions.append(.memory(.parameters, held)) }
+    guard job.parallelism.overlaps, profile.layerGathers == .beside,
+      !compiler.states.offloadsParameters
+    else {
+      let isAwaited = !job.parallelism.overlaps || profile.layerGathers == .before
+      launchGather(unit, bytes, slot: slot, backward: backward, awaited: isAwaited)
+      return
+    }
+    let first = Int64((Double(bytes.dense) * outerShare(unit)).rounded())
+    launchGather(unit, (first, 0), slot: slot, backward: backward, awaited: true)
+    launchGather(
+      unit, (bytes.dense - first, bytes.expert), slot: slot, backward: backward, awaited: false)
+  }
+
+  /// The part of a unit's dense parameters that it multiplies first, and whose gradient comes last: of a
+  /// layer the projections into attention; all of the embedding and of the head.
+  private func outerShare(_ unit: UnitBlocks) -> Double {
+    let model = job.architecture
+    guard (0..<model.layerCount + model.nextTokenLayers).contains(unit.layer) else { return 1 }
+    let dense = model.tensors(ofLayer: unit.layer).filter { !$0.isExpert }
+    let all = dense.reduce(0) { $0 + $1.count }
+    let behind = dense.drop { !$0.name.hasPrefix("attention.output") }.reduce(0) { $0 + $1.count }
+    return all > 0 && behind > 0 ? Double(all - behind) / Double(all) : 1
+  }
+
+  private mutating func launchGather(
+    _ unit: UnitBlocks, _ bytes: (dense: Int64, expert: Int64), slot: Int, backward: Bool,
+    awaited isAwaited: Bool
+  ) {
     let sharding = job.parallelism.sharding
     let states = compiler.states
-    let bytes = gatheredBytes(unit)
     let dense: CommunicationAxis =
       backward && sharding.secondaryGroup != nil ? .secondary : .shard
-    for (axis, size) in [(dense, bytes.dense), (.expertShard, bytes.expert)] {
+    for (axis, size) in [(dense, bytes.dense), (.expertShard, bytes.expert)] where size > 0 {
       let wire =
         sharding.quantizesWeights
         ? size / Int64(job.training.precision.activationFormat.bytesPerValue) : size
@@ -31,12 +63,11 @@ extension StageEmitter {
         }
         instructions.append(
           .launch(
-            call: compiler.builder.index(of: call), afterCompute: !job.parallelism.overlaps,
+            call: compiler.builder.index(of: call), afterCompute: isAwaited,
             slot: slot))
       }
     }
-    if !job.parallelism.overlaps { instructions.append(.wait(slot: slot, .data)) }
-    instructions.append(.memory(.parameters, heldBytes(unit, value: states.workingBytes)))
+    if isAwaited { instructions.append(.wait(slot: slot, .data)) }
   }
 
   /// Bytes of a unit's whole tensors that are there at once, of `value` bytes a parameter.
@@ -151,11 +182,22 @@ extension StageEmitter {
       let gradient =
         reducesEach ? heldBytes(unit, value: value) : Int64(unit.parameters.total) * value
       if reducesEach || turn.microbatch == 0 { instructions.append(.memory(.gradients, gradient)) }
+      let reduces = reducesEach || isLast
+      var late = unit.parameters
+      if reduces, job.parallelism.overlaps, profile.layerGathers == .beside {
+        // All but the last gradient while the others are made: as much beside the pass as if each went
+        // when it is there.
+        late.dense = Int((Double(late.dense) * outerShare(unit)).rounded())
+        late.expert = 0
+        var early = unit.parameters
+        early.dense -= late.dense
+        reduce(early, operation: .reduceScatter, afterCompute: false)
+      }
       emitPass(unit.backward, peak: unit.backwardPeak, net: -unit.saved)
       instructions.append(.mark(slot: slot(units, index) + 1))
       if releases { release(unit) }
-      if reducesEach || isLast {
-        reduce(unit.parameters, operation: .reduceScatter)
+      if reduces {
+        reduce(late, operation: .reduceScatter)
         instructions.append(.memory(.gradients, -gradient))
         if profile.plansBuffers, reducesEach ? turn.microbatch == 0 : isLast {
           let share = compiler.states.gradientShare(of: unit.parameters)
@@ -163,6 +205,14 @@ extension StageEmitter {
           lateGradients += share
         }
       }
+    }
+    if profile.layerGathers != .ahead, reducesEach || isLast {
+      var all = ParameterCount()
+      for unit in units {
+        all.dense += unit.parameters.dense
+        all.expert += unit.parameters.expert
+      }
+      sumCopies(all)
     }
   }
 

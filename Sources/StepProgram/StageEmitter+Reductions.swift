@@ -70,8 +70,16 @@ extension StageEmitter {
     job.parallelism.zero >= 1 && !profile.allReducesShards ? .reduceScatter : .allReduce
   }
 
-  mutating func reduce(_ count: ParameterCount, operation: CollectiveOperation) {
+  mutating func reduce(
+    _ count: ParameterCount, operation: CollectiveOperation, afterCompute: Bool = true
+  ) {
     let isSharded = job.parallelism.zero >= 1
+    if profile.broadcastsParameters {
+      // Among all copies, whatever part of them the states are dealt out to.
+      launchReduction(.allReduce, on: .data, elements: count.dense, of: count)
+      launchReduction(.allReduce, on: .expertData, elements: count.expert, of: count)
+      return
+    }
     if isSharded, job.parallelism.sharding.quantizesGradients {
       let values = Int64(count.total)
       run(
@@ -80,11 +88,18 @@ extension StageEmitter {
             .pointwise, read: values * compiler.states.reduceBytes, written: (values + 1) / 2)),
         named: "quantize")
     }
-    launchReduction(operation, on: isSharded ? .shard : .data, elements: count.dense, of: count)
     launchReduction(
-      operation, on: isSharded ? .expertShard : .expertData, elements: count.expert, of: count)
-    if isSharded, job.parallelism.shardGroup != nil {
-      // Hybrid: the shards of different copies are summed.
+      operation, on: isSharded ? .shard : .data, elements: count.dense, of: count,
+      afterCompute: afterCompute)
+    launchReduction(
+      operation, on: isSharded ? .expertShard : .expertData, elements: count.expert, of: count,
+      afterCompute: afterCompute)
+    if !compiler.states.gathersParameters || profile.layerGathers == .ahead { sumCopies(count) }
+  }
+
+  /// Sums the shards of different copies under hybrid sharding.
+  mutating func sumCopies(_ count: ParameterCount) {
+    if job.parallelism.zero >= 1, job.parallelism.shardGroup != nil {
       launchReduction(
         .allReduce, on: .replica, elements: count.dense / compiler.states.shardDegree, of: count)
       launchReduction(
@@ -95,7 +110,7 @@ extension StageEmitter {
 
   private mutating func launchReduction(
     _ operation: CollectiveOperation, on axis: CommunicationAxis, elements: Int,
-    of count: ParameterCount
+    of count: ParameterCount, afterCompute: Bool = true
   ) {
     // ZeRO++ reduces by all-to-alls of int4, inside nodes and between them: the volume of a
     // reduce-scatter at half a byte a value (arXiv:2306.10209, section 4.3).
@@ -112,7 +127,7 @@ extension StageEmitter {
     }
     let slot = 2 * compiler.unitCount
     instructions.append(
-      .launch(call: compiler.builder.index(of: call), afterCompute: true, slot: slot))
+      .launch(call: compiler.builder.index(of: call), afterCompute: afterCompute, slot: slot))
     if !reductionSlots.contains(slot) { reductionSlots.append(slot) }
     if !job.parallelism.overlaps { instructions.append(.wait(slot: slot, .data)) }
   }

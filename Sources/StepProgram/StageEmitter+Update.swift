@@ -103,7 +103,21 @@ extension StageEmitter {
     if !tensors.isEmpty { instructions.append(.scratch(.buffers, tensors.reduce(0, +))) }
     // More launches than the driver queues (about a thousand): the host cannot run ahead.
     if copies > 0 { instructions.append(.synchronizeHost) }
-    for (axis, elements) in [(CommunicationAxis.shard, local.dense), (.expertShard, local.expert)] {
+    let broadcasts = profile.broadcastsParameters ? compiler.broadcasts(ofStage: stage) : []
+    for elements in broadcasts {
+      let bytes = Int64(Double(elements) * value)
+      if var call = compiler.dataCall(.allGather, on: .shard, bytes: bytes),
+        let chain = compiler.pricing.call(.broadcast, on: .shard, bytes: bytes, category: .data)
+      {
+        // As many bytes to every rank, and all wait for all; what it takes is the chain's time.
+        call.duration = max(call.duration, chain.duration)
+        instructions.append(
+          .launch(call: compiler.builder.index(of: call), afterCompute: true, slot: slot))
+      }
+    }
+    let gathered = broadcasts.isEmpty ? local.dense : 0
+    for (axis, elements) in [(CommunicationAxis.shard, gathered), (.expertShard, local.expert)]
+    where elements > 0 {
       if let call = compiler.dataCall(
         .allGather, on: axis, bytes: Int64(Double(elements) * value))
       {

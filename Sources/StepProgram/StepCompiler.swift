@@ -92,6 +92,14 @@ public struct StepCompiler {
       // `stage_1_and_2.py`).
       profile.allReducesShards = true
     }
+    if job.training.framework == .maxtext, job.cluster.gpu.isTPU {
+      // "All-Gather collectives lie exposed … before every layer's forward computation": what
+      // AI-Hypercomputer/maxtext pull request 4493 is to change. Recipes for GPUs pipeline them
+      // (dgxc-benchmarking, `configure.sh` of MaxText).
+      profile.layerGathers = .before
+    } else if job.parallelism.overlapsWithinLayers {
+      profile.layerGathers = .beside
+    }
     if job.training.framework == .torchtitan {
       // Float8 wants the model compiled, which fuses scaling and casting with what is before them
       // (torchtitan docs/float8.md).

@@ -125,6 +125,8 @@ public enum Framework: String, Hashable, Sendable, CaseIterable {
   case torchtitan
   /// DeepSpeed ZeRO on an eager PyTorch model.
   case deepspeed
+  /// InternLM's own hybrid ZeRO (InternLM, later InternEvo).
+  case internLM = "internlm"
   /// Google MaxText on XLA.
   case maxtext
   /// Aleph Alpha's scaling library (arXiv:2311.05610).

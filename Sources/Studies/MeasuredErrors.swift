@@ -157,13 +157,15 @@ extension MeasuredErrors {
     "family,gpu,gpu_bf16_tflops,framework,format_bits,gpus,parameters,sequence_length,tensor,"
     + "pipeline,context,expert,shards_parameters,step_error"
 
-  /// The table as comma-separated values, errors to four decimals.
+  /// The table as comma-separated values, errors to four decimals; a comma in a GPU's name is a semicolon
+  /// there.
   public var csv: String {
     var text = Self.heading + "\n"
     for row in rows {
       let of = row.features
       let cells: [String] = [
-        row.family, of.gpu, "\(of.gpuTeraflops)", of.framework, "\(of.formatBits)", "\(of.gpus)",
+        row.family, of.gpu.replacing(",", with: ";"), "\(of.gpuTeraflops)", of.framework,
+        "\(of.formatBits)", "\(of.gpus)",
         "\(of.parameters)", "\(of.sequenceLength)", "\(of.tensor)", "\(of.pipeline)",
         "\(of.context)", "\(of.expert)", "\(of.shardsParameters)",
         "\((row.error * 10_000).rounded() / 10_000)",

@@ -89,7 +89,7 @@ extension RunFeatures {
     switch Framework(rawValue: framework) {
     case .megatronLM, .megatronDeepSpeed, .megatronCore, .nemo, .nanotron, .alephAlphaScaling:
       .megatron
-    case .llmFoundry, .torchtitan, .deepspeed, .maxtext: .sharded
+    case .llmFoundry, .torchtitan, .deepspeed, .internLM, .maxtext: .sharded
     case .generic, nil: .any
     }
   }

@@ -168,6 +168,10 @@ import Testing
       .init(family: "f", features: RunFeatures(try job(gpus: 8)), error: -0.125)
     ])
     #expect(MeasuredErrors(csv: table.csv) == table)
+    // A comma in a name would be a cell more.
+    var renamed = table
+    renamed.rows[0].features.gpu = "h100, 500 W"
+    #expect(MeasuredErrors(csv: renamed.csv).rows.map(\.features.gpu) == ["h100; 500 W"])
   }
 
   @Test("the table that comes with the program is there") func shipped() {

@@ -27,6 +27,14 @@ import Transformer
     #expect(throws: ScenarioError.self) { try scenario(wrong) }
   }
 
+  @Test("overlap within layers is read and printed") func withinLayers() throws {
+    let given = try scenario("zero: 3, overlap: within-layers")
+    #expect(given.job.parallelism.overlaps && given.job.parallelism.overlapsWithinLayers)
+    #expect(given.resolved["parallelism"]?["overlap"] == .string("within-layers"))
+    #expect(try !scenario("zero: 3").job.parallelism.overlapsWithinLayers)
+    #expect(throws: ScenarioError.self) { try scenario("overlap: within") }
+  }
+
   @Test("a resolved scenario reads back to the same job") func roundTrip() throws {
     let made = try scenario(
       """

@@ -193,6 +193,42 @@ struct FrameworkFactsTests {
     #expect(far.duration.seconds < 3 * near.duration.seconds)
   }
 
+  @Test("InternLM's owners of whole tensors broadcast one after the other")
+  func ownersBroadcast() throws {
+    func calls(_ data: Int, group: Int? = nil) throws -> [CollectiveCall] {
+      var layout = Parallelism(data: data, zero: 1)
+      layout.shardGroup = group
+      let program = StepCompiler.compile(try SmallJobs.job(layout, framework: .internLM))
+      return program.stages[0].instructions.compactMap {
+        guard case .launch(let call, _, _) = $0, program.calls[call].operation == .allGather
+        else { return nil }
+        return program.calls[call]
+      }
+    }
+    func sent(_ data: Int, group: Int? = nil) throws -> [Int64] {
+      try calls(data, group: group).map(\.bytes)
+    }
+    // Eight layers of two norms, a joined query, key and value, an output, an up and a down projection;
+    // embedding, final norm and head: 51 tensors, of 1,024 × 12 × 1,024 a layer beside the norms.
+    let parameters: Int64 = 8 * (12 * 1_024 * 1_024 + 2 * 1_024) + 2 * 32_000 * 1_024 + 1_024
+    let all = try sent(64)
+    #expect(all.count == 51)
+    #expect(all.reduce(0, +) == 2 * parameters)
+    // The heaviest of eight owners has the embedding alone: more than an eighth of all is in it.
+    let few = try sent(8)
+    #expect(few.count == 8)
+    #expect(few.reduce(0, +) == 2 * parameters)
+    let table: Int64 = 2 * 32_000 * 1_024
+    #expect(few.max() == table)
+    // Each takes as long as a chain of all ranks.
+    let model = CollectiveModel(cluster: try SmallJobs.cluster(gpus: 64))
+    for call in try calls(64) {
+      let chain = model.plan(.broadcast, bytes: call.bytes, placement: call.placement)
+      #expect(call.duration >= chain.duration)
+    }
+    #expect(try sent(64, group: 8) == few)
+  }
+
   @Test("four rows of scores share a block of the fused softmax; fewer go through PyTorch's")
   func fusedSoftmax() throws {
     func core(microBatch: Int, tensor: Int) throws -> Operation {
