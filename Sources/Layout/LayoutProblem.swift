@@ -24,6 +24,8 @@ public struct LayoutProblem: Hashable, Sendable {
     case listNeeds([Int], String)
     /// The value is none of the possible ones.
     case notOneOf
+    /// A rule that is broken, as a sentence.
+    case breaks(String)
   }
 
   /// The scenario key it is about, for example `parallelism.tensor`.
@@ -55,6 +57,7 @@ extension LayoutProblem: CustomStringConvertible {
       case .needs(let what): "\(value) needs \(what)"
       case .listNeeds(let values, let what): "\(values) needs \(what)"
       case .notOneOf: "\(value) is not possible"
+      case .breaks(let rule): rule
       }
     guard let last = choices.last else { return complaint }
     let others = choices.dropLast().map(String.init).joined(separator: ", ")

@@ -28,7 +28,7 @@ extension Parallelism {
     let small = degreeProblems + requestProblems(request)
     guard small.isEmpty else { return small }
     return tensorProblems(request) + pipelineProblems(request) + contextProblems(request)
-      + expertProblems(request) + dataProblems(request)
+      + expertProblems(request) + dataProblems(request) + orderProblems(request)
   }
 
   /// Whether ``problems(_:)`` finds no error; warnings do not count.
@@ -355,6 +355,25 @@ extension Parallelism {
           keyPath: "training.global_batch", value: request.globalBatch,
           reason: .notMultiple(of: perStep, what: "micro_batch × data"),
           choices: [below, below + perStep].filter { $0 > 0 }, severity: .error))
+    }
+    return problems
+  }
+
+  /// Groups are cut from ranks at regular distances: those of the gradients from data × context, those of
+  /// the experts from a pipeline stage.
+  private func orderProblems(_ request: LayoutRequest) -> [LayoutProblem] {
+    var problems: [LayoutProblem] = []
+    if context > 1, let inner = order.firstIndex(of: .context),
+      let outer = order.firstIndex(of: .data), abs(inner - outer) != 1
+    {
+      problems.append(error("order", 0, .breaks("context and data must stand side by side"), []))
+    }
+    if request.architecture.experts != nil, pipeline > 1,
+      expert * expertTensor > 1 || shardGroup ?? data * context != data * context,
+      order.first != .pipeline, order.last != .pipeline
+    {
+      problems.append(
+        error("order", 0, .breaks("with experts, pipeline must be the first or the last"), []))
     }
     return problems
   }

@@ -66,6 +66,14 @@ public enum GroupKind: String, Hashable, Sendable, CaseIterable {
   case secondary
   /// All ranks.
   case world
+
+  /// Whether the group is there for a mixture of experts only.
+  public var isForExperts: Bool {
+    switch self {
+    case .expert, .expertTensor, .expertData, .expertShard, .expertReplica: true
+    case .tensor, .context, .data, .pipeline, .gradient, .shard, .replica, .secondary, .world: false
+    }
+  }
 }
 
 /// Where a rank stands on each axis.

@@ -1,7 +1,7 @@
 /// A point on the simulated clock, in picoseconds since the step began.
 ///
-/// `Int64` picoseconds last 106 days: ample for a step, too short for a run, which is composed in
-/// ``Seconds``. Integers make the order of events total and the same on every machine.
+/// `Int64` picoseconds last 106 days, of which a step may take a quarter (``SimDuration/longest``): ample
+/// for a step, too short for a run, which is composed in ``Seconds``. Integers make the order of events total and the same on every machine.
 @frozen public struct SimTime: Hashable, Comparable, Sendable {
   /// Picoseconds since the step began.
   public var picoseconds: Int64
@@ -39,17 +39,31 @@
   /// The interval's length in picoseconds.
   public var picoseconds: Int64
 
+  /// The longest interval anything simulated may take: 26.7 days, a quarter of what `Int64` holds, so that
+  /// a few of them can be added.
+  ///
+  /// What is computed to be longer is cut to it; a step that is as long is refused, never reported.
+  public static let longest = SimDuration(picoseconds: (1 << 61) - 1)
+
   /// An interval of `picoseconds`.
   @inlinable public init(picoseconds: Int64) { self.picoseconds = picoseconds }
 
-  /// An interval of `seconds`, rounded to the nearest picosecond, ties to even.
+  /// An interval of `seconds`, rounded to the nearest picosecond, ties to even, cut to ``longest``.
   ///
   /// This is the one place where a computed duration becomes an integer; everything after it is
   /// exact.
-  /// - Precondition: `seconds` is finite and below 106 days.
+  /// - Precondition: `seconds` is a number.
   @inlinable public init(seconds: Double) {
-    precondition(seconds.isFinite, "a duration must be finite, not \(seconds)")
-    self.picoseconds = Int64((seconds * 1e12).rounded(.toNearestOrEven))
+    precondition(!seconds.isNaN, "a duration must be a number")
+    let longest = Double(Self.longest.picoseconds)
+    let rounded = (seconds * 1e12).rounded(.toNearestOrEven)
+    self = Self(picoseconds: Int64(exactly: min(max(rounded, -longest), longest)) ?? 0).cut
+  }
+
+  /// The interval, no longer than ``longest`` either way.
+  @inlinable public var cut: Self {
+    Self(
+      picoseconds: min(max(picoseconds, -Self.longest.picoseconds), Self.longest.picoseconds))
   }
 
   /// The empty interval.
@@ -63,9 +77,9 @@
     lhs.picoseconds < rhs.picoseconds
   }
 
-  /// Both intervals, one after the other; traps on overflow.
+  /// Both intervals, one after the other, cut to ``longest``.
   @inlinable public static func + (lhs: Self, rhs: Self) -> Self {
-    Self(picoseconds: lhs.picoseconds + rhs.picoseconds)
+    Self(picoseconds: lhs.picoseconds + rhs.picoseconds).cut
   }
 
   /// What is left of `lhs` when `rhs` is taken away; may be negative.
@@ -73,13 +87,14 @@
     Self(picoseconds: lhs.picoseconds - rhs.picoseconds)
   }
 
-  /// The interval `lhs`, `rhs` times over.
+  /// The interval `lhs`, `rhs` times over, cut to ``longest``.
   @inlinable public static func * (lhs: Self, rhs: Int) -> Self {
-    Self(picoseconds: lhs.picoseconds * Int64(rhs))
+    let (product, isTooLong) = lhs.picoseconds.multipliedReportingOverflow(by: Int64(rhs))
+    guard isTooLong else { return Self(picoseconds: product).cut }
+    return (lhs.picoseconds < 0) == (rhs < 0)
+      ? longest : Self(picoseconds: -longest.picoseconds)
   }
 
-  /// Lengthens the interval.
-  @inlinable public static func += (lhs: inout Self, rhs: Self) {
-    lhs.picoseconds += rhs.picoseconds
-  }
+  /// Lengthens the interval, to ``longest`` at most.
+  @inlinable public static func += (lhs: inout Self, rhs: Self) { lhs = lhs + rhs }
 }

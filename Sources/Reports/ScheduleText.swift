@@ -12,10 +12,12 @@ public enum ScheduleText {
   /// - Parameters:
   ///   - traces: one a stage.
   ///   - namesRanks: whether ranks differ, so that it matters which of a stage is drawn.
+  ///   - directions: ends that microbatches enter at: 2 under dualpipe-bidirectional, where chunk 1
+  ///     of every rank belongs to those that come in at the last stage.
   ///   - width: characters a line.
   /// - Returns: the picture with its key.
   public static func picture(
-    _ traces: [RankTrace], namesRanks: Bool = false, width: Int = 120
+    _ traces: [RankTrace], namesRanks: Bool = false, directions: Int = 1, width: Int = 120
   ) -> String {
     let end = traces.flatMap { $0.turns.map(\.end) }.max() ?? SimTime(picoseconds: 1)
     let names = traces.map { trace in
@@ -24,7 +26,7 @@ public enum ScheduleText {
     let column = max(10, (names.map(\.count).max() ?? 0) + 2)
     var lines = zip(names, traces).map { name, trace in
       name + String(repeating: " ", count: column - name.count)
-        + line(trace, end: end, width: width)
+        + line(trace, end: end, width: width, directions: directions)
     }
     let seconds = Seconds(Double(end.picoseconds) * 1e-12)
     lines += [
@@ -33,12 +35,23 @@ public enum ScheduleText {
         + "\(Format.duration(seconds)). 0–9 forward of that microbatch (its last digit), a–j backward "
         + "of 0–9, w weight gradients, = optimizer, . idle.",
     ]
+    if directions > 1 {
+      lines.append(
+        "Those enter at the first stage; A–J and k–t are forward and backward of the ones that enter "
+          + "at the last.")
+    }
     if namesRanks { lines.append("Of each stage the rank that is done last.") }
     return lines.joined(separator: "\n") + "\n"
   }
 
-  private static func line(_ trace: RankTrace, end: SimTime, width: Int) -> String {
-    let letters = Array("abcdefghij")
+  /// Characters of microbatches by their last digit, forward and backward, for each end they enter at.
+  private static let characters: [(forward: [Character], backward: [Character])] = [
+    (Array("0123456789"), Array("abcdefghij")), (Array("ABCDEFGHIJ"), Array("klmnopqrst")),
+  ]
+
+  private static func line(
+    _ trace: RankTrace, end: SimTime, width: Int, directions: Int
+  ) -> String {
     var result = ""
     var next = 0
     for column in 0..<width {
@@ -51,9 +64,10 @@ public enum ScheduleText {
         continue
       }
       let phase = trace.turns[next].phase
+      let characters = Self.characters[directions > 1 ? phase.chunk : 0]
       switch phase.kind {
-      case .forward: result += "\(phase.microbatch % 10)"
-      case .backward: result.append(letters[phase.microbatch % 10])
+      case .forward: result.append(characters.forward[phase.microbatch % 10])
+      case .backward: result.append(characters.backward[phase.microbatch % 10])
       case .weightGradient: result.append("w")
       case .optimizer: result.append("=")
       }
@@ -77,11 +91,9 @@ public enum GroupText {
       GroupKind.tensor, .context, .pipeline, .data, .gradient, .shard, .replica, .expertTensor,
       .expert, .expertData, .expertShard, .expertReplica, .secondary, .world,
     ] {
+      guard !kind.isForExperts || job.architecture.experts != nil else { continue }
       let size = grid.size(kind)
-      let isForExperts = [
-        .expertTensor, .expert, .expertData, .expertShard, .expertReplica,
-      ].contains(kind)
-      guard size > 1, !isForExperts || job.architecture.experts != nil else { continue }
+      guard size > 1 else { continue }
       if kind == .expertShard, job.parallelism.shardGroup == nil { continue }
       let spread = grid.spread(kind, gpusPerNode: job.cluster.gpusPerNode)
       table.add([

@@ -17,6 +17,8 @@ public struct StepPicture: Sendable {
   private let memoryStage: Int
   private let namesRanks: Bool
   private let note: String?
+  /// When the last turn ends, picoseconds; found once, as every coordinate asks for it.
+  private let end: Double
 
   /// A picture of a step; `nil` when it has more than ``turnLimit`` turns.
   ///
@@ -40,10 +42,7 @@ public struct StepPicture: Sendable {
     self.note = note
     memory = traces.first { $0.stage == memoryStage }?.memory ?? []
     self.memoryStage = memoryStage
-  }
-
-  private var end: Double {
-    Double(traces.flatMap { $0.turns.map(\.end.picoseconds) }.max() ?? 1)
+    end = Double(traces.compactMap { $0.turns.lazy.map(\.end.picoseconds).max() }.max() ?? 1)
   }
 
   private func x(_ picoseconds: Int64) -> Double {
@@ -104,13 +103,14 @@ public struct StepPicture: Sendable {
     let names: [(MemoryCategory, String, String)] = MemoryPalette.categories
     var lines = [Self.open(height: base + 46)]
     var column = Self.left
+    let drawn = thinned
     var below = [Int64](repeating: 0, count: memory.count)
     for (category, name, colour) in names {
       let held = memory.map { $0.held[category.rawValue] }
       guard held.contains(where: { $0 > 0 }) else { continue }
       var upper = "M\(text(Self.left)) \(text(y(below[0])))"
       var lower = ""
-      for index in thinned {
+      for index in drawn {
         let from = x(memory[index].picoseconds)
         upper += "H\(text(from))V\(text(y(below[index] + held[index])))"
         lower = "V\(text(y(below[index])))H\(text(from))" + lower

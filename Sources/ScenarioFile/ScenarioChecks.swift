@@ -107,17 +107,6 @@ struct ScenarioChecks {
     if value.offloadsParameters, value.zero < 3 {
       layout.report("offload", "parameters needs zero: 3, not \(value.zero)")
     }
-    // Groups are cut from ranks that lie at regular distances.
-    if value.context > 1, let context = value.order.firstIndex(of: .context),
-      let data = value.order.firstIndex(of: .data), abs(context - data) != 1
-    {
-      layout.report("order", "context and data must stand side by side")
-    }
-    if value.expert * value.expertTensor > 1, job.architecture.experts != nil,
-      value.order.first != .pipeline, value.order.last != .pipeline
-    {
-      layout.report("order", "with experts, pipeline must be the first or the last")
-    }
     if case .modules(let modules) = job.training.recompute {
       if modules.contains(.latentUpProjection), job.architecture.attention.latent == nil {
         training.report("recompute", "mla_up_proj needs latent attention, which the model has not")

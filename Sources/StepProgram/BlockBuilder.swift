@@ -106,7 +106,13 @@ struct BlockAssembly {
 
   mutating func append(_ work: WorkSummary, as category: TimeCategory = .compute) {
     pending = pending.then(work)
-    busy[category.rawValue] += work.busy
+    count(work.busy, as: category)
+  }
+
+  /// Counts device time of a category, cut to ``SimDuration/longest``.
+  private mutating func count(_ time: Int64, as category: TimeCategory) {
+    let index = category.rawValue
+    busy[index] = SimDuration(picoseconds: busy[index] + time).cut.picoseconds
   }
 
   /// Counts matrix-unit work by the convention of published HFU figures: attention in full whatever
@@ -144,7 +150,7 @@ struct BlockAssembly {
     flush()
     leaves.append(.exchange(index, host: host))
     flushed = flushed.then(.kernel(host: host, device: call.duration))
-    busy[call.category.rawValue] += call.duration.picoseconds
+    count(call.duration.picoseconds, as: call.category)
     // A host that waits for every launch never runs ahead: it goes on when the collective ends.
     if blocksLaunches { append(.hostOnly(call.duration)) }
   }
@@ -155,7 +161,7 @@ struct BlockAssembly {
   mutating func exchangeBesidePending(_ index: Int, call: CollectiveCall, host: SimDuration) {
     let work = pending
     pending = .empty
-    busy[TimeCategory.compute.rawValue] -= work.busy
+    count(-work.busy, as: .compute)
     fork(index, call: call, host: host, work: work, reserving: reservedShare)
   }
 
@@ -177,8 +183,8 @@ struct BlockAssembly {
     leaves.append(.fork(index, host: host, slowed))
     let both = slowed.beside(call.duration, host: host)
     flushed = flushed.then(both)
-    busy[TimeCategory.compute.rawValue] += slowed.busy
-    busy[call.category.rawValue] += both.busy - slowed.busy
+    count(slowed.busy, as: .compute)
+    count(both.busy - slowed.busy, as: call.category)
   }
 
   /// Appends everything of `other`, `count` times.
@@ -188,7 +194,10 @@ struct BlockAssembly {
     flush()
     for _ in 0..<count { leaves += whole.leaves }
     flushed = flushed.then(whole.flushed.repeated(count))
-    for index in busy.indices { busy[index] += whole.busy[index] * Int64(count) }
+    for category in TimeCategory.allCases {
+      let time = SimDuration(picoseconds: whole.busy[category.rawValue]) * count
+      self.count(time.picoseconds, as: category)
+    }
     flops += whole.flops * Double(count)
   }
 

@@ -96,7 +96,7 @@ extension StepCompiler {
   /// of its logits and the projection's input (`embedding_activation_buffer` and `grad_output_buffer`
   /// in Megatron-Core's `tensor_parallel/layers.py`).
   var bytesOfDeferredGradient: Int64 {
-    shard.bytes(shard.tokens, shard.vocabulary / shard.tensor)
+    shard.bytes(shard.tokens, shard.vocabularyShare)
       + shard.bytes(shard.tokensOutside, job.architecture.hiddenSize)
   }
 }

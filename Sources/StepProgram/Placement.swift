@@ -8,11 +8,15 @@ struct Placements {
   let grid: RankGrid
   private let byAxis: [GroupPlacement]
 
-  init(cluster: Cluster, grid: RankGrid) {
+  /// Without experts nobody stands with anybody for their sake.
+  init(cluster: Cluster, grid: RankGrid, hasExperts: Bool) {
     self.cluster = cluster
     self.grid = grid
     byAxis = CommunicationAxis.allCases.map { axis in
       if let kind = axis.groupKind {
+        guard hasExperts || !kind.isForExperts else {
+          return GroupPlacement(ranks: 1, ranksPerNode: 1, groupsPerNode: 1)
+        }
         let spread = grid.spread(kind, gpusPerNode: cluster.gpusPerNode)
         return Self.even(
           ranks: spread.ranks, perNode: spread.ranksPerNode, groups: spread.groupsPerNode,

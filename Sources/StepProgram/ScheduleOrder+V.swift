@@ -27,6 +27,18 @@ public struct PassLengths: Hashable, Sendable {
     let ones = [Int64](repeating: 1, count: stages)
     return Self(forward: ones, backward: ones, weights: ones, transfer: 0)
   }
+
+  /// Lengths in the same proportions, so short that all passes of `microbatches` can be added up.
+  func shortened(for microbatches: Int) -> Self {
+    let each = (forward + backward + weights).reduce(0.0) { $0 + Double($1) }
+    let sum = (each + 2 * Double(transfer) * Double(forward.count)) * Double(microbatches)
+    let share = sum / Double(SimDuration.longest.picoseconds)
+    guard share > 1 else { return self }
+    let cut = { (length: Int64) in Int64(Double(length) / share) }
+    return Self(
+      forward: forward.map(cut), backward: backward.map(cut), weights: weights.map(cut),
+      transfer: cut(transfer))
+  }
 }
 
 /// The order of a pipeline whose stages run down the ranks and back up, two on each: zero-bubble V
@@ -205,6 +217,9 @@ extension StepCompiler {
           bytes: shard.bytes(shard.tokensOutside, job.architecture.hiddenSize),
           sameNode: !crosses)
       ).picoseconds
-    return VShapedOrder(ranks: ranks, microbatches: job.microbatchCount, lengths: lengths).turns
+    return VShapedOrder(
+      ranks: ranks, microbatches: job.microbatchCount,
+      lengths: lengths.shortened(for: job.microbatchCount)
+    ).turns
   }
 }

@@ -80,19 +80,23 @@ public struct StepBounds: Sendable {
     surroundings[place] = known
     let ranks = job.parallelism.pipeline
     var result = StepBound(duration: .zero, resident: 0, bytes: 0)
-    var fill: Int64 = 0
-    var drain: Int64 = 0
+    var fill = SimDuration.zero
+    var drain = SimDuration.zero
     for stage in 0..<ranks {
       let chunks = compiler.states.chunks(ofStage: stage).map {
         floor(of: $0, &compiler, known)
       }
       let microbatches = job.microbatchCount / job.parallelism.stageCopies
-      let work = chunks.reduce(0) { $0 + $1.forward + $1.backward } * Int64(microbatches)
-      result.duration = max(result.duration, SimDuration(picoseconds: fill + work + drain))
+      let each = chunks.reduce(SimDuration.zero) {
+        $0 + SimDuration(picoseconds: $1.forward) + SimDuration(picoseconds: $1.backward)
+      }
+      result.duration = max(result.duration, fill + each * microbatches + drain)
       // A stage begins when the first microbatch has come through the chunks before it, and the last
       // pass of its first chunk is followed by those of the stages before it.
-      if !job.parallelism.isBidirectional { fill += chunks[0].forward }
-      if !job.parallelism.schedule.splitsBackward { drain += chunks[0].backward }
+      if !job.parallelism.isBidirectional { fill += SimDuration(picoseconds: chunks[0].forward) }
+      if !job.parallelism.schedule.splitsBackward {
+        drain += SimDuration(picoseconds: chunks[0].backward)
+      }
       let resident = compiler.states.resident(ofStage: stage).reduce(0) { $0 + $1.bytes }
       let kept = (chunks.map(\.saved).min() ?? 0) * Int64(passesHeld(job, stage: stage))
       result.resident = max(result.resident, resident)
@@ -124,8 +128,8 @@ public struct StepBounds: Sendable {
   ) -> Floor {
     var sum = Floor(forward: 0, backward: 0, saved: 0)
     func add(_ floor: Floor) {
-      sum.forward += floor.forward
-      sum.backward += floor.backward
+      sum.forward = SimDuration(picoseconds: sum.forward + floor.forward).cut.picoseconds
+      sum.backward = SimDuration(picoseconds: sum.backward + floor.backward).cut.picoseconds
       sum.saved += floor.saved
     }
     if chunk.chunk.hasEmbedding {

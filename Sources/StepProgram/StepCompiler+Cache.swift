@@ -106,21 +106,22 @@ extension StepCompiler {
   private func lead(ofStage stage: Int, chunks: [ChunkBlocks]) -> HostLead {
     guard profile.recordsStreams else { return HostLead() }
     let nodes = pricing.placements.placement(of: .tensor).nodes
-    var issue: Int64 = 0
-    var busy: Int64 = 0
+    var issue = SimDuration.zero
+    var busy = SimDuration.zero
     for chunk in chunks {
       for pass in [chunk.forward, chunk.backward] {
-        issue += builder.blocks[pass].summary.issue
-        busy += builder.blocks[pass].summary.busy
+        issue += SimDuration(picoseconds: builder.blocks[pass].summary.issue)
+        busy += SimDuration(picoseconds: builder.blocks[pass].summary.busy)
       }
     }
     let isPiped = job.parallelism.pipeline > 1
     return HostLead(
-      depth: QueuedWork.queueDepth, share: HostLead.share(issue: issue, busy: busy),
+      depth: QueuedWork.queueDepth,
+      share: HostLead.share(issue: issue.picoseconds, busy: busy.picoseconds),
       waitsForMessages: isPiped,
       // A host alone is faster than with the waits for the others of its group that its time includes:
       // nanotron's sweep has the device behind from three quarters of that time on.
-      isDeviceBound: 4 * busy > 3 * issue,
+      isDeviceBound: busy.seconds > 0.75 * issue.seconds,
       stalls: nodes >= profile.stallingTensorNodes && profile.stageMessageStall > .zero,
       stagesBehind: job.parallelism.pipeline - 1 - stage,
       tensorRanks: job.parallelism.tensor)

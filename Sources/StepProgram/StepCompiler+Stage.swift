@@ -64,7 +64,7 @@ extension StepCompiler {
     var operations = job.architecture.headOperations(
       shard: shard, fusion: profile.fusion, vocabularySplit: profile.splitsLoss)
     if profile.metricPasses > 0 {
-      let vocabulary = shard.vocabulary / (profile.splitsLoss ? shard.tensor : 1)
+      let vocabulary = profile.splitsLoss ? shard.vocabularyShare : shard.vocabulary
       var metrics = Operation("metrics")
       metrics.forward = [
         .stream(
@@ -228,7 +228,7 @@ extension StepCompiler {
     guard profile.keepsLastLogits, job.microbatchCount > 1,
       chunks.contains(where: \.plan.hasHead)
     else { return nil }
-    let width = shard.vocabulary / (profile.splitsLoss ? shard.tensor : 1)
+    let width = profile.splitsLoss ? shard.vocabularyShare : shard.vocabulary
     return MemoryItem(
       name: "logits of the microbatch before", category: .buffers,
       bytes: shard.bytes(shard.tokens, width))
@@ -252,7 +252,7 @@ extension StepCompiler {
         name: "receive buffers", category: .buffers, bytes: sent * (inputs + gradients))
     ]
     if job.parallelism.sharding.keepsOutputs ?? true, chunks.contains(where: \.plan.hasHead) {
-      let width = shard.vocabulary / (profile.splitsLoss ? shard.tensor : 1)
+      let width = profile.splitsLoss ? shard.vocabularyShare : shard.vocabulary
       items.append(
         MemoryItem(
           name: "outputs of all microbatches", category: .buffers,

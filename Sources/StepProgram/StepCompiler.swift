@@ -118,7 +118,9 @@ public struct StepCompiler {
     if job.parallelism.zero > 0, let overlap = profile.shardedDataOverlap {
       profile.dataOverlap = overlap
     }
-    let placements = Placements(cluster: job.cluster, grid: RankGrid(job.parallelism))
+    let placements = Placements(
+      cluster: job.cluster, grid: RankGrid(job.parallelism),
+      hasExperts: job.architecture.experts != nil)
     if placements.stagesCrossNodes {
       let isSpread = placements.placement(of: .tensor).nodes > 1
       profile.hostPerCollective +=

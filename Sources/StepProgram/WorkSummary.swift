@@ -31,11 +31,14 @@ public struct WorkSummary: Hashable, Sendable {
 
   /// A run that issues in `issue`, keeps the device busy for `busy`, and ends `lag` after the
   /// host began when launch-bound; the host waits for the device where `wait` is given.
+  ///
+  /// Each is cut to ``SimDuration/longest``.
   public init(issue: Int64, busy: Int64, lag: Int64, wait: Int64 = never) {
-    self.issue = issue
-    self.busy = busy
-    self.lag = lag
-    self.wait = max(Self.never, wait)
+    let longest = SimDuration.longest.picoseconds
+    self.issue = min(issue, longest)
+    self.busy = min(busy, longest)
+    self.lag = min(lag, longest)
+    self.wait = min(max(Self.never, wait), longest)
   }
 
   /// Nothing at all.
@@ -54,7 +57,7 @@ public struct WorkSummary: Hashable, Sendable {
   /// `launches` equal kernels that take `device` together.
   public static func kernels(_ launches: Int, host: SimDuration, device: SimDuration) -> Self {
     guard launches > 0 else { return .empty }
-    let issue = host.picoseconds * Int64(launches)
+    let issue = (host * launches).picoseconds
     let last = device.picoseconds / Int64(launches)
     return Self(
       issue: issue, busy: device.picoseconds,

@@ -158,6 +158,7 @@ extension FoldedSimulation {
       run.block = BlockProgress(start: run.clock.compute)
     }
     while run.leaf < leaves.count {
+      guard !run.clock.isPastEnd else { return false }
       let call: Int
       let isWaiting = run.waiting == .collective
       switch leaves[run.leaf] {

@@ -112,6 +112,7 @@ public struct FoldedSimulation {
   }
 
   private mutating func run() throws(StepSimulationError) -> StepResult {
+    try program.checkPasses()
     // Out of its array while it runs, so that its own arrays are changed in place.
     var working = ClassRun(program.stages[0], slotCount: 0, arrivals: 0)
     while let next = ready.popLast() {
@@ -119,6 +120,7 @@ public struct FoldedSimulation {
       swap(&runs[index], &working)
       goOn(index, &working)
       swap(&runs[index], &working)
+      if runs[index].clock.isPastEnd { throw .tooLong }
     }
     let stuck = runs.indices.filter { !runs[$0].isDone }
     guard stuck.isEmpty else {
@@ -149,7 +151,7 @@ public struct FoldedSimulation {
     let instructions = program.stages[stage].instructions
     let microbatches = program.job.microbatchCount
     let isRecording = !recorders.isEmpty && recorders[index] != nil
-    while run.counter < instructions.count {
+    while run.counter < instructions.count, !run.clock.isPastEnd {
       if isRecording { recorders[index]?.begin(instructions[run.counter]) }
       switch instructions[run.counter] {
       case .run(let block):

@@ -27,6 +27,7 @@ public enum FullSimulation {
     _ program: StepProgram, speeds: RankSpeeds = .uniform, communicator: any Communicator,
     progress: ((Int64) -> Void)? = nil, observer: ((Event, Int64) -> Void)? = nil
   ) throws(StepSimulationError) -> StepResult {
+    try program.checkSum(speeds)
     let ranks = program.job.parallelism.gpuCount
     let code = FullSimulationCode(program)
     let perNode = program.job.cluster.gpusPerNode

@@ -14,6 +14,7 @@ public struct FullSimulationForecast: Hashable, Sendable {
   /// The forecast of a program; counts its instructions.
   /// - Throws: ``StepSimulationError`` when the program cannot be simulated in full.
   public init(_ program: StepProgram) throws(StepSimulationError) {
+    try program.checkPasses()
     let fabric = try FullSimulationFabric(program)
     let code = FullSimulationCode(program)
     let each = fabric.calls.map { Self.events(of: $0, fabric) }

@@ -29,6 +29,11 @@ struct RankClock {
     var pending: Int32 = 0
   }
 
+  /// Whether one of its times is as late as a step may end; later ones are not to be added to.
+  var isPastEnd: Bool {
+    max(max(host, compute), max(data, pipeline)) >= SimDuration.longest.picoseconds
+  }
+
   init(slotCount: Int) { slots = Array(repeating: Slot(), count: slotCount) }
 
   /// Runs a block.

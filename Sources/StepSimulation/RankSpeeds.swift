@@ -1,3 +1,4 @@
+import Quantities
 import StepProgram
 
 /// How fast each rank runs its kernels beside what its program says: slow GPUs and nodes, a spread
@@ -114,9 +115,10 @@ extension WorkSummary {
   /// the kernels behind the last issue are known to lie on the path of `lag`: the least that it can
   /// grow.
   func stretched(by factor: Double) -> Self {
-    let longer = Int64((Double(busy) * factor).rounded())
+    let longest = Double(SimDuration.longest.picoseconds)
+    let longer = Int64(min(Double(busy) * factor, longest).rounded())
     let behind = Double(max(0, lag - issue))
-    let later = lag + Int64((behind * factor - behind).rounded())
+    let later = lag + Int64(min(behind * factor - behind, longest).rounded())
     return Self(issue: issue, busy: longer, lag: max(longer, later), wait: wait)
   }
 }

@@ -71,6 +71,8 @@ public enum StepSimulationError: Error, Hashable, Sendable {
   case deadlock([String])
   /// The step ended below a physical floor, or lost bytes: an error of the simulator itself.
   case impossible(String)
+  /// The step is longer than the simulated clock goes (``SimDuration/longest``).
+  case tooLong
   /// Processes could not pass messages to one another.
   case communication(String)
 }
@@ -81,6 +83,9 @@ extension StepSimulationError: CustomStringConvertible {
     switch self {
     case .deadlock(let ranks): "ranks wait for ever:\n  " + ranks.joined(separator: "\n  ")
     case .impossible(let fault): "the simulator contradicts itself: " + fault
+    case .tooLong:
+      "the step takes longer than the \(Int(SimDuration.longest.seconds / 86_400)) days that can be "
+        + "simulated: take fewer sequences, more GPUs or faster ones, or faster links"
     case .communication(let text): text
     }
   }

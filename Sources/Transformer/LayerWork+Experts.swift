@@ -11,7 +11,8 @@ extension Architecture {
     let inner = expertInputSize
     let traffic = ExpertTraffic(experts, hiddenSize: inner, shard: shard)
     let localExperts = max(1, experts.expertCount / shard.expert)
-    let rows = max(1, traffic.expertRows / localExperts)
+    // Rows are whole: where few tokens come to an expert, those that get one more are what is waited for.
+    let rows = (traffic.expertRows + localExperts - 1) / localExperts
     let width = max(1, experts.intermediateSize / shard.expertTensor)
     let isGated = feedForward.activation.isGated
     var up = linear(

@@ -134,7 +134,7 @@ extension Architecture {
     }
     // Sorted scatter-add of rows; also for positions. Its output is a gradient of the whole table, zeros
     // in rows that were not looked up (`embedding_dense_backward` in PyTorch), and added like any other.
-    let table = Int64(shard.vocabulary / shard.tensor) * Int64(hiddenSize)
+    let table = Int64(shard.vocabularyShare) * Int64(hiddenSize)
     operation.weightGradient = [
       .stream(StreamingKernel(.pointwise, read: 0, written: table * shard.valueBytes)),
       .stream(StreamingKernel(.gather, read: 3 * bytes, written: 2 * bytes, launches: 8)),
@@ -162,7 +162,7 @@ extension Architecture {
   public func headOperations(shard: LayerShard, fusion: Fusion, vocabularySplit: Bool = true)
     -> [Operation]
   {
-    let width = shard.vocabulary / shard.tensor
+    let width = shard.vocabularyShare
     var fusion = fusion
     if fusion.gathersIntoShared == .head { fusion.gathersIntoShared = .columns }
     var projection = columnParallel(

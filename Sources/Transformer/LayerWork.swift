@@ -28,6 +28,8 @@ public struct LayerShard: Hashable, Sendable {
   public var activationFormat: NumberFormat
   /// Padded vocabulary.
   public var vocabulary: Int
+  /// Words of the fullest tensor rank: without padding they may not divide.
+  public var vocabularyShare: Int { (vocabulary + tensor - 1) / tensor }
 
   /// A shard from its degrees.
   public init(

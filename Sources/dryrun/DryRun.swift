@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import MessagePassing
+import StepSimulation
 
 /// The command line: what to do, with which files; no modelling.
 @main
@@ -44,6 +45,10 @@ struct DryRun: ParsableCommand {
     } catch let failure as Failure {
       session.log(failure.lines.joined(separator: "\n"))
       return failure.code
+    } catch StepSimulationError.tooLong {
+      // Known only once it is simulated.
+      session.log("training.global_batch: error: \(StepSimulationError.tooLong)")
+      return ExitStatus.scenarioWrong
     } catch let error where exitCode(for: error).rawValue != ExitStatus.generic {
       let code = exitCode(for: error).rawValue
       let message = fullMessage(for: error)

@@ -132,7 +132,7 @@ extension Simulate {
     let ranks = try FoldedSimulation.run(program, speeds: speeds).ranks.map(\.rank)
     let text = ScheduleText.picture(
       try FoldedSimulation.trace(program, ranks: ranks, speeds: speeds),
-      namesRanks: !speeds.isUniform)
+      namesRanks: !speeds.isUniform, directions: program.job.parallelism.stageCopies)
     return text + (Self.idleFabricNote(scenario).map { $0 + "\n" } ?? "")
   }
 

@@ -48,6 +48,16 @@ import Testing
     let text = String(decoding: outcome.output, as: UTF8.self)
     #expect(text.contains("pipeline  0, 4, 8, 12"))
     #expect(text.contains("stage 3   "))
+    #expect(!text.contains("k–t"))
+    // From both ends: the first stage runs microbatch 0 of its own, the last 0 of the other direction.
+    let both = try ProcessCountTests.run(
+      Self.scenario + [
+        "--show-schedule", "--set", "parallelism.schedule=dualpipe-bidirectional", "--set",
+        "parallelism.zero=1",
+      ], processes: nil)
+    let lines = String(decoding: both.output, as: UTF8.self).split(separator: "\n")
+    #expect(lines.first?.hasPrefix("stage 0   0") == true)
+    #expect(lines.dropFirst(3).first?.hasPrefix("stage 3   A") == true)
     let wrong = try ProcessCountTests.run(
       Self.scenario + ["--trace", "x", "--trace-ranks", "99"], processes: nil)
     #expect(wrong.status == 64)

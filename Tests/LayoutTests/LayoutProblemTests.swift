@@ -44,6 +44,21 @@ import Transformer
     #expect(uneven.map(\.keyPath) == ["parallelism.pipeline"])
   }
 
+  @Test("orders whose groups lie at no regular distance") func orders() throws {
+    let middle: [Axis] = [.data, .pipeline, .tensor, .context]
+    // 3 data ranks, then the stages, then 2 tensor ranks: no 2 neighbours of a stage share experts' matrices.
+    let mixture = Parallelism(tensor: 2, pipeline: 2, data: 3, order: middle)
+    #expect(
+      try texts(mixture, "mixtral-8x7b", batch: 1_023) == [
+        "parallelism.order: with experts, pipeline must be the first or the last"
+      ])
+    #expect(try texts(mixture, "llama-3.1-8b", batch: 1_023) == [])
+    #expect(
+      try texts(
+        Parallelism(context: 2, data: 2, order: [.data, .tensor, .context, .pipeline]),
+        "llama-3.1-8b") == ["parallelism.order: context and data must stand side by side"])
+  }
+
   @Test("context, experts, data") func others() throws {
     // 8192 / (2·3) is not whole.
     #expect(

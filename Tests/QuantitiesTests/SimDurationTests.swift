@@ -22,6 +22,18 @@ import Testing
     #expect(SimDuration(seconds: duration.seconds) == duration)
   }
 
+  @Test("what is too long is cut, and adding to it does not trap")
+  func longest() {
+    // 2^61 − 1 ps are 26.7 days; 1e8 s are 1,157.
+    #expect(SimDuration(seconds: 1e8) == .longest)
+    #expect(SimDuration(seconds: .infinity) == .longest)
+    #expect(SimDuration(seconds: -1e8).picoseconds == -SimDuration.longest.picoseconds)
+    #expect(SimDuration.longest + .longest == .longest)
+    #expect(SimDuration(seconds: 86_400) * 100 == .longest)
+    #expect((SimDuration(seconds: -86_400) * 100).picoseconds == -SimDuration.longest.picoseconds)
+    #expect(SimDuration(seconds: 86_400) * 26 == SimDuration(seconds: 26 * 86_400))
+  }
+
   @Test("points and intervals add up")
   func arithmetic() {
     let start = SimTime(picoseconds: 40)

@@ -1,3 +1,5 @@
+import Hardware
+import Kernels
 import Layout
 import Quantities
 import StepProgram
@@ -49,6 +51,57 @@ struct LayoutFidelityTests {
     #expect(full.ranks.map(\.spent) == folded.ranks.map(\.spent), "\(layout)")
     #expect(full.ranks.map(\.peak) == folded.ranks.map(\.peak), "\(layout)")
     #expect(full.ranks.map(\.peakTime) == folded.ranks.map(\.peakTime), "\(layout)")
+  }
+
+  @Test("a dense model runs in any order of the axes, odd degrees too", arguments: 0..<24)
+  func orders(number: Int) throws {
+    // The number in the factorial number system picks the next of the axes left.
+    var left = Axis.allCases
+    var order: [Axis] = []
+    var rest = number
+    for count in (1...4).reversed() {
+      order.append(left.remove(at: rest % count))
+      rest /= count
+    }
+    // Experts' groups would be 2 ranks out of 3 × 2 that lie apart; there are none.
+    let program = StepCompiler.compile(
+      try SmallJobs.job(
+        Parallelism(tensor: 2, pipeline: 2, data: 3, zero: 1, order: order), microbatches: 2))
+    #expect(
+      try FoldedSimulation.run(program).duration == (try SmallJobs.full(program)).duration)
+  }
+
+  @Test("a step longer than the clock goes is refused in both fidelities, whatever the schedule")
+  func tooLong() throws {
+    for schedule in [PipelineSchedule.oneForwardOneBackward, .zeroBubble, .dualPipe] {
+      for rate in [1.0, 1e7] {
+        var job = try SmallJobs.job(
+          Parallelism(pipeline: 2, schedule: schedule, data: 2), microbatches: 400)
+        job.cluster.gpu.peaks = [
+          .bf16: FlopRate(flopsPerSecond: rate), .fp32: FlopRate(flopsPerSecond: rate),
+        ]
+        // 8 layers of 25 million parameters: a microbatch of 2,048 tokens takes 2.5e12 operations, 29 days
+        // at 1e6 a second; at 1e7 only all 400 of them are too long.
+        let program = StepCompiler.compile(job)
+        #expect(throws: StepSimulationError.tooLong) { try FoldedSimulation.run(program) }
+        #expect(throws: StepSimulationError.tooLong) { try SmallJobs.full(program) }
+      }
+    }
+  }
+
+  @Test("as many operations as the model asks for are done, however few tokens an expert gets")
+  func fewTokens() throws {
+    // 5 tokens, two experts each of four: 2.5 rows an expert, of which 2 would be a fifth too few.
+    var job = try SmallJobs.job(Parallelism(), model: SmallJobs.model(experts: 4))
+    job.training.sequenceLength = 5
+    let program = StepCompiler.compile(job)
+    let result = try FoldedSimulation.run(program)
+    #expect(result.hardwareFlops >= program.modelFlops)
+    // 50,257 words over 8 ranks: 6,283 on some, not 6,282.
+    var words = try SmallJobs.job(Parallelism(tensor: 8), framework: .torchtitan)
+    words.architecture.vocabularySize = 50_257
+    let cut = StepCompiler.compile(words)
+    #expect(try FoldedSimulation.run(cut).hardwareFlops >= cut.modelFlops)
   }
 
   @Test("a collective takes its closed form from the last member's coming")
