@@ -74,7 +74,7 @@ extension CollectiveModel {
       if algorithm == .ring, operation == .allReduce, transfer == .simple, placement.nodes > 1,
         Double(bytes) >= 64 * Double(Self.channels) * Double(placement.ranks)
       {
-        let plateau = NetworkConstants.ringPlateau(cluster.gpu.name)
+        let plateau = NetworkConstants.ringPlateau(cluster.gpu.catalogueName)
         intra.latency = SimDuration(seconds: intra.latency.seconds * plateau)
         inter.latency = SimDuration(seconds: inter.latency.seconds * plateau)
       }
@@ -234,8 +234,8 @@ extension CollectiveModel {
       let passes = algorithm == .doubleBinaryTree && placement.nodes == 2 ? 2.0 : 1.0
       rate = min(
         rate,
-        NetworkConstants.lowLatencyRate(cluster.gpu.name, nodes: placement.nodes) / siblings
-          / passes)
+        NetworkConstants.lowLatencyRate(cluster.gpu.catalogueName, nodes: placement.nodes)
+          / siblings / passes)
     }
     if algorithm.sendsFromEachRank { rate /= ranks }
     rate /= slowdown(algorithm, operation, placement)

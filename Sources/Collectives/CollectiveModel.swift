@@ -15,7 +15,7 @@ public struct CollectiveModel: Sendable {
   /// A model of the cluster's collectives.
   public init(cluster: Cluster) {
     self.cluster = cluster
-    self.constants = .nearest(to: cluster.gpu.name)
+    self.constants = FabricConstants.nearest(to: cluster.gpu.catalogueName).bridged(in: cluster)
     self.extraLatency = cluster.intraNode.latency.seconds - constants.linkLatency
   }
 

@@ -1,3 +1,6 @@
+import Hardware
+import Quantities
+
 /// One line of the model of a transfer protocol: time = base + steps × step + bytes / rate.
 ///
 /// Rates are fractions of the data-sheet rate of the link, so that the same constants serve a part
@@ -175,6 +178,31 @@ struct FabricConstants: Hashable, Sendable {
       constants.ring.simple.moveFraction = 0.698
     }
     return constants
+  }
+}
+
+extension FabricConstants {
+  /// The constants in a node whose PCIe bridges let another rate through than where they were measured:
+  /// what is left when ranks share them goes with it.
+  func bridged(in cluster: Cluster) -> Self {
+    let usual = NodeFabric.usual(of: cluster.gpu, gpusPerNode: cluster.gpusPerNode)
+    guard cluster.node.kind == .pcie, usual.kind == .pcie else { return self }
+    func share(_ rate: ByteRate?, _ usual: ByteRate?) -> Double {
+      let link = cluster.intraNode.rate
+      return (rate ?? link).bytesPerSecond / (usual ?? link).bytesPerSecond
+    }
+    let (above, across) = (
+      share(cluster.node.switchRate, usual.switchRate),
+      share(cluster.node.socketRate, usual.socketRate)
+    )
+    guard above != 1 || across != 1 else { return self }
+    var changed = self
+    for lines in [\FabricConstants.ring, \FabricConstants.direct] {
+      let four = min(1, self[keyPath: lines].sharing4 * above)
+      changed[keyPath: lines].sharing4 = four
+      changed[keyPath: lines].sharing8 = min(four, self[keyPath: lines].sharing8 * across)
+    }
+    return changed
   }
 }
 

@@ -15,6 +15,7 @@ extension GPU {
   func variant(_ name: String, sources: [Source], _ change: (inout GPU) -> Void) -> GPU {
     var gpu = self
     gpu.name = name
+    gpu.catalogueName = name
     change(&gpu)
     let own = Set(sources.map(\.figure))
     gpu.sources.removeAll { own.contains($0.figure) }

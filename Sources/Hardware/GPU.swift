@@ -7,6 +7,9 @@ public import Quantities
 public struct GPU: Hashable, Sendable {
   /// Catalogue name, for example `h100-sxm-80gb`.
   public var name: String
+  /// Name in the catalogue of what it is, or was made from: what the library's transfers reach and how its
+  /// usual node is laid goes by it, whatever the GPU is called.
+  public var catalogueName: String
   /// Memory an allocator can hand out in all (device memory less what the driver reserves).
   public var memory: Bytes
   /// HBM bandwidth of the data sheet.
@@ -47,6 +50,7 @@ public struct GPU: Hashable, Sendable {
     computeCapability: Int? = nil, kernels: KernelConstants, sources: [Source]
   ) {
     self.name = name
+    catalogueName = name
     self.memory = memory
     self.memoryRate = memoryRate
     self.cache = cache

@@ -41,7 +41,9 @@ public struct NodeFabric: Hashable, Sendable {
   /// `FabricConstants`): of four GPUs a ring one GPU's rate there, an all-to-all that of two GPUs to the two of
   /// the other pair, 2 × 2/3; of eight, 4 × 4/7 between processors. All others: switches.
   public static func usual(of gpu: GPU, gpusPerNode: Int) -> NodeFabric {
-    func isOne(of prefixes: String...) -> Bool { prefixes.contains { gpu.name.hasPrefix($0) } }
+    func isOne(of prefixes: String...) -> Bool {
+      prefixes.contains { gpu.catalogueName.hasPrefix($0) }
+    }
     if isOne(of: "v100"), gpusPerNode == 8 { return NodeFabric(.hybridCube) }
     if isOne(of: "mi3", "gaudi") || isOne(of: "gh200") && gpusPerNode == 4 {
       return NodeFabric(.mesh)
@@ -50,7 +52,7 @@ public struct NodeFabric: Hashable, Sendable {
       var node = NodeFabric(.pcie)
       // L40S: 4/3 × 0.2 and 16/7 × 0.05 of 32 GB/s (rings: 0.25 and 0.07); RTX PRO: 4/3 × 0.5 and
       // 16/7 × 0.3 of 64 GB/s (rings: 0.4 and 0.3); other boards as the RTX PRO, of their link.
-      let isSlow = gpu.name.hasPrefix("l40")
+      let isSlow = gpu.catalogueName.hasPrefix("l40")
       let share = gpu.scaleUp.rate.bytesPerSecond / 64e9
       node.switchRate = isSlow ? .gigabytesPerSecond(8.6) : .gigabytesPerSecond(43 * share)
       node.socketRate = isSlow ? .gigabytesPerSecond(3.7) : .gigabytesPerSecond(44 * share)

@@ -1,7 +1,6 @@
 public import ScenarioFile
 public import Studies
 import Collectives
-import Foundation
 import Quantities
 
 /// The error table of the collectives.

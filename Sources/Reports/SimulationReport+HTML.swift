@@ -1,4 +1,3 @@
-import Foundation
 import Hardware
 import Quantities
 import RunForecast

@@ -1,5 +1,3 @@
-import Foundation
-
 /// A published measurement with the scenario it was taken on.
 public struct MeasuredRun: Hashable, Sendable {
   /// Which rank's memory was read.

@@ -210,13 +210,9 @@ extension GPU {
     return .object(members)
   }
 
-  /// The catalogue's GPU with the same kernels and sources; `nil` when this is itself in the
-  /// catalogue.
+  /// The catalogue's GPU it was made from; `nil` when this is itself in the catalogue.
   private var inlineBase: GPU? {
-    if GPU.named(name) == self { return nil }
-    return GPU.catalogue.first {
-      $0.sources == sources && kernels(limitedAsPartOf: $0) == kernels
-    }
+    GPU.named(name) == self ? nil : GPU.named(catalogueName)
   }
 }
 

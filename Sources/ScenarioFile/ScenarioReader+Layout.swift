@@ -99,7 +99,7 @@ extension ScenarioReader {
     options.bucketParameters = block.integer("bucket_parameters", in: Limit.counts)
     options.quantizesWeights = block.flag("quantized_weights") ?? false
     options.quantizesGradients = block.flag("quantized_gradients") ?? false
-    options.secondaryGroup = block.integer("secondary_group", in: Limit.gpus)
+    options.secondaryGroup = block.integer("secondary_group", in: 2...Limit.gpus.upperBound)
     options.keepsOutputs = block.flag("keep_outputs")
     return options
   }

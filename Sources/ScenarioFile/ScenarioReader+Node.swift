@@ -50,8 +50,11 @@ extension ScenarioReader {
         "means nothing in a \(cluster.node.kind.rawValue); it goes with "
           + NodeFabric.Kind.switched.rawValue)
     }
+    let usual = NodeFabric.usual(of: cluster.gpu, gpusPerNode: cluster.gpusPerNode)
     for key in ["pcie_switch_bandwidth", "socket_bandwidth"]
-    where block.has(key) && cluster.node.kind == .pcie && !cluster.sharesNodeLinks {
+    where block.has(key) && cluster.node.kind == .pcie && usual.kind != .pcie
+      && !cluster.sharesNodeLinks
+    {
       block.warn(
         key, "has no effect: messages inside nodes do not slow one another; say sharing: shared.")
     }

@@ -49,7 +49,9 @@ public struct PassLengths: Hashable, Sendable {
 /// profiled ones: a rank that is free runs the oldest input gradient that can run, else a forward (the
 /// returning chunk's first) while it holds, or will when all microbatches on their way are back, at
 /// most P + 1 microbatches of both chunks (DualPipe's memory, arXiv:2412.19437, table 2; 1F1B's is P),
-/// else a weight gradient. With equal lengths that leaves the bubble of the papers' figures but for the
+/// else a weight gradient. No more than P weight gradients are put off, of half as many layers each as
+/// DualPipe's published order puts off at most (P/2, see `BidirectionalOrder`): a rank that is never
+/// free would put them all off to the end, and hold what they need. With equal lengths that leaves the bubble of the papers' figures but for the
 /// order of weight gradients at the end.
 struct VShapedOrder {
   let ranks: Int
@@ -116,6 +118,9 @@ struct VShapedOrder {
 
   /// What `rank` does at `time`; `next` becomes when it could do more, if that is sooner.
   private func choice(_ rank: Int, at time: Int64, next: inout Int64) -> Turn? {
+    let done = weightsDone[rank]
+    let putOff = weightsLeft[rank].count - done
+    if putOff >= ranks { return weightsLeft[rank][done] }
     var best: Turn?
     for chunk in [1, 0] {
       let stage = stage(rank, chunk)
@@ -143,8 +148,7 @@ struct VShapedOrder {
       if ready <= time { return Turn(.forward, microbatch: microbatch, chunk: chunk) }
       next = min(next, ready)
     }
-    let done = weightsDone[rank]
-    return done < weightsLeft[rank].count ? weightsLeft[rank][done] : nil
+    return putOff > 0 ? weightsLeft[rank][done] : nil
   }
 
   /// When what `stage` sends of a microbatch is at `rank`.

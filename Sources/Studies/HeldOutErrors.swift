@@ -1,5 +1,3 @@
-import Foundation
-
 /// Errors of step times on rows that the constants were not fitted on.
 ///
 /// `scripts/fit-steps --hold … --table` makes the table that comes with the program,

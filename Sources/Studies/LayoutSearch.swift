@@ -5,7 +5,7 @@ import Layout
 public import MessagePassing
 import Quantities
 public import StepProgram
-import StepSimulation
+public import StepSimulation
 import Synchronization
 
 /// What became of one layout of a search.
@@ -80,6 +80,8 @@ public enum LayoutSearch {
   ///   - jobs: the layouts, the same in every process.
   ///   - wanted: how many of the best are asked for; at least one.
   ///   - objective: what is best.
+  ///   - speeds: slow ranks, wherever the layouts put them; jitter, which blurs all layouts alike, is
+  ///     left to whoever looks at the best.
   ///   - known: outcomes of earlier simulations of the same jobs, by place, the same in every process.
   ///   - communicator: the processes; each evaluates its share.
   ///   - progress: told after each batch.
@@ -88,10 +90,15 @@ public enum LayoutSearch {
   /// - Throws: `CommunicationError` when a process is lost.
   public static func evaluate(
     _ jobs: [TrainingJob], wanted: Int, by objective: Objective = .time,
-    known: [Int: LayoutOutcome] = [:], communicator: any Communicator,
+    speeds: RankSpeeds = .uniform, known: [Int: LayoutOutcome] = [:],
+    communicator: any Communicator,
     progress: (Progress) -> Void
   ) throws -> [LayoutOutcome] {
-    var outcomes = try bounded(jobs, communicator: communicator, progress: progress)
+    let slow = RankSpeeds(slowdowns: speeds.slowdowns)
+    // A rank alone in its stage may be faster than its bound.
+    let fastest = slow.slowdowns.reduce(1.0) { $0 * min(1, $1.factor) }
+    var outcomes = try bounded(
+      jobs, fastest: fastest, communicator: communicator, progress: progress)
     let order = outcomes.indices.filter { outcomes[$0].verdict == .worse }
       .sorted { precedes(outcomes[$0], outcomes[$1], objective, $0 < $1) }
     var done = jobs.count - order.count
@@ -107,7 +114,9 @@ public enum LayoutSearch {
       let places = Array(order[next..<min(next + batch, order.count)])
       next += places.count
       let fresh = places.filter { known[$0] == nil }
-      let found = try evaluate(fresh.map { outcomes[$0].job }, communicator: communicator)
+      let found = try share(
+        fresh.map { outcomes[$0].job }, communicator: communicator, run: 1, { () }
+      ) { job, _ in outcome(of: job, slow) }
       var news: [Int: LayoutOutcome] = [:]
       for (place, outcome) in zip(fresh, found) { news[place] = outcome }
       for place in places { outcomes[place] = news[place] ?? known[place] ?? outcomes[place] }
@@ -125,7 +134,8 @@ public enum LayoutSearch {
 
   /// Every job with its bounds: those that cannot fit, and those still to be simulated as if worse.
   private static func bounded(
-    _ jobs: [TrainingJob], communicator: any Communicator, progress: (Progress) -> Void
+    _ jobs: [TrainingJob], fastest: Double, communicator: any Communicator,
+    progress: (Progress) -> Void
   ) throws -> [LayoutOutcome] {
     let slice = 4_096
     var outcomes: [LayoutOutcome] = []
@@ -139,20 +149,13 @@ public enum LayoutSearch {
         return LayoutOutcome(
           job: job,
           verdict: bound.bytes > job.cluster.gpu.memory.count ? .boundDoesNotFit : .worse,
-          stepSeconds: bound.duration.seconds, peakBytes: bound.bytes)
+          stepSeconds: bound.duration.seconds * fastest, peakBytes: bound.bytes)
       }
       progress(
         Progress(
           done: outcomes.count, total: jobs.count, isBounding: true, best: nil, news: [:]))
     }
     return outcomes
-  }
-
-  /// Simulates jobs on all cores of all processes.
-  private static func evaluate(
-    _ jobs: [TrainingJob], communicator: any Communicator
-  ) throws -> [LayoutOutcome] {
-    try share(jobs, communicator: communicator, run: 1, { () }) { job, _ in outcome(of: job) }
   }
 
   /// Applies `body` to each job, on all cores of all processes.
@@ -255,16 +258,15 @@ public enum LayoutSearch {
     return result
   }
 
-  /// Compiles a job and simulates its step.
-  private static func outcome(of job: TrainingJob) -> LayoutOutcome {
+  /// Simulates a job's step; steps of very many microbatches, some tenths of a second each, by two shorter
+  /// ones.
+  private static func outcome(of job: TrainingJob, _ speeds: RankSpeeds) -> LayoutOutcome {
     var outcome = LayoutOutcome(job: job, verdict: .failed, stepSeconds: 0, peakBytes: 0)
-    guard let program = try? StepProgram.compile(deciding: job),
-      let result = try? FoldedSimulation.run(program)
-    else { return outcome }
-    let peak = result.ranks.map(\.device).max() ?? .zero
-    outcome.verdict = peak <= job.cluster.gpu.memory ? .fits : .doesNotFit
-    outcome.stepSeconds = result.duration.seconds
-    outcome.peakBytes = peak.count
+    let isLong = job.instructionEstimate > TrainingJob.instructionLimit / 50
+    guard let step = StepOutcome(job, speeds: speeds, shortens: isLong) else { return outcome }
+    outcome.verdict = step.peak <= job.cluster.gpu.memory ? .fits : .doesNotFit
+    outcome.stepSeconds = step.seconds
+    outcome.peakBytes = step.peak.count
     return outcome
   }
 }

@@ -1,5 +1,4 @@
 public import StepProgram
-import Foundation
 import Hardware
 import Layout
 import ScenarioFile

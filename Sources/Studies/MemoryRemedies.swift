@@ -29,12 +29,14 @@ public struct MemoryRemedy: Hashable, Sendable {
   ///   - limit: how many to return at most.
   /// - Returns: none when no neighbour fits.
   public static func cheapest(for source: ScenarioSource, limit: Int = 5) -> [MemoryRemedy] {
-    guard let scenario = try? Scenario(source), let base = Outcome(scenario) else { return [] }
+    guard let scenario = try? Scenario(source), let base = StepOutcome(scenario.job) else {
+      return []
+    }
     var remedies: [MemoryRemedy] = []
     for settings in neighbours(of: scenario) {
       var changed = source
       changed.overrides += settings.compactMap { ScenarioOverride($0) }
-      guard let candidate = try? Scenario(changed), let outcome = Outcome(candidate),
+      guard let candidate = try? Scenario(changed), let outcome = StepOutcome(candidate.job),
         outcome.peak <= candidate.job.cluster.gpu.memory
       else { continue }
       // A change that adds nothing to a smaller one is left out.
@@ -54,48 +56,6 @@ public struct MemoryRemedy: Hashable, Sendable {
       (remedies[$0].seconds.value, $0) < (remedies[$1].seconds.value, $1)
     }
     return order.prefix(limit).map { remedies[$0] }
-  }
-
-  /// Folded simulation of a step, or of two shorter ones.
-  ///
-  /// Once a pipeline has filled, every microbatch takes as long as the one before, and no memory is
-  /// taken that was not taken before: of a step of very many the time follows from two of few, but
-  /// where buffers grow with their number.
-  struct Outcome {
-    var seconds: Double
-    var peak: Bytes
-
-    init?(_ scenario: Scenario) { self.init(scenario.job) }
-
-    init?(_ job: TrainingJob) {
-      let microbatches = job.microbatchCount
-      let few = 16 * job.parallelism.pipeline * job.parallelism.virtualStages
-      guard microbatches > 4 * few, !Self.growsWithMicrobatches(job, beyond: few) else {
-        guard let program = try? StepProgram.compile(deciding: job),
-          let result = try? FoldedSimulation.run(program)
-        else { return nil }
-        seconds = result.duration.seconds
-        peak = result.ranks.map(\.device).max() ?? .zero
-        return
-      }
-      var short = job
-      short.training.globalBatch = few * job.training.microBatch * job.parallelism.data
-      var longer = short
-      longer.training.globalBatch *= 2
-      guard let first = Self(short), let second = Self(longer) else { return nil }
-      let rest = Double(microbatches - 2 * few) / Double(few)
-      seconds = second.seconds + rest * (second.seconds - first.seconds)
-      peak = max(first.peak, second.peak)
-    }
-
-    /// Whether a step of more than `few` microbatches holds more than one of as many: receive buffers of
-    /// their own, weight gradients put off to its end, or, where a host that never waits gets ever
-    /// further ahead, what collectives have used.
-    private static func growsWithMicrobatches(_ job: TrainingJob, beyond few: Int) -> Bool {
-      let profile = job.training.profile
-      guard job.parallelism.pipeline > 1 else { return profile.replaysCache }
-      return profile.receivesIntoOwnBuffers || job.training.switches.deferredGradients >= few
-    }
   }
 
   /// Lists of settings to try, smaller changes first.

@@ -1,4 +1,3 @@
-import Foundation
 import ScenarioFile
 
 /// How often layouts of one job were measured in the order they were predicted in, by how far apart

@@ -84,7 +84,7 @@ public struct StepConstants: Hashable, Sendable {
 
   /// Puts the constants of the job's GPU and framework into it.
   public func apply(to job: inout TrainingJob) {
-    for (name, value) in gpus[job.cluster.gpu.name] ?? [:] {
+    for (name, value) in gpus[job.cluster.gpu.catalogueName] ?? [:] {
       guard let path = Self.gpuConstants.first(where: { $0.name == name })?.path else { continue }
       job.cluster.gpu.kernels[keyPath: path] = value
     }

@@ -49,7 +49,8 @@ struct Search: SessionCommand {
     let start = clock.now
     var reported = start
     let outcomes = try LayoutSearch.evaluate(
-      jobs, wanted: top, by: objective, known: known, communicator: session.communicator
+      jobs, wanted: top, by: objective, speeds: scenario.simulation.speeds, known: known,
+      communicator: session.communicator
     ) { state in
       journal.note(state.news)
       guard clock.now - reported > .seconds(2) else { return }

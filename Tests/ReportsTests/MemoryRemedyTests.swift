@@ -50,7 +50,7 @@ import Testing
       training: {sequence_length: 2048, global_batch: \(8 / pipeline * 400), micro_batch: 1}
       """
     let job = try Scenario(ScenarioSource(path: "a.yaml", text: text)).job
-    let outcome = try #require(MemoryRemedy.Outcome(job))
+    let outcome = try #require(StepOutcome(job))
     let result = try FoldedSimulation.run(StepCompiler.compile(job))
     #expect(abs(outcome.seconds / result.duration.seconds - 1) < 1e-6)
     #expect(outcome.peak == result.ranks.map(\.device).max())
@@ -74,7 +74,7 @@ import Testing
         job.training.switches.deferredGradients = deferred
         return job
       }
-      let outcome = try #require(MemoryRemedy.Outcome(try job(160)))
+      let outcome = try #require(StepOutcome(try job(160)))
       let result = try FoldedSimulation.run(StepCompiler.compile(try job(160)))
       let short = try FoldedSimulation.run(StepCompiler.compile(try job(32)))
       #expect(outcome.peak == result.ranks.map(\.device).max())

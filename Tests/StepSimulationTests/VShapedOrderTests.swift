@@ -84,6 +84,28 @@ extension Turn {
     for turns in order.turns { #expect(Set(turns).count == 6 * 16) }
   }
 
+  @Test("a rank that is never free puts off few weight gradients", arguments: [16, 64])
+  func putOff(microbatches: Int) {
+    // Rank 0, with both ends of the model, takes twice as long as the others.
+    var lengths = PassLengths.equal(stages: 8)
+    for stage in [0, 7] {
+      lengths.forward[stage] = 2
+      lengths.backward[stage] = 2
+      lengths.weights[stage] = 2
+    }
+    let order = VShapedOrder(ranks: 4, microbatches: microbatches, lengths: lengths)
+    for turns in order.turns {
+      var left = 0
+      for turn in turns {
+        if turn.kind == .backward { left += 1 }
+        if turn.kind == .weightGradient { left -= 1 }
+        #expect(left <= 4)
+      }
+    }
+    // It is busy all the time: m · 2 · (2 + 2 + 2).
+    #expect(order.length == Int64(microbatches) * 12)
+  }
+
   @Test("an order planned with the passes' lengths keeps ranks busy that equal ones would not")
   func planned() throws {
     // One rank's stages take three times as long: P = 4, 24 microbatches. Its 24 · (2·3 + 2·3 + 2·3)

@@ -100,6 +100,29 @@ import Transformer
     }
   }
 
+  @Test("slow ranks count in every layout that is looked at, and bounds stay below")
+  func stragglers() throws {
+    let jobs = Array(try Self.sample(1).prefix(40))
+    for factor in [2.0, 0.5] {
+      let speeds = RankSpeeds(slowdowns: [.init(ranks: 3..<4, factor: factor)])
+      let outcomes = try LayoutSearch.evaluate(
+        jobs, wanted: jobs.count, speeds: speeds, communicator: SoloCommunicator()
+      ) { _ in }
+      for outcome in outcomes where outcome.isSimulated {
+        let result = try FoldedSimulation.run(
+          try StepProgram.compile(deciding: outcome.job), speeds: speeds)
+        #expect(outcome.stepSeconds == result.duration.seconds, "\(outcome.job.parallelism)")
+      }
+      // Pruned with few wanted, the best is the same.
+      let few = try LayoutSearch.evaluate(
+        jobs, wanted: 1, speeds: speeds, communicator: SoloCommunicator()
+      ) { _ in }
+      #expect(
+        LayoutSearch.ranked(few, by: .time).first?.job
+          == LayoutSearch.ranked(outcomes, by: .time).first?.job)
+    }
+  }
+
   @Test("what a journal keeps is not simulated again, and changes nothing")
   func journal() throws {
     let scenario = try Scenario(
