@@ -352,7 +352,9 @@ extension FullSimulationModel {
     if crosses {
       net.graph.appendRoute(
         from: sender, to: target, flow: UInt64(lane) << 32, loads: net.flows.loads, to: &net.hops)
-      return (parts.occupancy, 1)
+      // As fast as its price says: what the PCIe link to the card lets through, of the card.
+      let rate = cluster.cardRate(busy: Double(cluster.gpusPerNode))
+      return (parts.occupancy, rate / cluster.interNode.rate.bytesPerSecond)
     }
     if receiver >= 0 { net.graph.appendNodeRoute(from: sender, to: target, to: &net.hops) }
     return (parts.occupancy, cluster.node.pairShare(gpus: cluster.gpusPerNode))

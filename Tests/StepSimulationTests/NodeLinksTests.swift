@@ -1,5 +1,6 @@
 import Collectives
 import Hardware
+import Layout
 import Quantities
 import StepProgram
 import Testing
@@ -150,6 +151,26 @@ struct NodeLinksTests {
     #expect(wide.full == wide.folded)
     let ratio = Double(narrow.full) / Double(wide.full)
     #expect(ratio > 1.98 && ratio <= 2)
+  }
+
+  @Test("activations behind a slow PCIe link take what they are priced at, whatever the card")
+  func cardLinkOfSends() throws {
+    // Two stages on two nodes, a link of 1 GB/s before cards of 25 or 50: the link decides, once.
+    func took(_ card: Double) throws -> (full: Double, folded: Double) {
+      var job = try SmallJobs.job(Parallelism(pipeline: 2), perNode: 1)
+      job.cluster.network.sharing = .shared
+      job.cluster.node.cardLinkRate = .gigabytesPerSecond(1)
+      job.cluster.interNode.rate = .gigabytesPerSecond(card)
+      let program = StepCompiler.compile(job)
+      return (
+        try SmallJobs.full(program).duration.seconds,
+        try FoldedSimulation.run(program).duration.seconds
+      )
+    }
+    for card in [25.0, 50] {
+      let run = try took(card)
+      #expect(abs(run.full / run.folded - 1) < 1e-3)
+    }
   }
 
   /// Operation, ranks in each node, groups, and how near the folded time must be to the full one.
