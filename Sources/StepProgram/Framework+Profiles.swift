@@ -172,6 +172,9 @@ extension Framework {
       profile.keepsLastLogits = true
       profile.readsSequenceLengths = true
       profile.splitsLoss = false
+      // The largest logit of each token for the accuracy, in the fp32 copy: twice the bytes of the logits
+      // (`losses/cross_entropy.py`).
+      profile.metricPasses = 2
       profile.fusion.crossEntropy = false
       profile.gradientFormat = .bf16
       // Fitted on the out-of-memory labels of its layout sweep, so that as many wrong verdicts are fits as
@@ -185,9 +188,14 @@ extension Framework {
       profile.reductionCopyBytes = 24
       // `pipe_partition_uniform`.
       profile.dealsEndsAsLayers = true
+      // `_execute_send_activations` and `_execute_receive_gradients` of `parallel_module.py`: plain sends and
+      // receives between the same two ranks.
+      profile.exchangesStagesInTurn = true
       profile.dataCollectiveCost = Self.torchDataCollectiveCost
       // Its 64 rows on 32 nodes, whatever the pipeline; on 4 to 16 nodes nothing of it shows.
       profile.dataCollectiveCostBeyond = 7.5
+      // `ParallelSwiGLUMLP` of `core/nn/mlp.py`.
+      profile.fusion.projectsGateApart = true
       profile.fusion.gate = false
       profile.fusion.biasDropoutAdd = false
     case .internLM:

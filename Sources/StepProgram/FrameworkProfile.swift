@@ -126,6 +126,9 @@ public struct FrameworkProfile: Hashable, Sendable {
   public var overlapsTensorWithMultiply = false
   /// Whether the compute stream waits for its own sends.
   public var sendsBlock = true
+  /// Whether what two stages send each other goes one message after the other, not both at once: each
+  /// side then waits for its own and for the other's.
+  public var exchangesStagesInTurn = false
   /// Whether the host waits for the device at every stage boundary.
   public var pipelineSynchronizesHost = true
   /// Whether the host waits for the device before and behind every pass of a microbatch: the timers of

@@ -201,6 +201,7 @@ struct StageEmitter {
     var seconds = compiler.pricing.collectives.sendReceiveSeconds(
       bytes: bytes, sameNode: compiler.pricing.placements.sharesNode(stage, target),
       nodesApart: compiler.pricing.placements.nodesApart(stage, target))
+    if profile.exchangesStagesInTurn { seconds *= 2 }
     if isScattered,
       let gather = compiler.pricing.call(.allGather, on: .tensor, bytes: whole, category: .pipeline)
     {

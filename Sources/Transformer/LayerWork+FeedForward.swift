@@ -37,19 +37,46 @@ extension Architecture {
     -> [Operation]
   {
     let isGated = feedForward.activation.isGated
+    let down = rowParallel(
+      prefix + "down_proj", input: width, output: hiddenSize, shard: shard, fusion: fusion)
+    let activation = activation(
+      prefix + "activation", rows: shard.tokens, width: width, shard: shard, fusion: fusion)
+    if isGated, fusion.projectsGateApart {
+      return gateAndUp(prefix, width: width, shard: shard, fusion: fusion) + [activation, down]
+    }
     var up = columnParallel(
       prefix + "up_proj", input: hiddenSize, output: isGated ? 2 * width : width, shard: shard,
       fusion: fusion)
     if feedForward.hasBias {
       up.addBias(tokens: shard.tokens, width: isGated ? 2 * width : width, shard: shard)
     }
-    return [
-      up,
-      activation(
-        prefix + "activation", rows: shard.tokens, width: width, shard: shard, fusion: fusion),
-      rowParallel(
-        prefix + "down_proj", input: width, output: hiddenSize, shard: shard, fusion: fusion),
-    ]
+    return [up, activation, down]
+  }
+
+  /// Gate and up projection as layers of their own.
+  ///
+  /// Their input is kept once. Under sequence parallelism it is gathered once and its gradients are added
+  /// before they are scattered; else each layer all-reduces its own.
+  private func gateAndUp(_ prefix: String, width: Int, shard: LayerShard, fusion: Fusion)
+    -> [Operation]
+  {
+    var gate = columnParallel(
+      prefix + "gate_proj", input: hiddenSize, output: width, shard: shard, fusion: fusion)
+    var up = columnParallel(
+      prefix + "up_proj", input: hiddenSize, output: width, shard: shard, fusion: fusion)
+    up.saved = 0
+    if shard.sequenceParallel {
+      up.beforeForward = nil
+      up.regather = nil
+      up.afterInputGradient = nil
+    }
+    let whole = shard.bytes(shard.tokens, hiddenSize)
+    gate.inputGradient.append(
+      .stream(StreamingKernel(.pointwise, read: 2 * whole, written: whole)))
+    guard feedForward.hasBias else { return [gate, up] }
+    gate.addBias(tokens: shard.tokens, width: width, shard: shard)
+    up.addBias(tokens: shard.tokens, width: width, shard: shard)
+    return [gate, up]
   }
 
   /// The non-linearity over `rows` × `width`; keeps its input.
@@ -237,16 +264,21 @@ extension Architecture {
       loss.forwardScratch = half + copy
       loss.backwardScratch = half + copy
     } else {
-      // Cast to fp32, log-softmax, and their backward, each a tensor of its own.
+      // Cast to fp32, log-softmax, and their backward, each a tensor of its own. PyTorch's softmax of long
+      // rows (`aten/src/ATen/native/cuda/SoftMax.cu`) reads them three times, for their maximum, their
+      // sum and the result, and going back the gradient twice beside the output; the gradient of the
+      // targets' part is cleared first (`NLLLoss` backward). What is read again comes from L2 where
+      // the rows in flight fit there.
+      let again: Int64 = shard.vocabulary > Self.cachedRowValues ? 4 : 0
       loss.forward = [
         .stream(
           StreamingKernel(
-            .rowReduction, read: half + 8 * values, written: 8 * values, launches: 4))
+            .rowReduction, read: half + (4 + 2 * again) * values, written: 8 * values, launches: 4))
       ]
       loss.inputGradient = [
         .stream(
-          StreamingKernel(.rowReduction, read: 12 * values, written: 4 * values + half, launches: 4)
-        )
+          StreamingKernel(
+            .rowReduction, read: (12 + again) * values, written: 8 * values + half, launches: 4))
       ]
       // The gradient of the log-softmax and that of its input are whole tensors beside it, and the
       // caller still holds the logits.
@@ -261,6 +293,17 @@ extension Architecture {
         loss.backwardScratch = 12 * values + half
       }
     }
+    if isGathered {
+      // Part by part into a list, where PyTorch's `all_gather` copies them from one flat buffer, and
+      // joined along rows; a rank's part of the gradient is copied out.
+      loss.forward.insert(
+        .stream(
+          StreamingKernel(
+            .pointwise, read: 2 * half, written: 2 * half, launches: shard.tensor + 1)), at: 0)
+      let part = half / Int64(shard.tensor)
+      loss.inputGradient.append(
+        .stream(StreamingKernel(.pointwise, read: part, written: part)))
+    }
     if shard.tensor > 1, vocabularySplit {
       // Maximum, target logit and sum are all-reduced: three fp32 values a token.
       loss.afterForward = Exchange(
@@ -268,6 +311,10 @@ extension Architecture {
     }
     return [normOperation("final_norm", shard: shard, fusion: fusion), projection, loss]
   }
+
+  /// Values of an fp32 row up to which the rows that a GPU works on at a time stay in its L2: two blocks on a
+  /// multiprocessor, a row each, are 216 rows for 40 MB on an A100 and 264 for 50 MB on an H100.
+  static let cachedRowValues = 46_000
 
   /// What a next-token prediction module adds to its layer: norms of embedding and hidden state,
   /// their projection, and the shared head once more (arXiv:2412.19437, section 2.2).

@@ -93,6 +93,8 @@ public struct Fusion: Hashable, Sendable {
   public var biasDropoutAdd = true
   /// The gate and its product are one kernel, which keeps only its inputs.
   public var gate = true
+  /// Gate and up projection are layers of their own, each with its own input gradient.
+  public var projectsGateApart = false
   /// Rotary embedding is one kernel over queries and keys.
   public var rotary = true
   /// That kernel cannot scale what it rotates: where a model does, rotation is eager (`mscale` in
