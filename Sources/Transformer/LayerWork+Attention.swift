@@ -300,7 +300,11 @@ extension Architecture {
     case .allGather: return [operation.gathered(bytes: bytes, shard: shard)]
     case .ulysses: return [operation.scattered(bytes: bytes)]
     case .ring:
-      if algorithm.isFlash { return operation.ringed(bytes: bytes, shard: shard) }
+      if algorithm.isFlash {
+        let isOneTensor =
+          positions != .rotary && !attention.normalizesQueryAndKey && attention.latent == nil
+        return operation.ringed(bytes: bytes, shard: shard, isOneTensor: isOneTensor)
+      }
       // Unfused scores are not cut by part: one computation beside all the traffic.
       let passed = (bytes.key + bytes.value) * Int64(shard.context)
       operation.besideForward = Exchange(.allGather, on: .context, bytes: passed)

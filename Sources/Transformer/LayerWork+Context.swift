@@ -32,7 +32,12 @@ extension Operation {
   /// All parts but the last are computed while the next travels; backward the gradients of keys and
   /// values travel as well. A rank's own part is causal; of any other it needs all of the queries and
   /// half of the keys, or half of the queries and all of the keys: all parts are alike.
-  func ringed(bytes: CoreBytes, shard: LayerShard) -> [Operation] {
+  ///
+  /// Keys and values are put together to travel. Where they share a tensor with the queries
+  /// (`isOneTensor`: nothing rotates or norms them on their way from the projection), that is kept with the
+  /// queries, and what has travelled beside it (`AttnFuncWithCPAndKVP2P` of Transformer Engine's
+  /// `context_parallel.py`).
+  func ringed(bytes: CoreBytes, shard: LayerShard, isOneTensor: Bool = false) -> [Operation] {
     let ranks = shard.context
     // Parts with half of the queries are every other one: (1 + ½) / 2 of the outputs each.
     let joined = bytes.output * Int64(3 * (ranks - 1)) / 4
@@ -68,9 +73,11 @@ extension Operation {
     let passed = (bytes.key + bytes.value) * Int64(ranks)
     first.besideForward = Exchange(.allGather, on: .context, bytes: passed)
     first.besideBackward = Exchange(.allGather, on: .context, bytes: 2 * passed)
-    // Every part's output until they are joined, and keys and values coming and going.
-    first.forwardScratch += joined + 2 * (bytes.key + bytes.value)
+    // Every part's output until they are joined, and all keys and values that came by: each in a buffer of
+    // its own (`p2p_comm_buffers` of Transformer Engine's `context_parallel.py`).
+    first.forwardScratch += joined + passed
     first.backwardScratch += 4 * (bytes.key + bytes.value)
+    if isOneTensor { first.saved += bytes.key + bytes.value }
     return [first, last]
   }
 

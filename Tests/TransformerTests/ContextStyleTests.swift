@@ -5,12 +5,14 @@ import Transformer
 
 @Suite("Attention over context ranks") struct ContextStyleTests {
   /// 16 query and 4 key and value heads of 64; 4,096 tokens over 4 ranks, 1,024 each.
-  private func core(_ style: ContextStyle, context: Int = 4) throws -> [Operation] {
+  private func core(
+    _ style: ContextStyle, context: Int = 4, positions: PositionEmbedding = .rotary
+  ) throws -> [Operation] {
     let model = Architecture(
       name: "test", layerCount: 1, hiddenSize: 1_024,
       attention: SelfAttention(heads: 16, keyValueHeads: 4, headDimension: 64),
       feedForward: FeedForward(intermediateSize: 4_096, activation: .gelu),
-      vocabularySize: 1_000, tiesEmbeddings: true, positions: .rotary, maximumPositions: 4_096,
+      vocabularySize: 1_000, tiesEmbeddings: true, positions: positions, maximumPositions: 4_096,
       norm: Norm(.rmsNorm, hasBias: false))
     let shard = LayerShard(
       microBatch: 1, sequenceLength: 4_096, context: context, contextStyle: style,
@@ -57,6 +59,19 @@ import Transformer
     }
     #expect(join.map(\.bytesWritten) == [Self.query * 9 / 4])
     #expect(join.map(\.bytesRead) == [Self.query * 9 / 2])
+  }
+
+  @Test("what travels round the ring has buffers of its own") func ringBuffers() throws {
+    let alone = try core(.ring, context: 1)
+    let operations = try core(.ring)
+    // Outputs of three parts, 9/4 of 2 MiB, and keys and values of all four ranks.
+    let scratch = operations[0].forwardScratch
+    #expect(scratch == Self.query * 9 / 4 + 4 * 2 * Self.key)
+    // Rotation has made queries and keys anew: kept is what a rank alone keeps of its 1,024 tokens.
+    #expect(operations[0].saved * 4 == alone[0].saved)
+    // Without it queries, keys and values are views of one tensor, kept whole beside what travelled.
+    let views = try core(.ring, positions: .learned)
+    #expect(views[0].saved - operations[0].saved == 2 * Self.key)
   }
 
   @Test("gathered keys and values are reduced back") func gather() throws {
