@@ -25,8 +25,11 @@ extension TrainingJob {
   ///
   /// Context: 1,573 MiB on an A100 before the model is built (bigscience training notes, CUDA 11);
   /// 550 MiB on Hopper and later, an assumption: their CUDA 12 loads kernels when first used. NCCL:
-  /// 392 MiB (ai-dynamo/aiconfigurator `h100_sxm.yaml`, `nccl_mem`), none on a single GPU.
+  /// 392 MiB (ai-dynamo/aiconfigurator `h100_sxm.yaml`, `nccl_mem`), none on a single GPU. On a TPU there is
+  /// none of that: what its runtime reserves is not in the memory the catalogue gives it ("of 31.25G hbm"
+  /// and, apart, "reserved 260.00M" in XLA's messages of a v6e of 32 GiB).
   public var runtime: Bytes {
+    if LibraryWorkspaces(gpu: cluster.gpu).isTPU { return .zero }
     let loadsLazily = cluster.gpu.peaks[.fp8] != nil
     return Bytes.mebibytes(loadsLazily ? 550 : 1_573)
       + Bytes.mebibytes(parallelism.gpuCount > 1 ? 392 : 0)

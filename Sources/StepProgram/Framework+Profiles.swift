@@ -63,6 +63,7 @@ extension Framework {
       profile.fusion.attentionCopies = true
     case .megatronCore:
       profile.holdsAsMegatronCore()
+      profile.shardsAsMegatronFSDP = true
       profile.fusion.crossEntropyInPlace = true
       profile.usesLibraryAttention = true
       profile.dataOverlap = .gradientsAndParameters
@@ -70,6 +71,7 @@ extension Framework {
       profile.pipelineSynchronizesHost = false
     case .nemo:
       profile.holdsAsMegatronCore()
+      profile.shardsAsMegatronFSDP = true
       // Performance recipes turn `grad_reduce_in_fp32` off (NeMo `scripts/performance/helpers.py`,
       // Megatron-Bridge `scripts/performance/configs`); before them `grad_sync_dtype: bf16` (NeMo's
       // launcher examples, dgxc-benchmarking `nemotron4-340b-synth.yaml`).
@@ -145,8 +147,6 @@ extension Framework {
       // sweep none is above 68.3 GiB of 79.18, and rows that would take more read what is left after an
       // emptied cache: 68.9 GiB are there for it.
       profile.furtherCommunicators = Bytes.mebibytes(9_560)
-      // No Transformer Engine: PyTorch's two alone.
-      profile.libraryWorkspaceHopper = Bytes.mebibytes(64)
       profile.recordsStreams = true
       profile.fusion.splitsGatheredRows = true
       // Fitted by a robust loss on the 655 rows, halves of which (either model; 64 GPUs and fewer)
@@ -257,6 +257,8 @@ extension Framework {
 extension FrameworkProfile {
   /// What Megatron-Core holds, for those that build on it.
   fileprivate mutating func holdsAsMegatronCore() {
+    multipliesInTransformerEngine = true
+    holdsMegatronTensors = true
     groupsExpertMultiplies = true
     hasGradientBuffer = true
     keepsGradientStandIns = true

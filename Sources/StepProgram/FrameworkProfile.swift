@@ -144,6 +144,9 @@ public struct FrameworkProfile: Hashable, Sendable {
   public var splitsLoss = true
   /// Whether ZeRO-3 gathers and reduces once per microbatch (FSDP) and casts to the compute format.
   public var isFSDP = false
+  /// Whether ZeRO-3 is Megatron FSDP (`--use-megatron-fsdp`, `optim_grads_params`): layers are its units, and
+  /// what is in no layer stays gathered.
+  public var shardsAsMegatronFSDP = false
   /// How context-parallel ranks attend to whole sequences unless a scenario says otherwise:
   /// Megatron-Core's `cp_comm_type` is `p2p`.
   public var contextStyle = ContextStyle.ring
@@ -193,22 +196,19 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// (arXiv:2311.05610, section 4: the RMSNorm kernel fails under activation checkpointing).
   public var fusesNormOnlyWithoutRecompute = false
 
-  /// Tensors the libraries hold for ever: PyTorch's cuBLAS workspace of the forward and of the
-  /// backward thread and Transformer Engine's own, on an A100 (2 × 32 + 4 MiB and 2 more; the
-  /// constant in the static memory of Megatron-Core's own tests, which set
-  /// `CUBLAS_WORKSPACE_CONFIG=:4096:8`; without it the two are 8 MiB each there).
-  public var libraryWorkspace = Bytes.mebibytes(70)
-  /// The same on Hopper and later, where Transformer Engine's is 32 MiB too.
-  public var libraryWorkspaceHopper = Bytes.mebibytes(99)
+  /// Whether layers multiply through Transformer Engine, which keeps a workspace of its own
+  /// (``LibraryWorkspaces``).
+  public var multipliesInTransformerEngine = false
+  /// PyTorch's cuBLAS workspace of each of its two threads; `nil` for PyTorch's own choice.
+  public var cublasWorkspace: Bytes?
+  /// Whether what Megatron-Core holds beside states and workspaces is there.
+  public var holdsMegatronTensors = false
   /// Whether experts run in Transformer Engine's grouped multiplies, which spread over
   /// ``groupedMultiplyStreams`` streams, each with a workspace of its own.
   public var groupsExpertMultiplies = false
   /// Streams of a grouped multiply (`_num_cublas_streams` in Transformer Engine's
   /// `cpp_extensions/gemm.py`).
   public static let groupedMultiplyStreams: Int64 = 4
-  /// Workspace of a Transformer Engine multiply: 4 MiB, on Hopper and later 32 MiB
-  /// (`get_cublas_workspace_size_bytes` in its `pytorch/module/base.py`).
-  static func multiplyWorkspace(onHopper: Bool) -> Bytes { .mebibytes(onHopper ? 32 : 4) }
   /// What lands in the buffer Megatron's own layers share.
   public var sharedBuffer = SharedBufferUse.none
   /// Whether a model chunk holds on to the input the previous stage sent it, and to that input's

@@ -45,9 +45,8 @@ public struct SoftwareSwitches: Hashable, Sendable {
   public var layers: Layers?
   /// Whether experts are multiplied in groups (`--moe-grouped-gemm`) or one after the other.
   public var groupsExperts: Bool?
-  /// PyTorch's cuBLAS workspace of each of its two threads (`CUBLAS_WORKSPACE_CONFIG`; without it
-  /// 32 MiB on Hopper and 8.125 MiB elsewhere, `parseChosenWorkspaceSize` in PyTorch's
-  /// `CublasHandlePool.cpp`).
+  /// PyTorch's cuBLAS workspace of each of its two threads (`CUBLAS_WORKSPACE_CONFIG`); `nil` for what
+  /// PyTorch takes without it (``LibraryWorkspaces``).
   public var cublasWorkspace: Bytes?
   /// Whether multiplies add weight gradients to the accumulated ones themselves; not with
   /// `--no-gradient-accumulation-fusion`.
@@ -74,14 +73,9 @@ public struct SoftwareSwitches: Hashable, Sendable {
   /// Nothing said.
   public init() {}
 
-  /// What they change of a framework's facts, for a model with or without experts, on chips and in
-  /// software with or without PyTorch's cuBLAS workspace.
-  func apply(to profile: inout FrameworkProfile, hasExperts: Bool, hasTorchWorkspace: Bool = true) {
-    if let cublasWorkspace, hasTorchWorkspace {
-      let change = Bytes(2 * (cublasWorkspace.count - Bytes.mebibytes(32).count))
-      profile.libraryWorkspace += change
-      profile.libraryWorkspaceHopper += change
-    }
+  /// What they change of a framework's facts, for a model with or without experts.
+  func apply(to profile: inout FrameworkProfile, hasExperts: Bool) {
+    profile.cublasWorkspace = cublasWorkspace
     if layers == .local {
       profile.usesLibraryAttention = false
       profile.sharedBuffer = .all
@@ -90,10 +84,7 @@ public struct SoftwareSwitches: Hashable, Sendable {
       profile.groupsExpertMultiplies = false
       // The router's multiply is Transformer Engine's all the same (`RouterGatingLinearFunction` in
       // Megatron-Core's `moe/moe_utils.py`).
-      if !hasExperts {
-        profile.libraryWorkspace -= FrameworkProfile.multiplyWorkspace(onHopper: false)
-        profile.libraryWorkspaceHopper -= FrameworkProfile.multiplyWorkspace(onHopper: true)
-      }
+      if !hasExperts { profile.multipliesInTransformerEngine = false }
     }
     if let groupsExperts {
       profile.groupsExpertMultiplies = groupsExperts
@@ -131,9 +122,8 @@ public struct SoftwareSwitches: Hashable, Sendable {
 }
 
 extension TrainingJob {
-  /// Whether PyTorch's cuBLAS workspace is there to be set: not where XLA lays out all buffers, nor on
-  /// a TPU, which it compiles for whatever the framework (of the chips only TPUs have no fp16 units).
+  /// Whether PyTorch's cuBLAS workspace is there to be set: not where XLA lays out all buffers.
   var hasTorchWorkspace: Bool {
-    !training.framework.profile.plansBuffers && cluster.gpu.peaks[.fp16] != nil
+    !training.framework.profile.plansBuffers && !LibraryWorkspaces(gpu: cluster.gpu).isTPU
   }
 }

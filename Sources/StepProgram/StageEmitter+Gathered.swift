@@ -5,7 +5,7 @@ import Layout
 import Quantities
 import Transformer
 
-/// Parameters gathered where they are used: ZeRO-3 and FSDP.
+/// Passes over layers whose parameters are gathered for them: ZeRO-3, FSDP.
 extension StageEmitter {
   /// Bytes a unit's gathered parameters take in the compute format, dense and expert.
   private func gatheredBytes(_ unit: UnitBlocks) -> (dense: Int64, expert: Int64) {
@@ -18,8 +18,12 @@ extension StageEmitter {
   /// Where they are gathered beside the unit, it begins when those it needs first are there.
   private mutating func launchGather(_ unit: UnitBlocks, slot: Int, backward: Bool = false) {
     let bytes = gatheredBytes(unit)
-    let held = heldBytes(unit, value: compiler.states.workingBytes)
-    defer { instructions.append(.memory(.parameters, held)) }
+    defer {
+      if !isEnd(unit) || !profile.shardsAsMegatronFSDP {
+        let held = heldBytes(unit, value: compiler.states.workingBytes)
+        instructions.append(.memory(.parameters, held))
+      }
+    }
     guard job.parallelism.overlaps, profile.layerGathers == .beside,
       !compiler.states.offloadsParameters
     else {
@@ -129,6 +133,17 @@ extension StageEmitter {
     instructions.append(.run(block))
   }
 
+  /// Whether a unit is an end of the model, not one of its layers.
+  private func isEnd(_ unit: UnitBlocks) -> Bool {
+    unit.layer < 0 || unit.layer >= compiler.unitCount - 2
+  }
+
+  /// Whether a unit of a chunk is gathered for a forward pass of a microbatch; Megatron FSDP keeps the
+  /// ends of the model from their first use on.
+  private func isGathered(_ unit: UnitBlocks, for turn: Turn) -> Bool {
+    !(profile.shardsAsMegatronFSDP && isEnd(unit)) || turn.microbatch == 0
+  }
+
   mutating func emitGatheredForward(_ chunk: ChunkBlocks, _ turn: Turn) {
     let units = chunk.units
     guard !compiler.states.keepsGathered || turn.microbatch == 0 else {
@@ -139,74 +154,89 @@ extension StageEmitter {
       return
     }
     let keeps = compiler.states.keepsToBackward
-    enter(units[0], turn)
-    launchGather(units[0], slot: slot(units, 0))
-    for index in units.indices {
-      if index > 0 { enter(units[index], turn) }
-      // One unit ahead; no more than two gathered at once.
-      if index + 1 < units.count {
-        if index >= 1, !keeps { instructions.append(.holdData(slot: slot(units, index - 1) + 1)) }
-        launchGather(units[index + 1], slot: slot(units, index + 1))
+    let ahead = compiler.unitsGatheredAhead(units)
+    var next = 0
+    for (index, unit) in units.enumerated() {
+      enter(unit, turn)
+      while next < units.count, next <= index + ahead {
+        if gatheredEarly[turn.chunk, default: []].remove(next) != nil {
+          // Still there.
+        } else if isGathered(units[next], for: turn) {
+          // No more than two are gathered at once, but where the framework goes further ahead.
+          if next >= 2, !keeps, ahead == 1 {
+            instructions.append(.holdData(slot: slot(units, next - 2) + 1))
+          }
+          launchGather(units[next], slot: slot(units, next))
+        }
+        next += 1
       }
-      awaitGather(units[index], slot: slot(units, index))
-      emitPass(units[index].forward, peak: units[index].forwardPeak, net: units[index].saved)
+      if isGathered(unit, for: turn) { awaitGather(unit, slot: slot(units, index)) }
+      if profile.shardsAsMegatronFSDP, !keeps, isEnd(unit), index > 0 {
+        gatherEarly(units, turn)
+      }
+      emitPass(unit.forward, peak: unit.forwardPeak, net: unit.saved)
       instructions.append(.mark(slot: slot(units, index) + 1))
-      if !keeps, index < units.count - 1 { release(units[index]) }
+      if !keeps, isReleased(units, index) { release(unit) }
     }
+  }
+
+  /// Gathers the first layers again beside the head, up to where Megatron FSDP reaches: the ends of the
+  /// model are one bucket, the first, so whatever comes behind the head's call for it is prefetched
+  /// (`all_gather_params` of its `param_and_grad_buffer.py`).
+  private mutating func gatherEarly(_ units: [UnitBlocks], _ turn: Turn) {
+    guard gatheredEarly[turn.chunk, default: []].isEmpty else { return }
+    var elements = units.reduce(0) { $0 + (isEnd($1) ? Int64($1.parameters.total) : 0) }
+    for (index, unit) in units.enumerated() where !isEnd(unit) {
+      guard elements < compiler.elementsGatheredAhead(units) else { return }
+      launchGather(unit, slot: slot(units, index))
+      gatheredEarly[turn.chunk, default: []].insert(index)
+      elements += Int64(unit.parameters.total)
+    }
+  }
+
+  /// Whether a unit's parameters are given back behind its forward pass and gathered again for its
+  /// backward pass: not those of the last, which comes next; under Megatron FSDP those of all layers.
+  private func isReleased(_ units: [UnitBlocks], _ index: Int) -> Bool {
+    profile.shardsAsMegatronFSDP ? !isEnd(units[index]) : index < units.count - 1
   }
 
   mutating func emitGatheredBackward(_ chunk: ChunkBlocks, _ turn: Turn) {
     let units = chunk.units
     let keepsToBackward = compiler.states.keepsToBackward
+    let ahead = compiler.unitsGatheredAhead(units)
     let isLast = turn.microbatch == microbatches - 1
     let releases = !compiler.states.keepsGathered || isLast
-    let reducesEach = compiler.states.reducesEachMicrobatch
-    for index in units.indices.reversed() {
-      let unit = units[index]
+    var queue = GradientQueue(capacity: compiler.gradientsInFlight(units))
+    var next = units.count - 1
+    for (index, unit) in units.enumerated().reversed() {
       enter(unit, turn)
-      if !keepsToBackward, index > 0 {
-        if index + 2 < units.count {
-          instructions.append(.holdData(slot: slot(units, index + 2) + 1))
+      let gathersHere = !keepsToBackward && !(profile.shardsAsMegatronFSDP && isEnd(unit))
+      while gathersHere, next >= 0, next >= index - ahead {
+        if gatheredEarly[turn.chunk, default: []].remove(next) != nil {
+          // Still there.
+        } else if isReleased(units, next) {
+          if next + 3 < units.count, ahead == 1 {
+            instructions.append(.holdData(slot: slot(units, next + 3) + 1))
+          }
+          launchGather(units[next], slot: slot(units, next), backward: true)
         }
-        launchGather(units[index - 1], slot: slot(units, index - 1), backward: true)
+        next -= 1
       }
-      if !keepsToBackward, index < units.count - 1 {
-        awaitGather(unit, slot: slot(units, index))
+      if gathersHere {
+        // What was gathered early and is not next is given back.
+        let others = gatheredEarly.removeValue(forKey: turn.chunk) ?? []
+        for other in others.sorted() { release(units[other]) }
       }
-      // Gradients that are not reduced after every microbatch stay whole until the last, added up in
-      // the format they are reduced in (`unsharded_accumulated_grad` of FSDP2's `_fsdp_param.py`).
-      let value =
-        !reducesEach
-        ? compiler.states.reduceBytes
-        : Int64(job.training.precision.activationFormat.bytesPerValue)
-      let gradient =
-        reducesEach ? heldBytes(unit, value: value) : Int64(unit.parameters.total) * value
-      if reducesEach || turn.microbatch == 0 { instructions.append(.memory(.gradients, gradient)) }
-      let reduces = reducesEach || isLast
-      var late = unit.parameters
-      if reduces, job.parallelism.overlaps, profile.layerGathers == .beside {
-        // All but the last gradient while the others are made: as much beside the pass as if each went
-        // when it is there.
-        late.dense = Int((Double(late.dense) * outerShare(unit)).rounded())
-        late.expert = 0
-        var early = unit.parameters
-        early.dense -= late.dense
-        reduce(early, operation: .reduceScatter, afterCompute: false)
-      }
-      emitPass(unit.backward, peak: unit.backwardPeak, net: -unit.saved)
-      instructions.append(.mark(slot: slot(units, index) + 1))
-      if releases { release(unit) }
-      if reduces {
-        reduce(late, operation: .reduceScatter)
-        instructions.append(.memory(.gradients, -gradient))
-        if profile.plansBuffers, reducesEach ? turn.microbatch == 0 : isLast {
-          let share = compiler.states.gradientShare(of: unit.parameters)
-          instructions.append(.memory(.gradients, share))
-          lateGradients += share
-        }
+      if gathersHere, isReleased(units, index) { awaitGather(unit, slot: slot(units, index)) }
+      if profile.shardsAsMegatronFSDP {
+        emitQueuedBackward(unit, in: chunk, &queue)
+        if releases, !isEnd(unit) { release(unit) }
+      } else {
+        emitReducedBackward(unit, turn, releases: releases)
       }
     }
-    if profile.layerGathers != .ahead, reducesEach || isLast {
+    instructions.append(.memory(.gradients, -queue.emptied()))
+    if profile.layerGathers != .ahead, compiler.states.reducesEachMicrobatch || isLast {
       var all = ParameterCount()
       for unit in units {
         all.dense += unit.parameters.dense
@@ -216,6 +246,76 @@ extension StageEmitter {
     }
   }
 
+  /// A unit's backward pass, its gradients whole until they are reduced.
+  private mutating func emitReducedBackward(_ unit: UnitBlocks, _ turn: Turn, releases: Bool) {
+    let isLast = turn.microbatch == microbatches - 1
+    let reducesEach = compiler.states.reducesEachMicrobatch
+    // Gradients that are not reduced after every microbatch stay whole until the last, added up in
+    // the format they are reduced in (`unsharded_accumulated_grad` of FSDP2's `_fsdp_param.py`).
+    let value =
+      !reducesEach
+      ? compiler.states.reduceBytes
+      : Int64(job.training.precision.activationFormat.bytesPerValue)
+    let gradient =
+      reducesEach ? heldBytes(unit, value: value) : Int64(unit.parameters.total) * value
+    if reducesEach || turn.microbatch == 0 { instructions.append(.memory(.gradients, gradient)) }
+    let reduces = reducesEach || isLast
+    var late = unit.parameters
+    if reduces, job.parallelism.overlaps, profile.layerGathers == .beside {
+      // All but the last gradient while the others are made: as much beside the pass as if each went
+      // when it is there.
+      late.dense = Int((Double(late.dense) * outerShare(unit)).rounded())
+      late.expert = 0
+      var early = unit.parameters
+      early.dense -= late.dense
+      reduce(early, operation: .reduceScatter, afterCompute: false)
+    }
+    emitPass(unit.backward, peak: unit.backwardPeak, net: -unit.saved)
+    instructions.append(.mark(slot: 2 * (unit.layer + 1) + 1))
+    if releases { release(unit) }
+    if reduces {
+      reduce(late, operation: .reduceScatter)
+      instructions.append(.memory(.gradients, -gradient))
+      if profile.plansBuffers, reducesEach ? turn.microbatch == 0 : isLast {
+        let share = compiler.states.gradientShare(of: unit.parameters)
+        instructions.append(.memory(.gradients, share))
+        lateGradients += share
+      }
+    }
+  }
+
+  /// A unit's backward pass under Megatron FSDP: its gradients are put into a bucket in the format they
+  /// are accumulated in, by the multiplies or copied when the unit is done, and buckets wait in a queue
+  /// until it holds too much or the pass is done (`_grad_acc`, `reduce_gradients` and
+  /// `wait_for_previous_grad_reduce` of Megatron-FSDP).
+  ///
+  /// The gradient of a table both ends use is complete when the embedding's is: until then it is in the
+  /// parameters' format.
+  private mutating func emitQueuedBackward(
+    _ unit: UnitBlocks, in chunk: ChunkBlocks, _ queue: inout GradientQueue
+  ) {
+    let states = compiler.states
+    let value = states.workingBytes
+    let sharesTable =
+      job.architecture.tiesEmbeddings && chunk.plan.hasEmbedding && chunk.plan.hasHead
+    let table = sharesTable ? Int64(states.tableCount) * value : 0
+    let isHead = isEnd(unit) && unit.layer >= 0
+    let isEmbedding = unit.layer < 0
+    let elements = Int64(unit.parameters.total)
+    // Multiplies that accumulate by themselves leave none; an embedding's gradient is no multiply's.
+    let isFresh = !profile.fusion.gradientAccumulation || isEmbedding
+    let fresh = isFresh ? elements * value - (isEmbedding ? table : 0) : 0
+    let bucket = elements * states.gradientBytes
+    instructions.append(
+      .memory(.gradients, (isFresh ? fresh : bucket) + (isHead ? table : 0)))
+    emitPass(unit.backward, peak: unit.backwardPeak, net: -unit.saved)
+    instructions.append(.mark(slot: 2 * (unit.layer + 1) + 1))
+    if isFresh { instructions.append(.memory(.gradients, bucket)) }
+    reduce(unit.parameters, operation: .reduceScatter)
+    let done = queue.add(elements: elements, bytes: bucket)
+    instructions.append(.memory(.gradients, -(fresh + (isEmbedding ? table : 0) + done)))
+  }
+
   private mutating func release(_ unit: UnitBlocks) {
     instructions.append(
       .memory(.parameters, -heldBytes(unit, value: compiler.states.workingBytes)))
@@ -223,5 +323,61 @@ extension StageEmitter {
 
   private func slot(_ units: [UnitBlocks], _ index: Int) -> Int {
     2 * (units[index].layer + 1)
+  }
+}
+
+/// Buckets of whole gradients whose reduction is under way, oldest first.
+struct GradientQueue {
+  /// Elements it may hold.
+  let capacity: Int64
+  private var buckets: [(elements: Int64, bytes: Int64)] = []
+
+  init(capacity: Int64) { self.capacity = capacity }
+
+  /// Adds a bucket; those that go for it, in bytes.
+  ///
+  /// The queue is looked through before a bucket joins it.
+  mutating func add(elements: Int64, bytes: Int64) -> Int64 {
+    var gone: Int64 = 0
+    while buckets.reduce(0, { $0 + $1.elements }) > capacity { gone += buckets.removeFirst().bytes }
+    buckets.append((elements, bytes))
+    return gone
+  }
+
+  /// Bytes of all that are left, which go.
+  mutating func emptied() -> Int64 {
+    defer { buckets = [] }
+    return buckets.reduce(0) { $0 + $1.bytes }
+  }
+}
+
+extension StepCompiler {
+  /// Elements of a layer, on average, of the layers among `units`.
+  private func layerElements(_ units: [UnitBlocks]) -> Int64 {
+    let layers = units.filter { $0.layer >= 0 && $0.layer < unitCount - 2 }
+    return layers.reduce(0) { $0 + Int64($1.parameters.total) } / Int64(max(1, layers.count))
+  }
+
+  /// Elements Megatron FSDP has under way at once: two layers, a thousand million at least
+  /// (`suggested_communication_unit_size` in its `megatron_fsdp.py`).
+  private static let megatronUnit: Int64 = 1_000_000_000
+
+  /// Units whose parameters are gathered ahead of the one that runs: one; under Megatron FSDP until
+  /// with that one half of what is under way at once is there (`suggested_AG_prefetch_size`).
+  func unitsGatheredAhead(_ units: [UnitBlocks]) -> Int {
+    guard profile.shardsAsMegatronFSDP else { return 1 }
+    let layer = max(1, layerElements(units))
+    return Int(max(1, (elementsGatheredAhead(units) + layer - 1) / layer - 1))
+  }
+
+  /// Elements Megatron FSDP wants to have gathered at once.
+  func elementsGatheredAhead(_ units: [UnitBlocks]) -> Int64 {
+    max(Self.megatronUnit, 2 * layerElements(units)) / 2
+  }
+
+  /// Elements of whole gradients that may wait for their reduction under Megatron FSDP
+  /// (`suggested_RS_queue_capacity`).
+  func gradientsInFlight(_ units: [UnitBlocks]) -> Int64 {
+    max(Self.megatronUnit, 2 * layerElements(units))
   }
 }

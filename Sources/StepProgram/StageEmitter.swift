@@ -21,6 +21,8 @@ struct StageEmitter {
   var lateGradients: Int64 = 0
   /// For each chunk and unit the slot its parameters arrive by, where a bucket ends.
   var gatherSlots: [[Int?]] = []
+  /// Units of each chunk whose parameters were gathered again before anything asked for them.
+  var gatheredEarly: [Int: Set<Int>] = [:]
   /// Blocks of single kernels run beside the passes.
   var extraBlocks: [Kernel: Int] = [:]
   /// What is sent to each rank that something is sent to: the same bytes every time.

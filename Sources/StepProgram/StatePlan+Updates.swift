@@ -23,10 +23,24 @@ extension StatePlan {
     return Int64((quantizedLayouts * count * format).rounded(.up))
   }
 
+  /// Whether the working copy of multiplied weights is the quantised one; of 4-bit floats only where a
+  /// scenario says so, for no recipe has it (`fp4_param_gather` in Megatron-Bridge's
+  /// `training/mixed_precision.py`).
+  var holdsQuantizedOnly: Bool {
+    guard profile.quantizesParameters else { return false }
+    return job.training.precision != .nvfp4Mixed
+      || job.training.switches.quantizesParameters == true
+  }
+
+  /// Whether quantised weights are kept beside the working copy.
+  var keepsQuantizedBeside: Bool {
+    profile.keepsQuantizedWeights || profile.quantizesParameters && !holdsQuantizedOnly
+  }
+
   /// Bytes of the stage's working copy where multiplied weights are held as quantised only; `nil` where
   /// they are not.
   func narrowWeightBytes(ofStage stage: Int) -> Int64? {
-    guard profile.quantizesParameters, let quantized = quantizedBytes(ofStage: stage) else {
+    guard holdsQuantizedOnly, let quantized = quantizedBytes(ofStage: stage) else {
       return nil
     }
     let others =
@@ -35,10 +49,14 @@ extension StatePlan {
   }
 
   /// Bytes in which a parameter of the stage travels when it is gathered, on average: weights held as
-  /// quantised travel so, in one layout.
+  /// quantised travel so, in one layout; but not those with a scale for each block of 32, whose two layouts
+  /// do not follow from each other: they come in bf16, into the gradients' buffer
+  /// (`--reuse-grad-buf-for-mxfp8-param-ag`, Megatron-Core's `param_and_grad_buffer.py`).
   func gatheredBytesPerParameter(ofStage stage: Int) -> Double {
     let value = job.training.precision.activationFormat.bytesPerValue
-    guard profile.quantizesParameters, quantizedBytes(ofStage: stage) != nil else { return value }
+    guard holdsQuantizedOnly, job.training.precision != .mxfp8Mixed,
+      quantizedBytes(ofStage: stage) != nil
+    else { return value }
     let total = Double(max(1, parameters(ofStage: stage).total))
     let share = Double(parameters.multipliedCount(pipelineRank: stage)) / total
     return value - share * (value - job.training.precision.matmulFormat.bytesPerValue)

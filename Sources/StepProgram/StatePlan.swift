@@ -59,6 +59,15 @@ struct StatePlan {
     chunkCounts[stage].reduce(0) { $0 + $1.chunk.layers.count }
   }
 
+  /// Bytes of the stage's embedding and head, whole: Megatron FSDP gathers by layers, and what is in none
+  /// stays gathered from its first use on, from one step to the next (`_pre_forward_param_unshard`;
+  /// `preserve_non_fsdp_units` of its all-gather pipeline since 2026, earlier until the step's end).
+  private func gatheredEndBytes(ofStage stage: Int) -> Int64 {
+    chunkCounts[stage].reduce(0) {
+      $0 + Int64($1.embedding.total + $1.head.total) * workingBytes
+    }
+  }
+
   /// Elements of a rank's part of the token table.
   var tableCount: Int { parameters.tableCount }
 
@@ -106,11 +115,16 @@ struct StatePlan {
       && !(reducesEachMicrobatch && bucketsOverlap && !job.parallelism.schedule.splitsBackward)
   }
 
-  /// Whether gathered parameters stay for the whole step: with a pipeline each chunk is used many
-  /// times, so frameworks do not reshard between microbatches.
+  /// Whether gathered parameters stay for the whole step.
+  ///
+  /// With a pipeline each chunk is used many times, so PyTorch's FSDP is told not to reshard between
+  /// microbatches (`reshard_after_forward_policy` of torchtitan), and adds up whole gradients meanwhile: a
+  /// rank then holds more than under ZeRO-2. Megatron FSDP reshards behind every pass (`_post_forward` of
+  /// its `megatron_fsdp.py`).
   var keepsGathered: Bool {
     guard job.parallelism.sharding.reshardsAfterForward == nil else { return false }
-    return job.parallelism.pipeline > 1 || !profile.reshardsAfterForward
+    return job.parallelism.pipeline > 1 && !profile.shardsAsMegatronFSDP
+      || !profile.reshardsAfterForward
   }
 
   /// Whether parameters gathered for a forward pass stay until its backward pass.
@@ -285,21 +299,24 @@ struct StatePlan {
           name: "gradients in the parameters' format", category: .gradients,
           bytes: Int64(local.total) * parameterBytes))
     }
-    // Hopper and later are the GPUs with fp8 matrix units.
-    let isHopper = job.cluster.gpu.peaks[.fp8] != nil
+    let workspaces = LibraryWorkspaces(gpu: job.cluster.gpu)
     items.append(
       MemoryItem(
         name: Self.workspaceName, category: .buffers,
-        bytes: (isHopper ? profile.libraryWorkspaceHopper : profile.libraryWorkspace).count))
+        bytes: workspaces.total(of: profile).count))
     if profile.groupsExpertMultiplies, job.architecture.experts != nil {
       items.append(
         MemoryItem(
           name: "workspaces of grouped multiplies", category: .buffers,
-          bytes: FrameworkProfile.groupedMultiplyStreams
-            * FrameworkProfile.multiplyWorkspace(onHopper: isHopper).count))
+          bytes: workspaces.grouped.count))
     }
-    if profile.keepsQuantizedWeights, let bytes = quantizedBytes(ofStage: stage) {
+    if keepsQuantizedBeside, let bytes = quantizedBytes(ofStage: stage) {
       items.append(MemoryItem(name: "quantised weights", category: .parameters, bytes: bytes))
+    }
+    if gathersParameters, profile.shardsAsMegatronFSDP {
+      items.append(
+        MemoryItem(
+          name: "gathered ends", category: .parameters, bytes: gatheredEndBytes(ofStage: stage)))
     }
     if zero >= 3, let group = job.parallelism.sharding.secondaryGroup {
       let value = Int64(job.training.precision.activationFormat.bytesPerValue)

@@ -57,10 +57,10 @@ extension StepCompiler {
     return writer.moves
   }
 
-  /// Bytes of the workspace of one thread's multiplies, of which ``FrameworkProfile/libraryWorkspace``
-  /// counts two.
+  /// Bytes of the workspace of one thread's multiplies, of which ``LibraryWorkspaces`` count two.
   private var threadWorkspace: Int64 {
-    job.hasTorchWorkspace ? (job.training.switches.cublasWorkspace ?? .mebibytes(32)).count : 0
+    guard job.hasTorchWorkspace else { return 0 }
+    return (profile.cublasWorkspace ?? LibraryWorkspaces(gpu: job.cluster.gpu).torch).count
   }
 
   /// What the allocator of a rank of `stage` takes.

@@ -113,8 +113,11 @@ public struct StepCompiler {
       profile.fusion.crossEntropyCompiled = compiled == .all
     }
     job.training.switches.apply(
-      to: &profile, hasExperts: job.architecture.experts != nil,
-      hasTorchWorkspace: job.hasTorchWorkspace)
+      to: &profile, hasExperts: job.architecture.experts != nil)
+    if profile.shardsAsMegatronFSDP, job.parallelism.zero >= 3 {
+      // Fresh gradients stay until their layer's pass is done, and are counted with its bucket.
+      profile.fusion.makesFreshGradients = false
+    }
     if job.parallelism.zero > 0, let overlap = profile.shardedDataOverlap {
       profile.dataOverlap = overlap
     }
