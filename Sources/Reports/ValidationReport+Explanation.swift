@@ -150,7 +150,7 @@ extension ValidationReport {
         + "(`training.deterministic`, set in the rows that come with the program where the tests' public "
         + "configurations do): FlashAttention-2's ordered backward pass on A100 and, with dropout, on GB200, "
         + "where its kernels are a quarter as fast as cuDNN's; a slower one of cuDNN's on H100; every new "
-        + "tensor is filled. The shared rows do not say so and are 10 % too fast, on GB200 33 and 40 %. "
+        + "tensor is filled. Without the key they are predicted 10 % too fast, on GB200 33 and 40 %. "
         + "Their memory was read to the byte. Half of what "
         + "they hold between steps is within \(Format.percent(golden.staticMemory.medianAbsolute)), half "
         + "of the peaks within \(Format.percent(golden.memory.medianAbsolute)). In tests of some 500 MiB "

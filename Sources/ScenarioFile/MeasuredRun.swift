@@ -1,5 +1,4 @@
 import Quantities
-import StepProgram
 
 /// A published measurement with the scenario it was taken on.
 public struct MeasuredRun: Hashable, Sendable {
@@ -143,19 +142,5 @@ public struct MeasuredRun: Hashable, Sendable {
     let read = reader.read(inner, defaultName: id, path: "scenario")
     guard let read, log.diagnostics.count == before else { return nil }
     scenario = read
-    if isNotedDeterministic(row), read.job.training.switches.cublasWorkspace == nil {
-      scenario.job.training.switches.cublasWorkspace = .mebibytes(32)
-    }
-  }
-}
-
-/// Whether a row is noted as run in deterministic mode, for which PyTorch wants `CUBLAS_WORKSPACE_CONFIG`
-/// set; `:4096:8`, eight pieces of 4 MiB, is what Megatron-Core's tests set (`torch.use_deterministic_algorithms`,
-/// ENV_VARS of `tests/functional_tests`).
-private func isNotedDeterministic(_ row: Block) -> Bool {
-  guard case .sequence(let notes)? = row.node("notes")?.content else { return false }
-  return notes.contains {
-    guard case .scalar(let text, _) = $0.content else { return false }
-    return text.contains("deterministic mode")
   }
 }

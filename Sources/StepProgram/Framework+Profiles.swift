@@ -64,6 +64,8 @@ extension Framework {
     case .megatronCore:
       profile.holdsAsMegatronCore()
       profile.shardsAsMegatronFSDP = true
+      // `CUBLAS_WORKSPACE_CONFIG=:4096:8` of its functional tests; PyTorch's own choice from Hopper on.
+      profile.cublasWorkspace = .mebibytes(32)
       profile.fusion.crossEntropyInPlace = true
       profile.usesLibraryAttention = true
       profile.dataOverlap = .gradientsAndParameters

@@ -75,7 +75,7 @@ public struct SoftwareSwitches: Hashable, Sendable {
 
   /// What they change of a framework's facts, for a model with or without experts.
   func apply(to profile: inout FrameworkProfile, hasExperts: Bool) {
-    profile.cublasWorkspace = cublasWorkspace
+    if let cublasWorkspace { profile.cublasWorkspace = cublasWorkspace }
     if layers == .local {
       profile.usesLibraryAttention = false
       profile.sharedBuffer = .all
@@ -113,6 +113,8 @@ public struct SoftwareSwitches: Hashable, Sendable {
     if isDeterministic {
       profile.fusion.isDeterministic = true
       profile.fusion.fillsOutputs = true
+      // PyTorch refuses to multiply in order without `CUBLAS_WORKSPACE_CONFIG`.
+      profile.cublasWorkspace = cublasWorkspace ?? .mebibytes(32)
     }
     if let quantizesParameters {
       profile.quantizesParameters = quantizesParameters

@@ -1,6 +1,5 @@
 import ScenarioFile
 import Layout
-import Quantities
 import StepProgram
 import Transformer
 import Testing
@@ -28,20 +27,6 @@ import Testing
     #expect(!first.isOutOfMemory)
     #expect(first.scenario.job.parallelism.zero == 1)
     #expect(first.scenario.job.architecture.layerCount == 16)
-  }
-
-  @Test("a row noted as deterministic has the cuBLAS workspace PyTorch then wants")
-  func deterministic() throws {
-    let noted = Self.row.replacing(
-      "\"reported\"", with: "\"notes\": [\"in deterministic mode\"], \"reported\"")
-    let stated = noted.replacing(
-      "\"framework\"", with: "\"cublas_workspace\": \"8320 KiB\", \"framework\"")
-    let text = [Self.row, noted, stated].joined(separator: "\n")
-    let rows = try MeasuredRun.rows(in: text, file: "m")
-    #expect(
-      rows.map(\.scenario.job.training.switches.cublasWorkspace) == [
-        nil, .mebibytes(32), Bytes(8_320 * 1_024),
-      ])
   }
 
   @Test("mistakes name the line of the row and the key in its scenario") func mistakes() {
