@@ -70,8 +70,8 @@ extension GPU {
       ]),
   ]
 
-  /// Whether it is one of Google's, by its catalogue name.
-  public var isTPU: Bool { name.hasPrefix("tpu") }
+  /// Whether it is one of Google's, or was made from one, whatever it is called.
+  public var isTPU: Bool { catalogueName.hasPrefix("tpu") }
 
   /// Google TPU.
   static let googleTPUs: [GPU] = [

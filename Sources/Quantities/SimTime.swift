@@ -1,7 +1,8 @@
 /// A point on the simulated clock, in picoseconds since the step began.
 ///
 /// `Int64` picoseconds last 106 days, of which a step may take a quarter (``SimDuration/longest``): ample
-/// for a step, too short for a run, which is composed in ``Seconds``. Integers make the order of events total and the same on every machine.
+/// for a step, too short for a run, which is composed in ``Seconds``. Integers make the order of events
+/// total and the same on every machine.
 @frozen public struct SimTime: Hashable, Comparable, Sendable {
   /// Picoseconds since the step began.
   public var picoseconds: Int64

@@ -29,7 +29,7 @@ extension TrainingJob {
   /// none of that: what its runtime reserves is not in the memory the catalogue gives it ("of 31.25G hbm"
   /// and, apart, "reserved 260.00M" in XLA's messages of a v6e of 32 GiB).
   public var runtime: Bytes {
-    if LibraryWorkspaces(gpu: cluster.gpu).isTPU { return .zero }
+    if cluster.gpu.isTPU { return .zero }
     let loadsLazily = cluster.gpu.peaks[.fp8] != nil
     return Bytes.mebibytes(loadsLazily ? 550 : 1_573)
       + Bytes.mebibytes(parallelism.gpuCount > 1 ? 392 : 0)

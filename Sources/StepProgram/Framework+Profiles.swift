@@ -203,7 +203,10 @@ extension Framework {
     case .internLM:
       // `HybridZeroOptimizer` in its `solver/optimizer/hybrid_zero_optim.py`: gradients all-reduced among all
       // data ranks in buckets of 512 Mi elements beside the backward pass, updated parameters broadcast owner
-      // by owner behind it (`overlap_sync_grad` on and `overlap_sync_param` off in its `configs`).
+      // by owner behind it. That only gradients overlap is assumed: InternLM 01e7fd6 has one key for both
+      // (`zero_overlap_communication`), c788446 two, of which InternLM's own `configs/7B_sft.py` (0047876)
+      // turns both on, InternEvo's (00de613) `overlap_sync_grad` alone. What the measured runs set no source
+      // says; with `overlap_sync_param` an owner has whole blocks and hides part of its broadcasts.
       profile.dataOverlap = .gradients
       profile.gradientFormat = .bf16
       profile.allReducesShards = true

@@ -126,8 +126,8 @@ public struct FrameworkProfile: Hashable, Sendable {
   public var overlapsTensorWithMultiply = false
   /// Whether the compute stream waits for its own sends.
   public var sendsBlock = true
-  /// Whether what two stages send each other goes one message after the other, not both at once: each
-  /// side then waits for its own and for the other's.
+  /// Whether what two stages send each other goes one message after the other, not both at once: where
+  /// an activation and a gradient meet, each side waits for both.
   public var exchangesStagesInTurn = false
   /// Whether the host waits for the device at every stage boundary.
   public var pipelineSynchronizesHost = true

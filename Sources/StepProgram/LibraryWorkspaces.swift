@@ -3,13 +3,10 @@ import Kernels
 import Quantities
 
 /// Memory that libraries of matrix multiplies keep for themselves, by the rules of their own sources.
+///
+/// None on a TPU: XLA compiles for it whatever the framework, and lays out all it needs.
 struct LibraryWorkspaces {
   let gpu: GPU
-
-  /// Whether the chip is a TPU: of the chips only those have no fp16 units.
-  ///
-  /// XLA compiles for it whatever the framework, and lays out all it needs.
-  var isTPU: Bool { gpu.peaks[.fp16] == nil }
 
   /// PyTorch's cuBLAS workspace of one thread.
   ///
@@ -17,7 +14,7 @@ struct LibraryWorkspaces {
   /// 128 MiB with CDNA 3 and later (those with fp8 units) and 32 MiB before (`parseChosenWorkspaceSize` in
   /// PyTorch's `CublasHandlePool.cpp`; releases before 2.8 took Blackwell for one of the others).
   var torch: Bytes {
-    if isTPU { return .zero }
+    if gpu.isTPU { return .zero }
     guard let capability = gpu.computeCapability else {
       return .mebibytes(gpu.peaks[.fp8] == nil ? 32 : 128)
     }
@@ -27,14 +24,14 @@ struct LibraryWorkspaces {
   /// Workspace of a Transformer Engine multiply: 32 MiB on Hopper and later, 4 MiB before
   /// (`get_cublas_workspace_size_bytes` in its `pytorch/module/base.py`); AMD's taken for Hoppers.
   var transformerEngine: Bytes {
-    if isTPU { return .zero }
+    if gpu.isTPU { return .zero }
     return .mebibytes(gpu.computeCapability ?? 90 >= 90 ? 32 : 4)
   }
 
-  /// What XLA hands a multiply as scratch, one at a time: 32 MiB on Hopper, 4 MiB elsewhere
+  /// What XLA hands a multiply as scratch, one at a time: 32 MiB from Hopper on, 4 MiB elsewhere
   /// (`GemmConfig` in XLA's `service/gpu/matmul_utils.h`).
   var xla: Bytes {
-    if isTPU { return .zero }
+    if gpu.isTPU { return .zero }
     return .mebibytes(gpu.computeCapability ?? 0 >= 90 ? 32 : 4)
   }
 
@@ -45,7 +42,7 @@ struct LibraryWorkspaces {
   /// All of a framework's: PyTorch's of the forward and of the backward thread, and Transformer Engine's
   /// where that multiplies.
   func total(of profile: FrameworkProfile) -> Bytes {
-    if isTPU { return .zero }
+    if gpu.isTPU { return .zero }
     if profile.plansBuffers { return xla }
     return (profile.cublasWorkspace ?? torch) * 2
       + (profile.multipliesInTransformerEngine ? transformerEngine : .zero)

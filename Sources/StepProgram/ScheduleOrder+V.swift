@@ -51,8 +51,8 @@ public struct PassLengths: Hashable, Sendable {
 /// most P + 1 microbatches of both chunks (DualPipe's memory, arXiv:2412.19437, table 2; 1F1B's is P),
 /// else a weight gradient. No more than P weight gradients are put off, of half as many layers each as
 /// DualPipe's published order puts off at most (P/2, see `BidirectionalOrder`): a rank that is never
-/// free would put them all off to the end, and hold what they need. With equal lengths that leaves the bubble of the papers' figures but for the
-/// order of weight gradients at the end.
+/// free would put them all off to the end, and hold what they need. With equal lengths that leaves the
+/// bubble of the papers' figures but for the order of weight gradients at the end.
 struct VShapedOrder {
   let ranks: Int
   let microbatches: Int

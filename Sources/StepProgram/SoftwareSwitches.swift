@@ -126,6 +126,6 @@ public struct SoftwareSwitches: Hashable, Sendable {
 extension TrainingJob {
   /// Whether PyTorch's cuBLAS workspace is there to be set: not where XLA lays out all buffers.
   var hasTorchWorkspace: Bool {
-    !training.framework.profile.plansBuffers && !LibraryWorkspaces(gpu: cluster.gpu).isTPU
+    !training.framework.profile.plansBuffers && !cluster.gpu.isTPU
   }
 }

@@ -24,9 +24,7 @@ extension StageEmitter {
         instructions.append(.memory(.parameters, held))
       }
     }
-    guard job.parallelism.overlaps, profile.layerGathers == .beside,
-      !compiler.states.offloadsParameters
-    else {
+    guard compiler.gathersBeside else {
       let isAwaited = !job.parallelism.overlaps || profile.layerGathers == .before
       launchGather(unit, bytes, slot: slot, backward: backward, awaited: isAwaited)
       return
@@ -170,11 +168,13 @@ extension StageEmitter {
         }
         next += 1
       }
-      if isGathered(unit, for: turn) { awaitGather(unit, slot: slot(units, index)) }
+      let isGathered = isGathered(unit, for: turn)
+      if isGathered, !compiler.gathersBeside { awaitGather(unit, slot: slot(units, index)) }
       if profile.shardsAsMegatronFSDP, !keeps, isEnd(unit), index > 0 {
         gatherEarly(units, turn)
       }
       emitPass(unit.forward, peak: unit.forwardPeak, net: unit.saved)
+      if isGathered, compiler.gathersBeside { awaitGather(unit, slot: slot(units, index)) }
       instructions.append(.mark(slot: slot(units, index) + 1))
       if !keeps, isReleased(units, index) { release(unit) }
     }
@@ -227,12 +227,14 @@ extension StageEmitter {
         let others = gatheredEarly.removeValue(forKey: turn.chunk) ?? []
         for other in others.sorted() { release(units[other]) }
       }
-      if gathersHere, isReleased(units, index) { awaitGather(unit, slot: slot(units, index)) }
+      let gathered = gathersHere && isReleased(units, index) ? slot(units, index) : nil
+      if let gathered, !compiler.gathersBeside { awaitGather(unit, slot: gathered) }
       if profile.shardsAsMegatronFSDP {
         emitQueuedBackward(unit, in: chunk, &queue)
         if releases, !isEnd(unit) { release(unit) }
       } else {
-        emitReducedBackward(unit, turn, releases: releases)
+        emitReducedBackward(
+          unit, turn, releases: releases, beside: compiler.gathersBeside ? gathered : nil)
       }
     }
     instructions.append(.memory(.gradients, -queue.emptied()))
@@ -246,8 +248,11 @@ extension StageEmitter {
     }
   }
 
-  /// A unit's backward pass, its gradients whole until they are reduced.
-  private mutating func emitReducedBackward(_ unit: UnitBlocks, _ turn: Turn, releases: Bool) {
+  /// A unit's backward pass, its gradients whole until they are reduced; at `slot` it waits for the
+  /// parameters gathered beside it.
+  private mutating func emitReducedBackward(
+    _ unit: UnitBlocks, _ turn: Turn, releases: Bool, beside slot: Int?
+  ) {
     let isLast = turn.microbatch == microbatches - 1
     let reducesEach = compiler.states.reducesEachMicrobatch
     // Gradients that are not reduced after every microbatch stay whole until the last, added up in
@@ -271,6 +276,7 @@ extension StageEmitter {
       reduce(early, operation: .reduceScatter, afterCompute: false)
     }
     emitPass(unit.backward, peak: unit.backwardPeak, net: -unit.saved)
+    if let slot { awaitGather(unit, slot: slot) }
     instructions.append(.mark(slot: 2 * (unit.layer + 1) + 1))
     if releases { release(unit) }
     if reduces {
@@ -362,10 +368,18 @@ extension StepCompiler {
   /// (`suggested_communication_unit_size` in its `megatron_fsdp.py`).
   private static let megatronUnit: Int64 = 1_000_000_000
 
-  /// Units whose parameters are gathered ahead of the one that runs: one; under Megatron FSDP until
-  /// with that one half of what is under way at once is there (`suggested_AG_prefetch_size`).
+  /// Whether a unit begins with some of its parameters and the others are gathered beside it.
+  var gathersBeside: Bool {
+    job.parallelism.overlaps && profile.layerGathers == .beside && !states.offloadsParameters
+  }
+
+  /// Units whose parameters are gathered ahead of the one that runs: one, but none where they are
+  /// gathered before it or beside it; under Megatron FSDP until with that one half of what is under way
+  /// at once is there (`suggested_AG_prefetch_size`).
   func unitsGatheredAhead(_ units: [UnitBlocks]) -> Int {
-    guard profile.shardsAsMegatronFSDP else { return 1 }
+    guard profile.shardsAsMegatronFSDP else {
+      return profile.layerGathers == .before || gathersBeside ? 0 : 1
+    }
     let layer = max(1, layerElements(units))
     return Int(max(1, (elementsGatheredAhead(units) + layer - 1) / layer - 1))
   }

@@ -25,7 +25,8 @@ struct StageEmitter {
   var gatheredEarly: [Int: Set<Int>] = [:]
   /// Blocks of single kernels run beside the passes.
   var extraBlocks: [Kernel: Int] = [:]
-  /// What is sent to each rank that something is sent to: the same bytes every time.
+  /// What is sent to each rank that something is sent to, the same bytes every time: under twice its
+  /// index, and one more where another message comes back.
   private var transfers: [Int: (bytes: Int64, duration: SimDuration)] = [:]
 
   init(compiler: StepCompiler, stage: Int, chunks: [ChunkBlocks], virtualStages: Int) {
@@ -58,7 +59,8 @@ struct StageEmitter {
         if index == firstBackward { instructions.append(.memory(.buffers, standIns)) }
         emitPass(of: turns[index])
       }
-      for turn in turns[next...end] { emitSend(turn) }
+      let following = turns[(end + 1)...].first { $0.kind == .forward || $0.kind == .backward }
+      for turn in turns[next...end] { emitSend(turn, before: following) }
       if profile.synchronizesPasses { instructions.append(.synchronizeHost) }
       next = end + 1
     }
@@ -99,14 +101,17 @@ struct StageEmitter {
     }
   }
 
-  /// Sends what a turn made.
-  private mutating func emitSend(_ turn: Turn) {
+  /// Sends what a turn made, `following` being the pass that comes next.
+  ///
+  /// Where that goes the other way, what it needs comes from the same neighbour at the same time.
+  private mutating func emitSend(_ turn: Turn, before following: Turn?) {
+    let meets = following.map { $0.kind != turn.kind } ?? false
     let plan = chunks[turn.chunk].plan
     switch turn.kind {
     case .forward where !plan.hasHead:
-      emitSend(lane: plan.stage + 1, to: rank(of: plan.stage + 1), turn)
+      emitSend(lane: plan.stage + 1, to: rank(of: plan.stage + 1), turn, meets)
     case .backward where !plan.hasEmbedding:
-      emitSend(lane: virtualStages + plan.stage - 1, to: rank(of: plan.stage - 1), turn)
+      emitSend(lane: virtualStages + plan.stage - 1, to: rank(of: plan.stage - 1), turn, meets)
     case .forward, .backward, .weightGradient, .optimizer: break
     }
   }
@@ -180,10 +185,12 @@ struct StageEmitter {
   }
 
   /// Sends to a neighbour; where both stages are this rank's, there is nothing to send.
-  private mutating func emitSend(lane: Int, to target: Int, _ turn: Turn) {
+  private mutating func emitSend(lane: Int, to target: Int, _ turn: Turn, _ meets: Bool) {
     guard target != stage else { return }
-    let transfer = transfers[target] ?? transfer(to: target)
-    transfers[target] = transfer
+    let isTwofold = meets && profile.exchangesStagesInTurn
+    let key = 2 * target + (isTwofold ? 1 : 0)
+    let transfer = transfers[key] ?? transfer(to: target, isTwofold: isTwofold)
+    transfers[key] = transfer
     instructions.append(
       .send(
         lane: lane, microbatch: turn.microbatch, bytes: transfer.bytes,
@@ -193,8 +200,9 @@ struct StageEmitter {
     }
   }
 
-  /// What one microbatch's activations take to another stage.
-  private func transfer(to target: Int) -> (bytes: Int64, duration: SimDuration) {
+  /// What one microbatch's activations take to another stage; `isTwofold` if another message comes back
+  /// from it first.
+  private func transfer(to target: Int, isTwofold: Bool) -> (bytes: Int64, duration: SimDuration) {
     let whole = compiler.shard.bytes(
       compiler.shard.tokensOutside, job.architecture.hiddenSize)
     let isScattered =
@@ -203,7 +211,7 @@ struct StageEmitter {
     var seconds = compiler.pricing.collectives.sendReceiveSeconds(
       bytes: bytes, sameNode: compiler.pricing.placements.sharesNode(stage, target),
       nodesApart: compiler.pricing.placements.nodesApart(stage, target))
-    if profile.exchangesStagesInTurn { seconds *= 2 }
+    if isTwofold { seconds *= 2 }
     if isScattered,
       let gather = compiler.pricing.call(.allGather, on: .tensor, bytes: whole, category: .pipeline)
     {

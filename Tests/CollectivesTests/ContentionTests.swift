@@ -55,10 +55,11 @@ import Testing
 
   @Test("a GPU under another name has the links and the library of the one it was made from")
   func renamed() throws {
-    for name in ["l40s", "v100-sxm2-32gb", "a100-sxm-80gb", "b200-sxm", "mi300x"] {
+    for name in ["l40s", "v100-sxm2-32gb", "a100-sxm-80gb", "b200-sxm", "mi300x", "tpu-v5p"] {
       let own = try cluster(name, nodes: 2)
       var other = own
       other.gpu.name = "mine"
+      #expect(other.gpu.isTPU == name.hasPrefix("tpu"))
       #expect(NodeFabric.usual(of: other.gpu, gpusPerNode: 8) == own.node)
       for placement in [group(8, perNode: 8), group(16, perNode: 8)] {
         func time(_ cluster: Cluster) -> SimDuration {

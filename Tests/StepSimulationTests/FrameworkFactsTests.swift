@@ -193,6 +193,30 @@ struct FrameworkFactsTests {
     #expect(far.duration.seconds < 3 * near.duration.seconds)
   }
 
+  @Test("InternLM joins the biases of query, key and value as it does their weights")
+  func ownersOfBiases() throws {
+    func sent(_ data: Int) throws -> [Int64] {
+      var job = try SmallJobs.job(Parallelism(data: data, zero: 1), framework: .internLM)
+      job.architecture.attention.inputBias = true
+      job.architecture.attention.outputBias = true
+      let program = StepCompiler.compile(job)
+      return program.stages[0].instructions.compactMap {
+        guard case .launch(let call, _, _) = $0, program.calls[call].operation == .allGather
+        else { return nil }
+        return program.calls[call].bytes
+      }
+    }
+    // Two biases more than without in each of eight layers: 51 + 16 tensors. The joined one is three
+    // times as wide as a norm or the output's bias, of 1,024 elements.
+    let all = try sent(128)
+    #expect(all.count == 67)
+    #expect(all.filter { $0 == 2 * 3 * 1_024 }.count == 8)
+    #expect(all.filter { $0 == 2 * 1_024 }.count == 8 * 3 + 1)
+    // On 64 ranks nobody is left without a tensor.
+    #expect(try sent(64).count == 64)
+    #expect(try sent(64).reduce(0, +) == all.reduce(0, +))
+  }
+
   @Test("InternLM's owners of whole tensors broadcast one after the other")
   func ownersBroadcast() throws {
     func calls(_ data: Int, group: Int? = nil) throws -> [CollectiveCall] {

@@ -1,5 +1,6 @@
 import Collectives
 import Hardware
+import Kernels
 import Layout
 import Quantities
 import StepProgram
@@ -102,18 +103,78 @@ import Transformer
     }
   }
 
+  private func maxText(
+    _ name: String, change: (inout GPU) -> Void = { _ in }
+  ) throws -> TrainingJob {
+    var gpu = try #require(GPU.named(name))
+    change(&gpu)
+    var job = try SmallJobs.job(
+      Parallelism(data: 16, zero: 3), microbatches: 1, framework: .maxtext)
+    job.cluster = Cluster(
+      gpu: gpu, gpuCount: 16, gpusPerNode: gpu.scaleUpDomain >= 16 ? 16 : 8,
+      intraNode: gpu.scaleUp, interNode: gpu.scaleOut)
+    return job
+  }
+
   @Test("MaxText on a TPU gathers a layer before it begins, on a GPU ahead")
   func maxText() throws {
     func awaited(_ name: String) throws -> [Bool] {
-      let gpu = try #require(GPU.named(name))
-      var job = try SmallJobs.job(
-        Parallelism(data: 16, zero: 3), microbatches: 1, framework: .maxtext)
-      job.cluster = Cluster(
-        gpu: gpu, gpuCount: 16, gpusPerNode: gpu.scaleUpDomain >= 16 ? 16 : 8,
-        intraNode: gpu.scaleUp, interNode: gpu.scaleOut)
-      return launches(StepCompiler.compile(job), .allGather).map(\.isAwaited)
+      launches(StepCompiler.compile(try maxText(name)), .allGather).map(\.isAwaited)
     }
     #expect(try awaited("tpu-v5p").allSatisfy { $0 })
     #expect(try awaited("h100-sxm-80gb").contains(false))
+  }
+
+  @Test("a TPU is one whatever it is called and whatever its peaks")
+  func changedTPU() throws {
+    let own = try maxText("tpu-v5p")
+    let named = try maxText("tpu-v5p") { $0.name = "mine" }
+    let widened = try maxText("tpu-v5p") { $0.peaks[.fp16] = .teraflops(459) }
+    for job in [own, named, widened] {
+      let gathers = launches(StepCompiler.compile(job), .allGather)
+      #expect(!gathers.isEmpty && gathers.allSatisfy { $0.isAwaited })
+      #expect(job.runtime == .zero)
+    }
+    let duration = try FoldedSimulation.run(StepCompiler.compile(own)).duration
+    #expect(try FoldedSimulation.run(StepCompiler.compile(named)).duration == duration)
+  }
+
+  /// Gathers (g) and passes (r) in the order they are issued, and the most bytes of gathered parameters.
+  private func trace(_ program: StepProgram) -> (order: String, peak: Int64) {
+    var order = ""
+    var held: Int64 = 0
+    var peak: Int64 = 0
+    for instruction in program.stages[0].instructions {
+      switch instruction {
+      case .launch(let call, _, _) where program.calls[call].operation == .allGather: order += "g"
+      case .run: order += "r"
+      case .memory(.parameters, let bytes):
+        held += bytes
+        peak = max(peak, held)
+      default: break
+      }
+    }
+    return (order, peak)
+  }
+
+  @Test("before and beside a layer nothing of the next one is there")
+  func oneLayerAtOnce() throws {
+    // Ten units forward, and backward all but the head, which is still there.
+    let before = trace(StepCompiler.compile(try maxText("tpu-v5p")))
+    #expect(before.order.hasPrefix(String(repeating: "gr", count: 10) + "r"))
+    #expect(!before.order.contains("gg"))
+    // The largest tensor of a unit is a table of 32,000 × 1,024, two bytes each.
+    let table: Int64 = 2 * 32_000 * 1_024
+    #expect(before.peak == table)
+    // Layers in two parts, the ends in one.
+    let beside = trace(try program(within: true))
+    let layers = String(repeating: "ggr", count: 8)
+    #expect(beside.order.hasPrefix("gr" + layers + "grr" + layers + "gr"))
+    // The head with its norm.
+    #expect(beside.peak == table + 2 * 1_024)
+    // One ahead: the last layer is there with the head.
+    let ahead = trace(try program())
+    #expect(ahead.order.hasPrefix("ggrgr"))
+    #expect(ahead.peak == table + 2 * 1_024 + 2 * (12 * 1_024 * 1_024 + 2 * 1_024))
   }
 }
