@@ -8,7 +8,7 @@ extension KernelCost {
   /// 32) and its softmax; a block costs its scores and a prologue. The GPU is done when the average
   /// multiprocessor is, plus the tail; under a causal mask the longest block is twice the average.
   /// Reading and writing the tensors once is the floor. A backward pass that adds in the same order
-  /// every time is slower: ``KernelConstants/deterministicFlash3``, ``deterministicParts(sequences:units:)``.
+  /// every time is slower: ``KernelConstants/deterministicFlash3``, `AttentionKernel.deterministicParts(sequences:units:)`.
   public func seconds(for attention: AttentionKernel) -> Double {
     let scoresPerQuery = Double(attention.keyLength) * attention.computedFraction
     let sequences = Double(attention.batch) * Double(attention.heads)
@@ -47,24 +47,14 @@ extension KernelCost {
       let compute = usual * (average / self.constants.deterministicFlash3 + dropout)
       return self.constants.kernelOverhead + max(compute, memory)
     }
-    let parts = Self.deterministicParts(sequences: sequences, units: multiprocessors)
+    let parts = Double(
+      AttentionKernel.deterministicParts(
+        sequences: attention.batch * attention.heads, units: Int(multiprocessors)))
     let waves = (parts * sequences / available).rounded(.up)
     let compute = waves * (blocks / sequences / parts).rounded(.up) * (average + dropout)
     let sums = 4 * parts * Double(attention.queryLength * attention.headDimension) * sequences
     return self.constants.kernelOverhead + max(compute, memory)
       + 2 * sums / streamingRate[StreamingKind.pointwise.index]
-  }
-
-  /// Thread blocks that share the keys of a head in FlashAttention-2's deterministic backward pass.
-  ///
-  /// As many as fill the GPU, rounded up: each goes along every so-manieth block of keys and adds to
-  /// fp32 sums of its own, cleared before and added up behind (`gridDimx` of
-  /// `run_flash_bwd_seqk_parallel` in `flash_bwd_launch_template.h`; one fits a multiprocessor). What
-  /// is above the number of multiprocessors is a second wave: 160 blocks on an H100's 132 for two
-  /// sequences of 16 heads. There 8,192 causal tokens take 7.6 ms by this; 8.3 were measured
-  /// (Dao-AILab/flash-attention, pull request 1893).
-  static func deterministicParts(sequences: Double, units: Double) -> Double {
-    (units / sequences).rounded(.up)
   }
 
   /// Seconds a multiprocessor takes to decide whether a score is dropped.

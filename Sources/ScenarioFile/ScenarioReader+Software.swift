@@ -131,6 +131,13 @@ extension ScenarioChecks {
     if switches.isDeterministic, switches.loss == .compiled || switches.loss == .fused {
       training.report("deterministic", "needs loss: plain; the fused ones add in any order")
     }
+    let attention = job.training.attention
+    if switches.isDeterministic, attention == .flash1 || attention == .flashTriton {
+      training.report(
+        "deterministic",
+        "how \(attention.rawValue) would add in the same order is not modelled; "
+          + "use flash-2 or flash-3")
+    }
     if switches.layers == .local, isNarrow {
       training.report(
         "layers", "local layers do not multiply in \(job.training.precision.matmulFormat.rawValue)")

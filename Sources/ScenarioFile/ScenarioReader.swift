@@ -1,4 +1,5 @@
 import Hardware
+import Kernels
 import Layout
 import RunForecast
 import StepProgram
@@ -58,9 +59,17 @@ struct ScenarioReader {
     parallelism.stageLayers = stageLayers(
       layout, layers: model.architecture.layerCount, in: layoutBlock)
     let settled = model.settled(for: training.settings.framework)
-    let job = TrainingJob(
+    var job = TrainingJob(
       architecture: settled.architecture, cluster: cluster, parallelism: parallelism,
       training: training.settings)
+    if job.runsTritonAttention {
+      if trainingBlock.has("attention") {
+        trainingBlock.warn(
+          "attention",
+          "runs as flash-triton, the default of \(job.training.framework.rawValue) until 2024")
+      }
+      job.training.attention = .flashTriton
+    }
     ScenarioChecks(
       job: job, layout: layoutBlock, training: trainingBlock, simulation: simulationBlock,
       speeds: simulation.speeds, ramp: training.ramp

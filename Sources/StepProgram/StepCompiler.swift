@@ -138,6 +138,7 @@ public struct StepCompiler {
     }
     if let bucket = job.parallelism.sharding.bucketParameters { profile.bucketParameters = bucket }
     attention = job.chooseAttention(&profile)
+    profile.fusion.cachedRowValues = job.cachedRowValues
     states = StatePlan(job: job, profile: profile)
     profile.fusion.accumulatedBytes = states.gradientBytes
     if !profile.hasGradientBuffer,

@@ -1,5 +1,6 @@
 import Hardware
 import Kernels
+import Quantities
 import Transformer
 
 extension TrainingJob {
@@ -19,16 +20,24 @@ extension TrainingJob {
         choice = .flash3
       }
     }
-    if choice == .flash2, profile.usesTritonAttention,
-      let capability = cluster.gpu.computeCapability,
-      (80..<100).contains(capability)
-    {
-      choice = .flashTriton
-    }
+    if runsTritonAttention { choice = .flashTriton }
     if choice == .flash2, profile.fusion.isDeterministic {
       profile.fusion.flashUnits = cluster.gpu.multiprocessors
     }
     return choice
+  }
+
+  /// Whether FlashAttention in Triton runs where the scenario says FlashAttention-2
+  /// (``FrameworkProfile/usesTritonAttention``); that of its time runs on Ampere, Ada and Hopper.
+  public var runsTritonAttention: Bool {
+    training.attention == .flash2 && training.framework.profile.usesTritonAttention
+      && (80..<100).contains(cluster.gpu.computeCapability ?? 0)
+  }
+
+  /// Values of an fp32 row up to which the rows in flight, one for each of two thread blocks on a
+  /// multiprocessor, fit the second-level cache: 48,545 on an A100 (216 rows, 40 MiB).
+  var cachedRowValues: Int {
+    Int(cluster.gpu.cache.count) / (2 * cluster.gpu.multiprocessors * 4)
   }
 
   /// Takes NVLS away where sums are to be made in the same order: `NCCL_ALGO` must be set then, and not

@@ -9,6 +9,12 @@ public struct ModelFlops: Hashable, Sendable {
   public var attentionProjections: Double
   /// Scores and their product with the values.
   public var attentionScores: Double
+  /// Projections of an index (``SparseIndex``), whose input gets no gradient.
+  public var indexProjections = 0.0
+  /// Scores of an index, of all keys before a query.
+  public var indexScores = 0.0
+  /// Gradients of an index's queries and keys, from the scores of picked keys alone; not in ``total``.
+  public var indexScoresBackward = 0.0
   /// Recurrences between their projections (``Recurrence/flopsPerToken``).
   public var recurrence = 0.0
   /// Dense feed-forward blocks.
@@ -27,9 +33,15 @@ public struct ModelFlops: Hashable, Sendable {
   /// The sum of all kinds.
   public var total: Flops {
     Flops(
-      attentionProjections + attentionScores + recurrence + feedForward + routedExperts
-        + sharedExperts
-        + router + nextTokenProjections + head)
+      attentionProjections + attentionScores + indexProjections + indexScores + recurrence
+        + feedForward + routedExperts + sharedExperts + router + nextTokenProjections + head)
+  }
+
+  /// Forward and backward pass of a token: three times the forward pass, as the backward pass takes the
+  /// gradient of both factors of every product, but for an index.
+  public var trained: Flops {
+    let others = total.count - indexProjections - indexScores
+    return Flops(3 * others + 2 * indexProjections + indexScores + indexScoresBackward)
   }
 }
 
@@ -62,7 +74,7 @@ extension Architecture {
   /// that is the 4·s·h per layer of arXiv:2204.02311, appendix B. Next-token prediction modules
   /// are included.
   /// Without `causal` the masked half of the scores counts too: the 12·L·h·s per token and step
-  /// that Megatron-LM, nanotron and llm-foundry report.
+  /// that Megatron-LM, nanotron and llm-foundry report. Those of an index never do.
   public func forwardFlops(sequenceLength: Int, causal: Bool) -> ModelFlops {
     var flops = ModelFlops(
       attentionProjections: 0, attentionScores: 0, feedForward: 0, routedExperts: 0,
@@ -77,10 +89,11 @@ extension Architecture {
           Double(count) * perKey
           * meanAttendedKeys(layer: first, sequenceLength: sequenceLength, causal: causal)
         if kind.hasIndex, let index = attention.index, index.selectedKeys < sequenceLength {
-          // Its scores of all keys before a query.
-          flops.attentionScores +=
-            Double(count) * 2 * Double(index.heads * index.dimension) * Double(sequenceLength)
-            * (causal ? 0.5 : 1)
+          let perKey = Double(count) * 2 * Double(index.heads * index.dimension)
+          flops.indexScores += perKey * Double(sequenceLength) / 2
+          flops.indexScoresBackward +=
+            2 * perKey
+            * meanAttendedKeys(layer: first, sequenceLength: sequenceLength, causal: true)
         }
       }
       if kind.mixer.hasRecurrence, let recurrence {
@@ -91,6 +104,8 @@ extension Architecture {
         let work = 2 * Double(count) * Double(activeCount([tensor]))
         if tensor.isExpert {
           flops.routedExperts += work
+        } else if tensor.name.hasPrefix("attention.index_") {
+          flops.indexProjections += work
         } else if tensor.name.hasPrefix("attention.") || tensor.name.hasPrefix("mixer.") {
           flops.attentionProjections += work
         } else if tensor.name.hasPrefix("shared_expert.") {
@@ -113,9 +128,8 @@ extension Architecture {
     forwardFlops(sequenceLength: sequenceLength, causal: causal).total
   }
 
-  /// Model FLOPs of a training step over `tokens` tokens: three times the forward pass, as the
-  /// backward pass takes the gradient of both factors of every product.
+  /// Model FLOPs of a training step over `tokens` tokens (``ModelFlops/trained``).
   public func modelFlopsPerStep(tokens: Int, sequenceLength: Int, causal: Bool) -> Flops {
-    flopsPerToken(sequenceLength: sequenceLength, causal: causal) * (3 * Double(tokens))
+    forwardFlops(sequenceLength: sequenceLength, causal: causal).trained * Double(tokens)
   }
 }

@@ -271,7 +271,7 @@ extension Architecture {
         inputs + bytes.output + Int64(4 * shard.microBatch * localHeads * queries)
       // fp32 sums of the queries' gradient, one for each part of the keys.
       let sequences = shard.microBatch * localHeads
-      let parts = max(1, (fusion.flashUnits + sequences - 1) / sequences)
+      let parts = AttentionKernel.deterministicParts(sequences: sequences, units: fusion.flashUnits)
       operation.backwardScratch = inputs + 2 * Int64(parts) * bytes.query
       if let format = fusion.keptFormats.attentionOutputs {
         let format = (kept: format, computed: shard.activationFormat)

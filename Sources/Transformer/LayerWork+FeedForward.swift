@@ -269,7 +269,7 @@ extension Architecture {
       // sum and the result, and going back the gradient twice beside the output; the gradient of the
       // targets' part is cleared first (`NLLLoss` backward). What is read again comes from L2 where
       // the rows in flight fit there.
-      let again: Int64 = shard.vocabulary > Self.cachedRowValues ? 4 : 0
+      let again: Int64 = shard.vocabulary > fusion.cachedRowValues ? 4 : 0
       loss.forward = [
         .stream(
           StreamingKernel(
@@ -309,12 +309,10 @@ extension Architecture {
       loss.afterForward = Exchange(
         .allReduce, on: .tensor, bytes: Int64(shard.tokens) * 12)
     }
-    return [normOperation("final_norm", shard: shard, fusion: fusion), projection, loss]
+    // Losses that add in the same order every time are PyTorch's own operations, which fill nothing.
+    let products = [normOperation("final_norm", shard: shard, fusion: fusion), projection]
+    return (fusion.fillsOutputs ? products.map(\.filled) : products) + [loss]
   }
-
-  /// Values of an fp32 row up to which the rows that a GPU works on at a time stay in its L2: two blocks on a
-  /// multiprocessor, a row each, are 216 rows for 40 MB on an A100 and 264 for 50 MB on an H100.
-  static let cachedRowValues = 46_000
 
   /// What a next-token prediction module adds to its layer: norms of embedding and hidden state,
   /// their projection, and the shared head once more (arXiv:2412.19437, section 2.2).
@@ -327,12 +325,14 @@ extension Architecture {
   public func nextTokenOperations(shard: LayerShard, fusion: Fusion, vocabularySplit: Bool)
     -> [Operation]
   {
-    [
+    let own = [
       normOperation("next_token_embedding_norm", shard: shard, fusion: fusion),
       normOperation("next_token_hidden_norm", shard: shard, fusion: fusion),
       columnParallel(
         "next_token_proj", input: 2 * hiddenSize, output: hiddenSize / shard.tensor, shard: shard,
         fusion: fusion),
-    ] + headOperations(shard: shard, fusion: fusion, vocabularySplit: vocabularySplit)
+    ]
+    return (fusion.fillsOutputs ? own.map(\.filled) : own)
+      + headOperations(shard: shard, fusion: fusion, vocabularySplit: vocabularySplit)
   }
 }

@@ -195,6 +195,8 @@ public struct Fusion: Hashable, Sendable {
   /// Multiprocessors among which FlashAttention-2 deals sums it makes in the same order every time, each
   /// thread block those of the queries' gradient for its part of the keys; 0 where it does not.
   public var flashUnits = 0
+  /// Values of an fp32 row up to which the rows that a GPU works on at a time stay in its cache.
+  public var cachedRowValues = Int.max
   /// What library kernels write to is filled beforehand (``Operation/filled``).
   public var fillsOutputs = false
 

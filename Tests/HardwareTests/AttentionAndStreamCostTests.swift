@@ -153,4 +153,13 @@ import Testing
     let cost = KernelCost(gpu: .simple(overhead: 2e-6))
     #expect(cost.seconds(for: StreamingKernel(.pointwise, read: 0, written: 0)) == 2e-6)
   }
+
+  @Test("a head's keys are dealt to as many blocks as fill the GPU, at least one")
+  func deterministicParts() {
+    // 132 multiprocessors: ⌈132/32⌉, ⌈132/132⌉, and 256 heads are more than there are.
+    let parts = [32, 132, 256].map { AttentionKernel.deterministicParts(sequences: $0, units: 132) }
+    #expect(parts == [5, 1, 1])
+    // None are dealt where sums come in any order.
+    #expect(AttentionKernel.deterministicParts(sequences: 32, units: 0) == 1)
+  }
 }

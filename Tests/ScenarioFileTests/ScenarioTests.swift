@@ -236,6 +236,17 @@ import Transformer
     #expect(ordered.resolved["training"]?["deterministic"] == .bool(true))
     #expect(
       mistake("\n  deterministic: true\n  loss: fused").contains("needs loss: plain"))
+    for old in ["flash-1", "flash-triton"] {
+      #expect(
+        mistake("\n  deterministic: true\n  attention: \(old)").contains("use flash-2 or flash-3"))
+    }
+    // What llm-foundry runs is written out, and read back without a warning.
+    for (asked, warnings) in [("", 0), ("\n  attention: flash-2", 1)] {
+      let foundry = try Sample.read(Sample.text + "\n  framework: llm-foundry" + asked)
+      #expect(foundry.job.training.attention == .flashTriton)
+      #expect(foundry.warnings.count { $0.contains("flash-triton") } == warnings)
+      #expect(foundry.resolved["training"]?["attention"] == .string("flash-triton"))
+    }
     #expect(
       mistake("\n  framework: nanotron\n  loss: fused").contains(
         "a switch of megatron-core, nemo, generic, not of nanotron"))

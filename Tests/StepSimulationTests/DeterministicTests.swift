@@ -86,6 +86,53 @@ struct DeterministicTests {
     #expect(operations.map(\.saved) == usual.map(\.saved))
   }
 
+  @Test("the head's norm and multiply are filled too, once, its loss is not") func fillingHead() {
+    var fusion = Fusion()
+    let model = SmallJobs.model()
+    let shard = LayerShard(microBatch: 1, sequenceLength: 2_048, vocabulary: 32_000)
+    func fills(_ operations: [Transformer.Operation]) -> [[Int64]] {
+      operations.map { operation in
+        (operation.forward + operation.inputGradient).compactMap {
+          if case .stream(let pass) = $0, pass.bytesRead == 0 { pass.bytesWritten } else { nil }
+        }
+      }
+    }
+    #expect(fills(model.headOperations(shard: shard, fusion: fusion)) == [[], [], []])
+    fusion.fillsOutputs = true
+    // 2,048 tokens of 1,024 or 32,000 values of two bytes: the norm's output and gradient; the logits
+    // and the gradient of their input.
+    let tokens: Int64 = 2_048 * 1_024 * 2
+    let logits: Int64 = 2_048 * 32_000 * 2
+    let head = [[tokens, tokens], [logits, tokens], []]
+    #expect(fills(model.headOperations(shard: shard, fusion: fusion)) == head)
+    // Two norms, and a multiply whose input is twice as wide.
+    let own = [[tokens, tokens], [tokens, tokens], [tokens, 2 * tokens]]
+    #expect(
+      fills(model.nextTokenOperations(shard: shard, fusion: fusion, vocabularySplit: true))
+        == own + head)
+  }
+
+  @Test("rows of logits are read again where those in flight do not fit the GPU's cache")
+  func cachedRows() throws {
+    // 40 MiB over 4 bytes of 2 · 108 rows; 6 MiB and 80; 126 MiB and 148.
+    for (gpu, values) in [
+      ("a100-sxm-80gb", 48_545), ("v100-sxm2-32gb", 9_830), ("b200-sxm", 111_588),
+    ] {
+      #expect(try StepCompiler(job: job(gpu: gpu)).profile.fusion.cachedRowValues == values)
+    }
+    var fusion = Fusion()
+    fusion.crossEntropy = false
+    func read(_ cached: Int) throws -> Int64 {
+      fusion.cachedRowValues = cached
+      let shard = LayerShard(microBatch: 1, sequenceLength: 2_048, vocabulary: 32_000)
+      let loss = SmallJobs.model().headOperations(shard: shard, fusion: fusion).last
+      guard case .stream(let pass)? = loss?.forward.first else { return 0 }
+      return pass.bytesRead
+    }
+    // Twice more in fp32.
+    #expect(try read(9_830) - read(48_545) == 2 * 4 * 2_048 * 32_000)
+  }
+
   @Test("rotation in passes of its own moves four times the bytes in ten launches")
   func rotary() throws {
     func launches(_ fused: Bool?) throws -> [Int] {

@@ -65,11 +65,26 @@ import Transformer
     // 2,048 − 2,048² / (2 · 8,192).
     #expect(model.meanAttendedKeys(layer: 0, sequenceLength: 8_192, causal: true) == 1_792)
     #expect(model.meanAttendedKeys(layer: 0, sequenceLength: 2_048, causal: true) == 1_024)
-    // Scores of 128 heads of 192 + 128 over 1,792 keys, and of 64 index heads of 128 over 4,096, of 62 layers.
+    // Scores of 128 heads of 192 + 128 over 1,792 keys, and of 64 index heads of 128 over 4,096, of 62 layers;
+    // backward both gradients of the index's over 1,792 keys.
     let attention = 2 * 128 * 320 * 1_792
     let index = 2 * 64 * 128 * 4_096
     let flops = model.forwardFlops(sequenceLength: 8_192, causal: true)
-    #expect(flops.attentionScores == Double(62 * (attention + index)))
+    #expect(flops.attentionScores == Double(62 * attention))
+    #expect(flops.indexScores == Double(62 * index))
+    let back = 2 * 2 * 64 * 128 * 1_792
+    #expect(flops.indexScoresBackward == Double(62 * back))
+    // Its three multiplies have no input gradient: twice, where the rest is thrice.
+    let projections = 2 * 62 * (64 * 128 * 1_536 + 128 * 7_168 + 64 * 7_168)
+    #expect(flops.indexProjections == Double(projections))
+    let rest = flops.total.count - Double(projections + 62 * index)
+    #expect(flops.trained.count == 3 * rest + Double(2 * projections + 62 * (index + back)))
+    #expect(
+      model.modelFlopsPerStep(tokens: 8_192, sequenceLength: 8_192, causal: true).count
+        == 8_192 * flops.trained.count)
+    // Keys behind a query are in no count of the index, whatever is counted of attention.
+    #expect(
+      model.forwardFlops(sequenceLength: 8_192, causal: false).indexScores == flops.indexScores)
   }
 
   @Test("kernels attend in the compressed space, where all heads share a key") func core() throws {
