@@ -71,6 +71,7 @@ extension SimulationReport {
     [
       "bytes": .integer(plan.phases.last?.checkpoint.total.count ?? 0),
       "largest_part_bytes": .integer(plan.phases.last?.checkpoint.largestPart.count ?? 0),
+      "interval_seconds": .number(run.checkpointInterval?.value ?? 0),
       "write_seconds": .number(checkpoint.write.value),
       "stall_seconds": .number(checkpoint.stall.value),
       "read_seconds": .number(checkpoint.read.value),

@@ -153,11 +153,23 @@ public struct SimulationReport: Hashable, Sendable {
         "half of the runs drawn take more than \(Format.duration(Seconds(drawn.seconds.p50))): the "
           + "expected time assumes as many spares as it takes, at a constant rate of failures.")
     }
-    if let best = run.bestCheckpointInterval, let checkpoint = scenario.run.checkpoint {
-      let ratio = checkpoint.interval.value / best.value
-      if ratio > 2 || ratio < 0.5 {
+    if let every = run.checkpointInterval, let asked = scenario.run.checkpoint {
+      let step = plan.longestStep
+      let keys = [
+        ("every", asked.interval), ("local.every", asked.local?.interval ?? asked.interval),
+      ]
+      for (key, interval) in keys.prefix(asked.local == nil ? 1 : 2)
+      where interval.value < step.value * (1 - 1e-9) {
         result.append(
-          "a checkpoint every \(Format.duration(checkpoint.interval)) loses more than one every "
+          "run.checkpoint.\(key): \(Format.duration(interval)) is shorter than a step of "
+            + "\(Format.duration(step)), and a checkpoint can only be taken between two steps: one is "
+            + "taken after every step.")
+      }
+      if let best = run.bestCheckpointInterval,
+        !(0.5...2).contains(every.value / best.value)
+      {
+        result.append(
+          "a checkpoint every \(Format.duration(every)) loses more than one every "
             + "\(Format.duration(best)), the best interval (Daly 2006).")
       }
     }

@@ -15,7 +15,7 @@ public struct CheckpointSearch: Hashable, Sendable {
   private static let events = 200_000.0
 
   /// Draws the same runs under intervals a quarter of an octave apart, eight times fewer to eight times
-  /// more than the one Young's formula gives; `nil` without checkpoints or failures, and where one run
+  /// more than the one Young's formula gives, each of whole steps; `nil` without checkpoints or failures, and where one run
   /// alone has too many.
   ///
   /// - Parameters:
@@ -34,21 +34,26 @@ public struct CheckpointSearch: Hashable, Sendable {
     let young = ExpectedSegment.bestInterval(
       write: max(cost.stall.value, 1e-3), between: 1 / rate)
     let steps = -12...12
+    let step = RunSegment.segments(of: plan, settings: settings).last?.step ?? 1
     let each = forecast.failures + forecast.stragglers + 1
     let draws = Int(min(64, Self.events / each / Double(steps.count)))
     guard draws >= 2 else { return nil }
     var best: (interval: Double, time: Double)?
     var factor = 0.125
+    var tried = 0.0
     for _ in steps {
-      var tried = settings
+      var settings = settings
       // Not below the time of one write, nor above a year.
-      let interval = min(max(young * factor, cost.write.value, 1), 31_536_000)
+      let wanted = min(max(young * factor, cost.write.value, 1), 31_536_000)
       factor *= 1.189_207_115_002_721  // the fourth root of 2
-      tried.checkpoint?.interval = Seconds(interval)
+      let interval = RunSegment.steps(in: wanted, of: step) * step
+      guard interval != tried else { continue }
+      tried = interval
+      settings.checkpoint?.interval = Seconds(interval)
       if let local = checkpoint.local, local.interval.value > interval {
-        tried.checkpoint?.local?.interval = Seconds(interval)
+        settings.checkpoint?.local?.interval = Seconds(interval)
       }
-      guard let simulation = RunSimulation(plan, settings: tried) else { continue }
+      guard let simulation = RunSimulation(plan, settings: settings) else { continue }
       var sum = 0.0
       for index in 0..<draws { sum += simulation.run(index, seed: seed).wallTime.value }
       let mean = sum / Double(draws)

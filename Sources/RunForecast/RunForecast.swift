@@ -39,7 +39,10 @@ public struct RunForecast: Hashable, Sendable {
   public var stragglers: Double
   /// What one checkpoint costs, in the last phase; `nil` without checkpoints.
   public var checkpoint: CheckpointCost?
-  /// The checkpoint interval that loses least; `nil` without checkpoints or failures.
+  /// Work between two checkpoints in storage as they are written, in the last phase: what was asked
+  /// for, rounded up to whole steps; `nil` without checkpoints.
+  public var checkpointInterval: Seconds?
+  /// The checkpoint interval of whole steps that loses least; `nil` without checkpoints or failures.
   public var bestCheckpointInterval: Seconds?
   /// GPUs × wall time, in hours.
   public var gpuHours: Double
@@ -88,9 +91,11 @@ public struct RunForecast: Hashable, Sendable {
     lostTime = Seconds(remainder > 1e-12 * wallTime.value ? remainder : 0)
     if let last = plan.phases.last, let settings = settings.checkpoint {
       checkpoint = CheckpointCost(last, settings)
+      checkpointInterval = segments.last.map { Seconds($0.remoteInterval) }
       if let segment = segments.last, segment.rate > 0, settings.local == nil, segment.commit == 0 {
         bestCheckpointInterval = Seconds(
-          ExpectedSegment.bestInterval(write: segment.stall, between: 1 / segment.rate))
+          ExpectedSegment.bestInterval(
+            write: segment.stall, between: 1 / segment.rate, step: segment.step))
       }
     }
     gpuHours = zip(segments, expected).reduce(0) {
@@ -191,5 +196,14 @@ struct ExpectedSegment {
     guard write < 2 * between else { return between }
     let ratio = write / (2 * between)
     return (2 * write * between).squareRoot() * (1 + ratio.squareRoot() / 3 + ratio / 9) - write
+  }
+
+  /// The interval of whole steps that loses least: of the two about ``bestInterval(write:between:)``
+  /// the one under which an amount of work takes less, (e^((τ+δ)/M) − 1)/τ.
+  static func bestInterval(write: Double, between: Double, step: Double) -> Double {
+    let upper = RunSegment.steps(in: bestInterval(write: write, between: between), of: step)
+    let lower = max(1, upper - 1)
+    let loss = { (steps: Double) in expm1((steps * step + write) / between) / steps }
+    return (loss(lower) < loss(upper) ? lower : upper) * step
   }
 }

@@ -18,6 +18,11 @@ public struct RunPlan: Hashable, Sendable {
     self.gpuHourPrice = gpuHourPrice
   }
 
+  /// The longest of the phases' mean steps.
+  public var longestStep: Seconds {
+    Seconds(phases.map { $0.trainingTime.value / max(1, $0.steps) }.max() ?? 0)
+  }
+
   /// A plan that repeats one step until the tokens are spent.
   ///
   /// - Parameters:

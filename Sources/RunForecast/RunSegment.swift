@@ -6,11 +6,17 @@ public import Quantities
 /// Work is counted in cycles: the training time between two checkpoints of the nearer level, and the
 /// write after it. A write into storage, which is longer, follows every ``cyclesPerRemote`` cycles; its
 /// time beyond the nearer one's is spread over them.
+///
+/// State is whole only between two steps, so a cycle is a whole number of steps, at least one: an
+/// interval that is asked for is rounded up. Where the steps of a segment differ (a growing batch,
+/// phases) their mean counts, evaluations included.
 struct RunSegment: Sendable {
   /// Steps and evaluations, seconds.
   var useful = 0.0
   /// Of these the time in steps.
   var training = 0.0
+  /// Mean time of a step with its share of the evaluations.
+  var step = 1e-9
   /// Work between two checkpoints of the nearer level.
   var interval = 1e-9
   /// Cycles between two checkpoints in storage.
@@ -41,6 +47,14 @@ struct RunSegment: Sendable {
   var startUp = 0.0
   /// Writing the checkpoint the next segment starts from.
   var handover = 0.0
+
+  /// Work between two checkpoints in storage.
+  var remoteInterval: Double { interval * cyclesPerRemote }
+
+  /// The fewest whole steps that take `time`, at least one; a billionth beyond a boundary is rounding.
+  static func steps(in time: Double, of step: Double) -> Double {
+    max(1, (time / step * (1 - 1e-9)).rounded(.up))
+  }
 
   /// Failures a second.
   var rate: Double { rates.reduce(0, +) }
@@ -78,17 +92,17 @@ struct RunSegment: Sendable {
 
   private init(_ phases: [RunPhase], firstStep: Double, settings: RunSettings) {
     let largest = phases[0]
-    var step = firstStep
+    var first = firstStep
     for phase in phases {
       training += phase.trainingTime.value
       useful += phase.trainingTime.value
       if let evaluation = settings.evaluation {
-        let count = RunSegment.evaluations(from: step, steps: phase.steps, every: evaluation.steps)
+        let count = RunSegment.evaluations(from: first, steps: phase.steps, every: evaluation.steps)
         let each =
           if case .duration(let time) = evaluation.length { time } else { phase.evaluation }
         useful += each.value * count
       }
-      step += phase.steps
+      first += phase.steps
     }
     let weighted = phases.reduce(0) { $0 + $1.stragglerStretch * $1.stepTime.value }
     let time = phases.reduce(0) { $0 + $1.stepTime.value }
@@ -96,20 +110,23 @@ struct RunSegment: Sendable {
     gpuCount = largest.gpuCount
     startUp = settings.startUp.value
     interval = max(useful, 1e-9)
+    let count = max(1, phases.reduce(0) { $0 + $1.steps })
+    step = interval / count
     var reading = 0.0
     if let checkpoint = settings.checkpoint {
       let cost = CheckpointCost(largest, checkpoint)
       writing = cost.write.value
-      let far = min(checkpoint.interval.value, interval)
+      let far = min(Self.steps(in: checkpoint.interval.value, of: step), count)
       commit = cost.commit.value
       reading = cost.read.value
       if let local = checkpoint.local {
-        cyclesPerRemote = max(1, (far / local.interval.value).rounded())
-        interval = far / cyclesPerRemote
+        let near = Self.steps(in: local.interval.value, of: step)
+        cyclesPerRemote = max(1, (far / near).rounded())
+        interval = (far / cyclesPerRemote).rounded(.up) * step
         stall = cost.localWrite.value + cost.stall.value / cyclesPerRemote
         covered = local.covers
       } else {
-        interval = far
+        interval = far * step
         stall = cost.stall.value
       }
     }

@@ -5,14 +5,14 @@ import ScenarioFile
 import Testing
 
 @Suite struct SimulationReportTests {
-  private func report(peak: Double = 60) throws -> SimulationReport {
+  private func report(peak: Double = 60, run: String = "") throws -> SimulationReport {
     let text = """
       name: small
       model: llama-3.1-8b
       cluster: {gpu: a100-sxm-80gb, gpus: 8}
       parallelism: {data: 8, zero: 1}
       training: {tokens: 819200e6, sequence_length: 4096, global_batch: 16, micro_batch: 1}
-      run: {price: {gpu_hour: 2 USD}}
+      run: {price: {gpu_hour: 2 USD}\(run)}
       """
     let scenario = try Scenario(ScenarioSource(path: "a.yaml", text: text))
     let step = StepSummary(
@@ -27,6 +27,20 @@ import Testing
           peak: .gibibytes(peak))
       ], statistics: SimulationRecord(fidelity: .folded, simulatedRanks: 1, events: 10))
     return try SimulationReport(scenario: scenario, step: step)
+  }
+
+  @Test("a checkpoint asked for more often than a step ends is one after every step, and said so")
+  func shortCheckpoints() throws {
+    // A step takes 4 s.
+    let short = try report(run: ", checkpoint: {every: 3 s, write_rate: 1 TB/s}")
+    #expect(
+      short.warnings.contains(
+        "run.checkpoint.every: 3.00 s is shorter than a step of 4.00 s, and a checkpoint can only be "
+          + "taken between two steps: one is taken after every step."))
+    #expect(short.json["run"]?["checkpoint"]?["interval_seconds"] == .number(4))
+    let long = try report(run: ", checkpoint: {every: 9 s, write_rate: 1 TB/s}")
+    #expect(!long.warnings.contains { $0.contains("between two steps") })
+    #expect(long.json["run"]?["checkpoint"]?["interval_seconds"] == .number(12))
   }
 
   @Test("the JSON follows the contract, in its order") func json() throws {
