@@ -62,7 +62,7 @@ public struct FoldedSimulation {
   /// - Parameters:
   ///   - program: what the ranks do.
   ///   - speeds: how fast each rank does it.
-  /// - Returns: the result; a pipeline stage is represented by its rank that ends last.
+  /// - Returns: the result; a pipeline stage is represented by its rank that waits least.
   /// - Throws: ``StepSimulationError/deadlock(_:)`` naming the ranks that wait for ever.
   public static func run(
     _ program: StepProgram, speeds: RankSpeeds = .uniform
@@ -220,11 +220,11 @@ public struct FoldedSimulation {
   }
 
   private func result() throws(StepSimulationError) -> StepResult {
-    // A stage's slowest class stands for it; of several the one whose kernels take longest.
+    // A stage's class that waits least stands for it: the one whose kernels take longest.
     var slowest = Array(repeating: -1, count: program.stages.count)
     for (index, kind) in classes.enumerated() {
       let known = slowest[kind.stage]
-      if known < 0 || runs[known].clock.isEarlier(than: runs[index].clock) {
+      if known < 0 || runs[known].clock.isLessBusy(than: runs[index].clock) {
         slowest[kind.stage] = index
       }
     }
@@ -240,6 +240,7 @@ public struct FoldedSimulation {
     var statistics = SimulationStatistics()
     statistics.simulatedRanks = classes.count
     statistics.events = instructionCount
-    return try StepResult(program, outcomes, statistics)
+    let end = runs.map(\.clock.compute).max() ?? 0
+    return try StepResult(program, outcomes, end: end, statistics, isUniform: speeds.isUniform)
   }
 }

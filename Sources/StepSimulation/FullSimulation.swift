@@ -21,7 +21,8 @@ public enum FullSimulation {
   ///   - progress: told now and then how many events this process has handled.
   ///   - observer: on one process, told of every event and how many were scheduled until then.
   /// - Returns: the result, the same on every process; a pipeline stage is represented by its rank
-  ///   that ends last; of several by the one whose kernels take longest, the first of them.
+  ///   that waits least: where one is slow the one whose kernels take longest, else the one that ends
+  ///   last; the first of several.
   /// - Throws: ``StepSimulationError``, the same on every process.
   public static func run(
     _ program: StepProgram, speeds: RankSpeeds = .uniform, communicator: any Communicator,
@@ -102,10 +103,9 @@ public enum FullSimulation {
     let stages = model.program.stages.count
     let categories = FullSimulationModel.categories
     var balance = [model.sent, model.received, 0, model.messages]
-    var ends = [Int64](repeating: 0, count: stages)
+    var end: [Int64] = [0]
     for (local, state) in model.states.enumerated() {
-      let stage = model.stage(of: local)
-      ends[stage] = max(ends[stage], state.compute)
+      end[0] = max(end[0], state.compute)
       if !model.isDataDone(local) || state.waiting != .end { balance[2] += 1 }
     }
     try reduce(&balance, with: .sum, over: communicator)
@@ -113,25 +113,37 @@ public enum FullSimulation {
       throw .impossible("\(balance[0]) messages were sent, \(balance[1]) received")
     }
     guard balance[2] == 0 else { throw .impossible("\(balance[2]) ranks ended half way") }
-    try reduce(&ends, with: .maximum, over: communicator)
+    try reduce(&end, with: .maximum, over: communicator)
 
+    // Of a slow rank's stage the one that is longest in kernels; of equally fast ones, which differ in
+    // what they share, the one that ends last.
     let kernels = TimeCategory.compute.rawValue
-    var longest = [Int64](repeating: .min, count: stages)
-    for (local, state) in model.states.enumerated() {
-      let stage = model.stage(of: local)
-      guard state.compute == ends[stage] else { continue }
-      longest[stage] = max(longest[stage], model.spent[local * categories + kernels])
+    let isUniform = model.speeds.isUniform
+    func place(_ local: Int) -> (first: Int64, second: Int64) {
+      let (end, busy) = (model.states[local].compute, model.spent[local * categories + kernels])
+      return isUniform ? (end, busy) : (busy, end)
     }
-    try reduce(&longest, with: .maximum, over: communicator)
-    var slowest = [Int64](repeating: .max, count: stages)
-    for (local, state) in model.states.enumerated() {
+    var first = [Int64](repeating: .min, count: stages)
+    for local in model.states.indices {
       let stage = model.stage(of: local)
-      if state.compute == ends[stage],
-        model.spent[local * categories + kernels] == longest[stage]
-      {
+      first[stage] = max(first[stage], place(local).first)
+    }
+    try reduce(&first, with: .maximum, over: communicator)
+    var second = [Int64](repeating: .min, count: stages)
+    for local in model.states.indices {
+      let stage = model.stage(of: local)
+      guard place(local).first == first[stage] else { continue }
+      second[stage] = max(second[stage], place(local).second)
+    }
+    try reduce(&second, with: .maximum, over: communicator)
+    var slowest = [Int64](repeating: .max, count: stages)
+    for local in model.states.indices {
+      let stage = model.stage(of: local)
+      if place(local) == (first[stage], second[stage]) {
         slowest[stage] = min(slowest[stage], Int64(model.rank(of: local)))
       }
     }
+    let ends = isUniform ? first : second
     try reduce(&slowest, with: .minimum, over: communicator)
 
     // Of each stage the slowest rank's times, and when it held most.
@@ -164,7 +176,7 @@ public enum FullSimulation {
     statistics.mpiMessages = outcome.mpiMessages
     statistics.windows = outcome.windows
     statistics.shares = outcome.shares
-    return try StepResult(model.program, outcomes, statistics)
+    return try StepResult(model.program, outcomes, end: end[0], statistics, isUniform: isUniform)
   }
 
   /// The fault of the first process that found one; the same on all.

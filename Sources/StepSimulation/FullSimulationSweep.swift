@@ -216,7 +216,7 @@ extension FullSimulation {
     let outcome = RankOutcome(
       rank: stage.rank, compute: end, spent: spent,
       ledger: MemoryLedger(resident: stage.resident), flops: 0)
-    return try StepResult(program, [outcome], statistics)
+    return try StepResult(program, [outcome], end: end, statistics)
   }
 
   /// Whether messages of a program's one collective might ask a link for more than it carries.

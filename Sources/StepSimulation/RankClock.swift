@@ -65,11 +65,15 @@ struct RankClock {
     slots[slot].pending -= 1
   }
 
-  /// Whether a rank with this clock stands for its stage less well than `other`: it ends earlier, or
-  /// at the same time after less time in kernels.
-  func isEarlier(than other: RankClock) -> Bool {
+  /// Whether a rank with this clock stands for its stage less well than `other`: it spends less time in
+  /// kernels, or as much and ends earlier.
+  ///
+  /// Ranks of a stage run the same program, so the one that is longest in kernels waits least. Which
+  /// of them ends last tells nothing: after a collective that all need they end together, and one that
+  /// waited for it paid for the channels that ran beside its kernels meanwhile.
+  func isLessBusy(than other: RankClock) -> Bool {
     let kernels = TimeCategory.compute.rawValue
-    return (compute, spent[kernels]) < (other.compute, other.spent[kernels])
+    return (spent[kernels], compute) < (other.spent[kernels], other.compute)
   }
 
   /// The compute stream waits for a slot, after paying for what ran beside it: all of the slot's

@@ -17,11 +17,22 @@ struct RankOutcome {
 
 extension StepResult {
   /// The result of a step from one rank of each stage, audited.
+  ///
+  /// The critical one waits least. Where all GPUs are equally fast that is the stage with the least
+  /// bubble. Where one is slow, others may wait for it in any collective, which counts as communication:
+  /// there it is the one that is longest in kernels.
+  ///
+  /// - Parameters:
+  ///   - program: what was simulated.
+  ///   - outcomes: the rank that waits least, of each stage.
+  ///   - end: when the last rank of all ended, picoseconds.
+  ///   - statistics: counts of the simulation.
+  ///   - isUniform: whether all GPUs are equally fast.
   /// - Throws: ``StepSimulationError/impossible(_:)`` when a physical floor is broken.
   init(
-    _ program: StepProgram, _ outcomes: [RankOutcome], _ statistics: SimulationStatistics
+    _ program: StepProgram, _ outcomes: [RankOutcome], end: Int64,
+    _ statistics: SimulationStatistics, isUniform: Bool = true
   ) throws(StepSimulationError) {
-    let end = outcomes.map(\.compute).max() ?? 0
     var ranks: [RankResult] = []
     var flops = 0.0
     for (stage, outcome) in zip(program.stages, outcomes) {
@@ -39,7 +50,11 @@ extension StepResult {
           host: stage.hostBytes, device: reserved + program.runtime,
           peakPhase: ledger.peakPhase, peakTime: SimTime(picoseconds: ledger.peakTime)))
     }
-    let idle = ranks.map { $0.spent[TimeCategory.bubble.rawValue] }
+    let idle = ranks.map {
+      isUniform
+        ? $0.spent[TimeCategory.bubble.rawValue]
+        : $0.duration - $0.spent[TimeCategory.compute.rawValue]
+    }
     let critical = idle.indices.min { idle[$0] < idle[$1] } ?? 0
     self.init(
       duration: SimDuration(picoseconds: end), ranks: ranks, criticalRank: critical,

@@ -122,6 +122,28 @@ struct RankSpeedTests {
     }
   }
 
+  @Test(
+    "the rank that is shown is the slow one, also where others wait for it in collectives",
+    arguments: [0, 2, 3], [0, 5])
+  func critical(shards: Int, slow: Int) throws {
+    let program = try FidelityCase(
+      "", Parallelism(tensor: 2, pipeline: 1, data: 4, zero: shards), microbatches: 2
+    ).program()
+    let kernels = TimeCategory.compute.rawValue
+    let speeds = RankSpeeds(slowdowns: [RankSpeeds.Slowdown(ranks: slow..<slow + 1, factor: 2)])
+    let usual = try FoldedSimulation.run(program).ranks[0].spent[kernels].seconds
+    for result in [
+      try FoldedSimulation.run(program, speeds: speeds),
+      try SmallJobs.full(program, speeds: speeds),
+    ] {
+      let shown = result.ranks[result.criticalRank]
+      #expect(shown.rank == slow)
+      // Its kernels take twice as long, what communication costs them as long as ever.
+      #expect(shown.spent[kernels].seconds > 1.5 * usual)
+      #expect(shown.spent.reduce(.zero, +) == result.duration)
+    }
+  }
+
   @Test("kernels stretch, the host does not")
   func stretching() {
     // One kernel of 100 after 7 of the host: 7 + 150 when half again as slow.
