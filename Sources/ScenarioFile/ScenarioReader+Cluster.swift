@@ -108,6 +108,9 @@ extension ScenarioReader {
     }
     var gpu = base
     gpu.name = figures.text("name") ?? "\(gpu.name), changed"
+    if gpu.name.allSatisfy(\.isWhitespace) {
+      figures.report("name", "is empty; leave it out or say what the GPU is called")
+    }
     if let memory = figures.quantity("memory", of: Bytes.self, in: 1...1e15) {
       gpu.memory = memory
     }

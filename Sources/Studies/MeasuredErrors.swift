@@ -1,6 +1,9 @@
 public import StepProgram
+import Foundation
 import Hardware
+import Kernels
 import Layout
+import Quantities
 import ScenarioFile
 import Transformer
 
@@ -86,11 +89,34 @@ public struct MeasuredErrors: Hashable, Sendable {
   /// ``wideningPerUnit`` for every unit by which their mean distance exceeds ``alike``, the 90th
   /// percentile by ``unseenNinetieth``.
   ///
+  /// A GPU made from one of the catalogue by other figures has not been measured: its neighbours are its
+  /// base's, its errors never less than its base's, and widened by ``wideningPerUnit`` for every
+  /// doubling between their bf16 peaks and between their memory rates.
+  ///
   /// - Parameters:
   ///   - job: the run to be predicted.
   ///   - family: a family that must not be asked, to judge this rule by rows it has not seen.
   /// - Returns: the errors, or `nil` when nothing was measured.
   public func expected(for job: TrainingJob, without family: String? = nil) -> Expected? {
+    guard let base = GPU.named(job.cluster.gpu.catalogueName) else {
+      return expected(for: job, widenedBy: 0, without: family)
+    }
+    var original = job
+    original.cluster.gpu = base
+    let gpu = job.cluster.gpu
+    let doublings = { (changed: Double, known: Double) in
+      changed > 0 && known > 0 ? abs(log2(changed / known)) : 0
+    }
+    let change =
+      doublings(gpu.peak(of: .bf16).flopsPerSecond, base.peak(of: .bf16).flopsPerSecond)
+      + doublings(gpu.memoryRate.bytesPerSecond, base.memoryRate.bytesPerSecond)
+    // The same neighbours as the base's: others would be other errors, perhaps smaller ones.
+    return expected(for: original, widenedBy: Self.wideningPerUnit * change, without: family)
+  }
+
+  private func expected(
+    for job: TrainingJob, widenedBy change: Double, without family: String?
+  ) -> Expected? {
     let wanted = RunFeatures(job)
     var found: [(distance: Double, index: Int)] = []
     for index in rows.indices where rows[index].family != family {
@@ -99,13 +125,15 @@ public struct MeasuredErrors: Hashable, Sendable {
     guard !found.isEmpty else { return nil }
     let nearest = nearest(of: found)
     let distance = nearest.map(\.distance).reduce(0, +) / Double(nearest.count)
-    let widening = 1 + Self.wideningPerUnit * max(0, distance - Self.alike)
+    let widening = 1 + Self.wideningPerUnit * max(0, distance - Self.alike) + change
     let errors = nearest.map { abs(rows[$0.index].error) }
     let quantile = ValidationStatistics.Errors.quantile
     return Expected(
       median: quantile(errors, 0.5) * widening,
       ninetiethPercentile: quantile(errors, 0.9) * widening * Self.unseenNinetieth,
-      basis: basis(nearest.map(\.index), of: wanted, distance: distance, widening: widening))
+      basis: basis(
+        nearest.map(\.index), of: wanted, distance: distance, isChanged: change > 0,
+        widening: widening))
   }
 
   /// The ``neighbours`` nearest, at most ``neighboursOfFamily`` of a family.
@@ -124,7 +152,7 @@ public struct MeasuredErrors: Hashable, Sendable {
   }
 
   private func basis(
-    _ nearest: [Int], of wanted: RunFeatures, distance: Double, widening: Double
+    _ nearest: [Int], of wanted: RunFeatures, distance: Double, isChanged: Bool, widening: Double
   ) -> String {
     var counts: [(family: String, count: Int)] = []
     for index in nearest {
@@ -143,6 +171,7 @@ public struct MeasuredErrors: Hashable, Sendable {
     if !nearest.contains(where: { rows[$0].features.gpu == wanted.gpu }) {
       text += "; none of them on \(wanted.gpu)"
     }
+    if isChanged { text += "; the figures are not those of \(wanted.gpu)" }
     if widening > 1 {
       text +=
         ", so their errors are widened by \(Int(((widening - 1) * 100).rounded())) %"

@@ -8,7 +8,7 @@ import Transformer
 
 /// What decides which measured runs a run is like.
 public struct RunFeatures: Hashable, Sendable {
-  /// Catalogue name of the GPU.
+  /// Catalogue name of the GPU, or of the one it was made from.
   public var gpu: String
   /// Its dense bf16 peak in 10^12 operations a second.
   public var gpuTeraflops: Double
@@ -38,7 +38,7 @@ extension RunFeatures {
   /// The features of a job.
   public init(_ job: TrainingJob) {
     let layout = job.parallelism
-    gpu = job.cluster.gpu.name
+    gpu = job.cluster.gpu.catalogueName
     gpuTeraflops = (job.cluster.gpu.peak(of: .bf16).flopsPerSecond / 1e11).rounded() / 10
     framework = job.training.framework.rawValue
     formatBits =

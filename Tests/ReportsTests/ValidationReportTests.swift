@@ -163,6 +163,27 @@ import Testing
     #expect(MeasuredErrors(rows: []).expected(for: try job(gpus: 8)) == nil)
   }
 
+  @Test("a GPU by another name has its base's errors, by other figures wider ones") func renamed()
+    throws
+  {
+    let shipped = MeasuredErrors.shipped
+    let base = try #require(shipped.expected(for: try job(gpus: 64)))
+    for name in ["my-h100", "b200-sxm"] {
+      let gpu = "{like: h100-sxm-80gb, name: \(name)}"
+      let renamed = try #require(shipped.expected(for: try job(gpus: 64, gpu: gpu)))
+      #expect(renamed == base)
+    }
+    // Twice or half the memory rate, one doubling: 0.35 more, on top of what the base's errors are
+    // widened by; the peak left as it is.
+    for rate in ["6.7 TB/s", "1.675 TB/s"] {
+      let gpu = "{like: h100-sxm-80gb, name: x, memory_bandwidth: \(rate)}"
+      let changed = try #require(shipped.expected(for: try job(gpus: 64, gpu: gpu)))
+      #expect(changed.median > base.median)
+      #expect(changed.ninetiethPercentile > base.ninetiethPercentile)
+      #expect(changed.basis.contains("the figures are not those of h100-sxm-80gb"))
+    }
+  }
+
   @Test("the table reads back as it was written") func roundTrip() throws {
     let table = MeasuredErrors(rows: [
       .init(family: "f", features: RunFeatures(try job(gpus: 8)), error: -0.125)
