@@ -161,7 +161,8 @@ private struct PhaseSimulation {
       if let known { known.seconds.value } else {
         try UnevenRanks.step(job, uniform: whole.seconds, speeds: speeds)
       }
-    phase.jitter = phase.stepTime * (uneven / whole.seconds - 1)
+    // Draws may come out below the usual speed on every rank that counts; that is no waiting.
+    phase.jitter = phase.stepTime * max(0, uneven / whole.seconds - 1)
   }
 
   /// How much longer a step takes in which one rank is slow: by simulation of a program in which the

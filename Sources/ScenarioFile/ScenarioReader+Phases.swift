@@ -73,7 +73,7 @@ extension ScenarioReader {
     let before = log.diagnostics.count
     let block = Block(node, path: "phases[\(index + 1)]", at: node.position, log: log)
     let name = block.text("name")
-    let tokens = block.number("tokens", from: 0, excluding: true)
+    let tokens = block.number("tokens", from: 0, excluding: true, to: Limit.tokens)
     // What happens around the steps, and which ranks are slow, is said once for the whole run.
     var changed = root
     for path in [["phases"], ["run"], ["simulation"], ["published"], ["training", "batch_ramp"]] {

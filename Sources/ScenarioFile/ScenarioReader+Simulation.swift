@@ -40,7 +40,7 @@ extension ScenarioReader {
       let rank = entry.integer("rank", in: 0...gpus - 1)
       let node = entry.integer("node", in: 0...(gpus - 1) / perNode)
       _ = entry.required("slowdown", "kernel time over the usual, as 1.1")
-      let factor = entry.number("slowdown", from: 0.1, to: 1_000)
+      let factor = entry.number("slowdown", from: 1, to: 1_000)
       entry.finish()
       if entry.has("rank") == entry.has("node") {
         entry.report("rank", "name either a rank or a node that is slow")

@@ -17,7 +17,7 @@ extension ScenarioReader {
     let count: (String, String, ClosedRange<Int>) -> Int? = { key, meaning, range in
       block.required(key, meaning).flatMap { block.integer($0, key, in: range) }
     }
-    let tokens = block.number("tokens", from: 0, excluding: true)
+    let tokens = block.number("tokens", from: 0, excluding: true, to: Limit.tokens)
     let sequenceLength = count("sequence_length", "tokens in a sequence", Limit.sequence)
     let globalBatch = count("global_batch", "sequences in a step", Limit.counts)
     let microBatch = count(

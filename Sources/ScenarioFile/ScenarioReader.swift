@@ -30,6 +30,9 @@ struct ScenarioReader {
     static let sequence = 1...16_777_216
     /// Bytes a second of a link: slower ones than 1 MB/s make steps of centuries.
     static let linkRate = 1e6...1e18
+    /// Tokens of a run or phase: steps stay below 2^53, where they are counted exactly; 10^14 is beyond
+    /// all text there is.
+    static let tokens = 9e15
     /// Sequences per rank and microbatch.
     static let microBatch = 1...100_000
   }

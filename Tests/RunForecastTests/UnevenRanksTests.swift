@@ -80,6 +80,24 @@ import Transformer
         == [1, 1, 1.1, 1, 1, 1.5, 1, 1, 1.4, 1, 1, 1, 1, 1, 1, 1])
   }
 
+  @Test("ranks that differ in speed wait for one another, never less than nothing")
+  func jitterIsNoGain() throws {
+    let job = try job(replicas: 4)
+    let program = StepCompiler.compile(job)
+    let speeds = RankSpeeds(slowdowns: [RankSpeeds.Slowdown(ranks: 0..<1, factor: 1.5)])
+    var step = StepSummary(
+      try FoldedSimulation.run(program), program: program,
+      record: SimulationRecord(fidelity: .folded))
+    let usual = step.seconds
+    for (factor, waits) in [(0.99, 0.0), (1.25, 0.25)] {
+      step.seconds = usual * factor
+      let plan = try RunPlan(
+        simulating: [PhaseSettings(name: "", job: job, tokens: 1)], main: 0, step: step,
+        settings: RunSettings(), speeds: speeds)
+      #expect(abs(plan.phases[0].jitter.value / usual.value - waits) < 1e-9)
+    }
+  }
+
   @Test("one slow rank holds up a step by what simulation says") func straggler() throws {
     let job = try job(replicas: 16)
     let program = StepCompiler.compile(job)

@@ -41,6 +41,10 @@ struct SimulationSettingsTests {
         "rank: 5,", "rank: 5, node: 1,", "simulation.stragglers[0].rank",
         "name either a rank or a node that is slow"
       ),
+      (
+        "slowdown: 1.1", "slowdown: 0.5", "simulation.stragglers[0].slowdown",
+        "0.5 is not at least 1"
+      ),
       ("kernel: 7 %", "kernel: 30 %", "simulation.jitter.kernel", "30 % is more than 25 %"),
       (
         "kernel: 7 %", "kernel: 0.07", "simulation.jitter.kernel",
@@ -57,5 +61,16 @@ struct SimulationSettingsTests {
       #expect(found.map(\.keyPath) == [key])
       #expect(found.map(\.message) == [message])
     }
+  }
+
+  @Test("more tokens than steps can be counted of are refused") func tokens() {
+    let text = Sample.replacing("2e12", with: "1e30")
+    #expect(Sample.mistakes(text).first?.contains("training.tokens: 1e30 is more than 9") == true)
+    #expect(Sample.mistakes(Sample.replacing("2e12", with: "9e15")) == [])
+  }
+
+  @Test("a GPU made from another has a name or none is given") func gpuNames() {
+    let text = Sample.replacing("gpu: h100-sxm-80gb", with: "gpu: {like: h100-sxm-80gb, name: ''}")
+    #expect(Sample.mistakes(text).first?.contains("cluster.gpu.name: is empty") == true)
   }
 }
