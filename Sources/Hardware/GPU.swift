@@ -75,10 +75,12 @@ public struct GPU: Hashable, Sendable {
   /// other and then to bf16 (a TPU's default precision). A GPU with fp16 but no bf16 (V100)
   /// multiplies bf16 at its fp32 rate.
   public func peak(of format: NumberFormat) -> FlopRate {
-    for candidate in [format] + Self.substitutes(for: format) {
-      if let rate = peaks[candidate] { return rate }
-    }
-    return peaks.values.min() ?? FlopRate(flopsPerSecond: 1)
+    peaks[multiplied(format)] ?? peaks.values.min() ?? FlopRate(flopsPerSecond: 1)
+  }
+
+  /// The format at whose rate operands of `format` are multiplied: itself where the GPU has units for it.
+  public func multiplied(_ format: NumberFormat) -> NumberFormat {
+    ([format] + Self.substitutes(for: format)).first { peaks[$0] != nil } ?? format
   }
 
   /// Formats that stand in for `format`, nearest first.

@@ -24,6 +24,7 @@ struct ScenarioChecks {
     recurrence()
     software()
     batchRamp()
+    lossPieces()
     placement()
     if layout.isSound, training.isSound { size() }
   }
@@ -144,6 +145,14 @@ struct ScenarioChecks {
       "framework",
       "\(framework.rawValue) has no layers of \(kind.rawValue); use "
         + others.dropLast().joined(separator: ", ") + " or \(others.last ?? "")")
+  }
+
+  /// Says of more pieces of the loss than there are tokens that some are empty.
+  private func lossPieces() {
+    let tokens = job.training.microBatch * job.training.sequenceLength
+    guard job.training.lossChunks > tokens else { return }
+    training.warn(
+      "loss_chunks", "more than the \(tokens) tokens of a microbatch: a piece has one at least")
   }
 
   private func placement() {

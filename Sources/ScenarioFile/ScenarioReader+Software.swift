@@ -1,3 +1,4 @@
+import Hardware
 import Kernels
 import Layout
 import Quantities
@@ -18,6 +19,7 @@ extension ScenarioReader {
     switches.quantizesParameters = block.flag("quantized_parameters")
     switches.fusesRotary = block.node("rotary")
       .flatMap { block.choice($0, "rotary", among: ["fused", "separate"]) }.map { $0 == "fused" }
+    switches.overlapsSends = block.flag("overlap_sends")
     switches.isDeterministic = block.flag("deterministic") ?? false
     switches.cublasWorkspace =
       block.quantity("cublas_workspace", of: Bytes.self, in: 1...1e9)
@@ -57,6 +59,7 @@ extension SoftwareSwitches {
     if let fusesRotary {
       members.append(.init("rotary", .string(fusesRotary ? "fused" : "separate")))
     }
+    if let overlapsSends { members.append(.init("overlap_sends", .bool(overlapsSends))) }
     if isDeterministic { members.append(.init("deterministic", .bool(true))) }
     if let cublasWorkspace {
       members.append(.init("cublas_workspace", .string("\(cublasWorkspace.count) B")))
@@ -73,17 +76,25 @@ extension SoftwareSwitches {
 extension ScenarioChecks {
   /// Refuses switches that the rest of the scenario has no use for.
   func software() {
+    units()
     let switches = job.training.switches
     let framework = job.training.framework
     let known: [Framework] = [.megatronCore, .nemo, .generic]
     let keys = [
       "layers", "loss", "gradient_accumulation", "deferred_gradients", "quantized_parameters",
-      "kept_formats", "rotary", "deterministic",
+      "kept_formats", "rotary", "overlap_sends", "deterministic",
     ]
     if switches.graph == .step, !(known + [.torchtitan]).contains(framework) {
       training.report("cuda_graph", "\(framework.rawValue) records no whole steps")
     } else if switches.graph == .step, job.training.blocksLaunches {
       training.report("cuda_graph", "the host waits for each kernel (blocking_launches)")
+    }
+    if switches.graph == .step, switches.groupsExperts == false, job.architecture.experts != nil,
+      job.training.dispatch.capacityFactor == nil
+    {
+      training.report(
+        "cuda_graph",
+        "moe.grouped: false takes each expert's token count to the host, inside the step")
     }
     if let fuses = switches.fusesExperts {
       if !known.contains(framework) {
@@ -141,6 +152,35 @@ extension ScenarioChecks {
     if switches.layers == .local, isNarrow {
       training.report(
         "layers", "local layers do not multiply in \(job.training.precision.matmulFormat.rawValue)")
+    }
+  }
+
+  /// Says what is assumed where the GPU has no units or kernels for what is asked of it.
+  private func units() {
+    let gpu = job.cluster.gpu
+    let format = job.training.precision.matmulFormat
+    let multiplied = gpu.multiplied(format)
+    // Plain fp32 is what fp32 means; TF32 is only faster.
+    if multiplied != format, multiplied != .fp32 || format != .tf32 {
+      training.warn(
+        "precision",
+        "\(gpu.name) has no units for \(format.rawValue): multiplies are taken to run at its rate of "
+          + "\(multiplied.rawValue)")
+    }
+    guard let capability = gpu.computeCapability else { return }
+    // FlashAttention-3 needs `sm90` (its README; arXiv:2407.08608), as do cuDNN's kernels of its class.
+    if job.training.attention == .flash3, capability < 90 {
+      training.warn(
+        "attention",
+        "\(gpu.name) is older than Hopper, which FlashAttention-3 is for: taken as flash-2")
+    }
+    // `ForwardGroupedMLP_CuTeGEMMSwiGLU_MXFP8.is_supported` in Transformer Engine's
+    // `pytorch/ops/fused`: compute capability 10.
+    if job.training.switches.fusesExperts == true, capability < 100 {
+      training.warn(
+        "moe",
+        "fused_experts: \(gpu.name) is older than Blackwell, which the fused kernels are for; they are "
+          + "taken to run all the same")
     }
   }
 }

@@ -64,16 +64,19 @@ extension Framework {
     case .megatronCore:
       profile.holdsAsMegatronCore()
       profile.shardsAsMegatronFSDP = true
+      profile.selectiveRecomputesFusedAttention = true
       // `CUBLAS_WORKSPACE_CONFIG=:4096:8` of its functional tests; PyTorch's own choice from Hopper on.
       profile.cublasWorkspace = .mebibytes(32)
       profile.fusion.crossEntropyInPlace = true
       profile.usesLibraryAttention = true
       profile.dataOverlap = .gradientsAndParameters
+      profile.interleavedSendsBlock = false
       profile.fusion.gradientAccumulation = true
       profile.pipelineSynchronizesHost = false
     case .nemo:
       profile.holdsAsMegatronCore()
       profile.shardsAsMegatronFSDP = true
+      profile.selectiveRecomputesFusedAttention = true
       // Performance recipes turn `grad_reduce_in_fp32` off (NeMo `scripts/performance/helpers.py`,
       // Megatron-Bridge `scripts/performance/configs`); before them `grad_sync_dtype: bf16` (NeMo's
       // launcher examples, dgxc-benchmarking `nemotron4-340b-synth.yaml`).

@@ -126,6 +126,12 @@ public struct FrameworkProfile: Hashable, Sendable {
   public var overlapsTensorWithMultiply = false
   /// Whether the compute stream waits for its own sends.
   public var sendsBlock = true
+  /// The same under the interleaved schedule; `nil` for no difference.
+  ///
+  /// Megatron-Core's `overlap_p2p_comm` is of that schedule only, and on unless
+  /// `--no-overlap-p2p-communication` (`arguments.py`; in Megatron-LM of 2023 off unless
+  /// `--overlap-p2p-communication`).
+  public var interleavedSendsBlock: Bool?
   /// Whether what two stages send each other goes one message after the other, not both at once: where
   /// an activation and a gradient meet, each side waits for both.
   public var exchangesStagesInTurn = false
@@ -191,6 +197,13 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// default; its docstring), and XLA drops what nobody reads (`jax.checkpoint`). Megatron-LM's and
   /// DeepSpeed's own checkpoint functions, and earlier PyTorch, run the whole block.
   public var recomputesOnlyWhatIsRead = false
+
+  /// Whether selective recomputation runs a fused attention again, as it does others.
+  ///
+  /// Megatron-Core's `recompute_modules` are `core_attn` unless told otherwise, whatever attention runs
+  /// (`transformer_config.py`; `_checkpointed_attention_forward` in `transformer/attention.py`);
+  /// Megatron-LM's own layers leave FlashAttention alone (`ParallelAttention` in `transformer.py`).
+  public var selectiveRecomputesFusedAttention = false
 
   /// Whether norms are fused only beside FlashAttention-2 and without recomputation
   /// (arXiv:2311.05610, section 4: the RMSNorm kernel fails under activation checkpointing).

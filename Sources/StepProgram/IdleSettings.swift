@@ -1,3 +1,4 @@
+import Kernels
 import Layout
 import Transformer
 
@@ -55,6 +56,13 @@ extension TrainingJob {
     func add(_ key: String, _ reason: String, when isIdle: Bool) {
       if isIdle { idle.append(IdleSetting(keyPath: "parallelism." + key, reason: reason)) }
     }
+    add(
+      "overlap", "within-layers is how parameters are gathered, which goes with zero: 3",
+      when: parallelism.overlapsWithinLayers && !states.gathersParameters)
+    add(
+      "zero",
+      "gradients are reduced once, after the last microbatch, and are whole until then: as zero: 1",
+      when: replicas > 1 && states.keepsWholeGradients)
     let noReplicas = "data × context is 1"
     let noGathers = replicas == 1 ? noReplicas : "it goes with zero: 3"
     add(
@@ -82,9 +90,13 @@ extension TrainingJob {
       "reduce_each_microbatch",
       replicas == 1
         ? noReplicas
-        : "gradients are reduced after the last microbatch, not beside backward passes",
+        : states.gathersParameters
+          ? "Megatron FSDP reduces after each"
+          : "gradients are reduced after the last microbatch, not beside backward passes",
       when: sharding.reducesEachMicrobatch != nil
-        && (replicas == 1 || !reducesInBackward && parallelism.zero != 2))
+        && (replicas == 1 || states.gathersParameters && profile.shardsAsMegatronFSDP
+          || !reducesInBackward && parallelism.zero != 2)
+    )
     add(
       "bucket_parameters",
       replicas == 1
@@ -113,6 +125,19 @@ extension TrainingJob {
         ? "pipeline is 1" : "\(training.framework.rawValue) does not run PyTorch's schedules",
       when: parallelism.sharding.keepsOutputs != nil
         && (parallelism.pipeline == 1 || !compiler.profile.receivesIntoOwnBuffers))
+    let profile = compiler.profile
+    add(
+      "training.recompute", "selective drops scores, which a fused attention has not",
+      when: training.recompute == .selective && compiler.attention.isFlash
+        && !profile.selectiveRecomputesFusedAttention && !profile.selectiveRecomputesOperations
+        && !profile.selectiveRecomputesAllButMultiplies)
+    add(
+      "training.kept_formats", "recompute: full keeps nothing inside layers",
+      when: training.switches.keptFormats != KeptFormats() && training.recompute == .full)
+    add(
+      "training.overlap_sends", "only the interleaved schedule's sends can wait",
+      when: training.switches.overlapsSends != nil
+        && (parallelism.schedule != .interleaved || parallelism.pipeline == 1))
     add(
       "training.cublas_workspace", "XLA has no workspace of PyTorch's",
       when: training.switches.cublasWorkspace != nil && !hasTorchWorkspace)
@@ -122,7 +147,10 @@ extension TrainingJob {
   /// How tokens get to experts, where there are none or all are at hand.
   private func idleDispatch(_ compiler: StepCompiler) -> [IdleSetting] {
     let dispatch = training.dispatch
-    guard dispatch != ExpertDispatch() || training.switches.groupsExperts != nil else { return [] }
+    let switches = training.switches
+    guard
+      dispatch != ExpertDispatch() || switches.groupsExperts != nil || switches.fusesExperts != nil
+    else { return [] }
     guard let experts = architecture.experts else {
       return [IdleSetting(keyPath: "training.moe", reason: "the model has no experts")]
     }

@@ -51,8 +51,9 @@ public struct PassLengths: Hashable, Sendable {
 /// most P + 1 microbatches of both chunks (DualPipe's memory, arXiv:2412.19437, table 2; 1F1B's is P),
 /// else a weight gradient. No more than P weight gradients are put off, of half as many layers each as
 /// DualPipe's published order puts off at most (P/2, see `BidirectionalOrder`): a rank that is never
-/// free would put them all off to the end, and hold what they need. With equal lengths that leaves the
-/// bubble of the papers' figures but for the order of weight gradients at the end.
+/// free would put them all off to the end, and hold what they need. With equal lengths that leaves the bubble
+/// of the papers' figures but for the order of weight gradients at the end. Where DualPipe's published order
+/// (``DualPipeVOrder``) takes less time, it is taken.
 struct VShapedOrder {
   let ranks: Int
   let microbatches: Int
@@ -87,6 +88,67 @@ struct VShapedOrder {
     weightsDone = held
     weightsLeft = turns
     build()
+    usePublished()
+  }
+
+  /// Takes the published order where it ends sooner.
+  private mutating func usePublished() {
+    guard DualPipeVOrder.fits(ranks: ranks, microbatches: microbatches) else { return }
+    let planned = (turns: turns, free: free)
+    let published = (0..<ranks).map {
+      DualPipeVOrder(rank: $0, ranks: ranks, microbatches: microbatches).turns
+    }
+    replay(published)
+    if length >= planned.free.max() ?? 0 { (turns, free) = planned }
+  }
+
+  /// Sets ``turns`` and when each rank is done with them.
+  private mutating func replay(_ order: [[Turn]]) {
+    turns = order
+    free = Array(repeating: 0, count: ranks)
+    let none = Array(repeating: Self.never, count: microbatches)
+    forwardEnd = Array(repeating: none, count: 2 * ranks)
+    backwardEnd = forwardEnd
+    var next = Array(repeating: 0, count: ranks)
+    var hasMoved = true
+    while hasMoved {
+      hasMoved = false
+      for rank in 0..<ranks {
+        while next[rank] < order[rank].count {
+          let turn = order[rank][next[rank]]
+          let ready = start(of: turn, on: rank)
+          guard ready < Self.never else { break }
+          let stage = stage(rank, turn.chunk)
+          let begin = max(free[rank], ready)
+          switch turn.kind {
+          case .forward:
+            free[rank] = begin + lengths.forward[stage]
+            forwardEnd[stage][turn.microbatch] = free[rank]
+          case .backward:
+            free[rank] = begin + lengths.backward[stage]
+            backwardEnd[stage][turn.microbatch] = free[rank]
+          case .weightGradient, .optimizer: free[rank] = begin + lengths.weights[stage]
+          }
+          next[rank] += 1
+          hasMoved = true
+        }
+      }
+    }
+    precondition((0..<ranks).allSatisfy { next[$0] == order[$0].count }, "the order stalls")
+  }
+
+  /// When what a turn needs is there; a large number while it is not known.
+  private func start(of turn: Turn, on rank: Int) -> Int64 {
+    let stage = stage(rank, turn.chunk)
+    switch turn.kind {
+    case .forward:
+      return stage == 0 ? 0 : arrival(forwardEnd, of: turn.microbatch, from: stage - 1, at: rank)
+    case .backward:
+      let own = forwardEnd[stage][turn.microbatch]
+      guard stage < 2 * ranks - 1 else { return own }
+      return max(own, arrival(backwardEnd, of: turn.microbatch, from: stage + 1, at: rank))
+    case .weightGradient, .optimizer: return 0
+    }
   }
 
   /// When the last pass ends.

@@ -69,6 +69,9 @@ public struct SoftwareSwitches: Hashable, Sendable {
 
   /// What is kept for the backward pass in narrower formats than it is computed in.
   public var keptFormats = KeptFormats()
+  /// Whether computation goes on while stages of the interleaved schedule send to each other; `nil` for the
+  /// framework's (``FrameworkProfile/interleavedSendsBlock``).
+  public var overlapsSends: Bool?
 
   /// Nothing said.
   public init() {}
@@ -109,6 +112,7 @@ public struct SoftwareSwitches: Hashable, Sendable {
     profile.fusion.keptFormats = keptFormats
     if let fusesExperts { profile.fusion.fusesExperts = fusesExperts }
     if graph == .step { profile.launchesWholeStep() }
+    if let overlapsSends { profile.interleavedSendsBlock = !overlapsSends }
     if let fusesRotary { profile.fusion.rotary = fusesRotary }
     if isDeterministic {
       profile.fusion.isDeterministic = true

@@ -194,10 +194,16 @@ struct StageEmitter {
     instructions.append(
       .send(
         lane: lane, microbatch: turn.microbatch, bytes: transfer.bytes,
-        duration: transfer.duration, blocking: profile.sendsBlock))
+        duration: transfer.duration, blocking: sendsBlock))
     if profile.pipelineSynchronizesHost || job.training.blocksLaunches {
       instructions.append(.synchronizeHost)
     }
+  }
+
+  /// Whether computation waits for what is sent.
+  private var sendsBlock: Bool {
+    let interleaved = job.parallelism.schedule == .interleaved ? profile.interleavedSendsBlock : nil
+    return interleaved ?? profile.sendsBlock
   }
 
   /// What one microbatch's activations take to another stage; `isTwofold` if another message comes back

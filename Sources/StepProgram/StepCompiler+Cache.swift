@@ -33,6 +33,7 @@ extension StepCompiler {
     case .selective:
       attention.isFlash && !profile.selectiveRecomputesOperations
         && !profile.selectiveRecomputesAllButMultiplies
+        && !profile.selectiveRecomputesFusedAttention
     default: false
     }
   }

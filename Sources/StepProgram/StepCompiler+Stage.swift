@@ -80,7 +80,7 @@ extension StepCompiler {
     }
     // Of logits one piece is there at a time, and none from forward to backward: its gradient is taken
     // with it, or it is made again.
-    let pieces = Int64(job.training.lossChunks)
+    let pieces = Int64(min(job.training.lossChunks, max(1, shard.tokens)))
     if pieces > 1 {
       for index in operations.indices where operations[index].name == "cross_entropy" {
         let saved = operations[index].saved

@@ -228,11 +228,28 @@ public struct StepCompiler {
   mutating func blocks(ofLayer layer: Int, recompute: LayerRecompute) -> LayerBlocks {
     let key = key(ofLayer: layer, recompute: recompute)
     if let known = layerCache[key] { return known }
+    var fusion = profile.fusion
+    fusion.keptFormats = keptFormats(layer: layer, recompute: recompute)
     let operations = job.architecture.layerOperations(
-      layer: layer, shard: shard, algorithm: attention, fusion: profile.fusion)
+      layer: layer, shard: shard, algorithm: attention, fusion: fusion)
     let made = blocks(of: operations, recompute: recompute)
     layerCache[key] = made
     return made
+  }
+
+  /// Formats of what a layer keeps: nothing is narrowed that is thrown away and made again.
+  private func keptFormats(layer: Int, recompute: LayerRecompute) -> KeptFormats {
+    var formats = profile.fusion.keptFormats
+    switch recompute {
+    case .none, .selective, .passes, .offload: break
+    case .full, .saved: formats = KeptFormats()
+    case .modules(let modules):
+      let isExpertLayer = job.architecture.kind(ofLayer: layer).isExpert
+      if modules.contains(isExpertLayer ? .mixture : .feedForward) {
+        formats.activationInputs = nil
+      }
+    }
+    return formats
   }
 
   /// The passes of operations under a recomputation mode.
@@ -247,7 +264,8 @@ public struct StepCompiler {
     switch recompute {
     case .none, .offload: break
     case .selective:
-      var isRepeated = operations.map { $0.isAttentionCore && !attention.isFlash }
+      let runsCore = !attention.isFlash || profile.selectiveRecomputesFusedAttention
+      var isRepeated = operations.map { $0.isAttentionCore && runsCore }
       if profile.selectiveRecomputesOperations {
         var multiplies = 0
         for (index, operation) in operations.enumerated() where !operation.isAttentionCore {
@@ -266,7 +284,7 @@ public struct StepCompiler {
         // (Operation-wise, the first of a gated block's two projections is among the multiplies kept.)
         let inputs =
           kept[index].isAttentionCore
-          ? coreInputBytes
+          ? coreInputBytes + coreOutputBytes(operations)
           : profile.selectiveRecomputesAllButMultiplies
             ? kept[index].saved - kept[index].savedCheaply
             // Gate and up, and the gate's non-linearity where that is a kernel of its own.
@@ -284,7 +302,9 @@ public struct StepCompiler {
         kept[index].backwardScratch += operations[index].savedCheaply
       }
     case .modules(let modules):
-      let plan = modules.plan(operations, input: flowing, coreInputs: coreInputBytes)
+      let plan = modules.plan(
+        operations, input: flowing, coreInputs: coreInputBytes,
+        coreOutput: coreOutputBytes(operations))
       kept = plan.kept
       again.append(builder.forward(read(plan.repeated), call: price))
     case .saved(let outputs, _):
@@ -353,6 +373,19 @@ public struct StepCompiler {
     return shard.bytes(
       shard.tokens,
       (heads + keyValueHeads) * attention.headDimension + keyValueHeads * attention.valueDimension)
+  }
+
+  /// What stays of a recomputed core's output for the projection behind it: all, where that keeps no input
+  /// of its own.
+  private func coreOutputBytes(_ operations: [Operation]) -> Int64 {
+    guard attention.isFlash, !job.architecture.attention.gatesOutput,
+      operations.contains(where: { $0.name == "out_proj" && $0.saved == 0 })
+    else { return 0 }
+    let width = job.architecture.attention
+    let bytes = shard.bytes(
+      shard.tokens, max(1, width.heads / shard.tensor) * width.valueDimension)
+    return profile.fusion.keptFormats.attentionOutputs?
+      .bytes(insteadOf: bytes, in: shard.activationFormat) ?? bytes
   }
 
   /// What happens to layer `index` of `count` of a chunk on recomputation.

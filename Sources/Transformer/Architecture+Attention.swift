@@ -77,7 +77,15 @@ extension Architecture {
   private static func sparseIndex(
     _ reader: ConfigurationReader, layers: Int
   ) throws(ConfigurationError) -> SparseIndex? {
-    guard let selected = try reader.integer("index_topk", minimum: 1) else { return nil }
+    guard let selected = try reader.integer("index_topk", minimum: 1) else {
+      // Sizes of an index that picks nobody knows how many would make the attention dense.
+      let sizes = try reader.integer("index_n_heads", "index_head_dim")
+      let family = try reader.text("model_type") ?? ""
+      if sizes != nil || ["deepseek_v32", "glm_moe_dsa"].contains(family) {
+        throw .missing(key: "index_topk", alsoKnownAs: [])
+      }
+      return nil
+    }
     let types = try reader.texts("indexer_types") ?? []
     for type in types where type != "full" && type != "shared" {
       throw .unknownValue(key: "indexer_types", found: type, accepted: ["full", "shared"])

@@ -1,4 +1,4 @@
-import Kernels
+public import Kernels
 
 /// Narrower formats in which tensors wait for the backward pass than they are computed in.
 ///
@@ -33,7 +33,7 @@ public struct KeptFormats: Hashable, Sendable {
 
 extension KeptFormats.Format {
   /// Bytes of as many values as `bytes` are in `format`.
-  func bytes(insteadOf bytes: Int64, in format: NumberFormat) -> Int64 {
+  public func bytes(insteadOf bytes: Int64, in format: NumberFormat) -> Int64 {
     let narrow = (Double(bytes) / format.bytesPerValue * bytesPerValue).rounded(.up)
     return min(bytes, Int64(narrow))
   }

@@ -128,9 +128,16 @@ extension Architecture {
     if let format = fusion.keptFormats.attentionOutputs {
       // One narrow copy for both: here where attention itself keeps none.
       let input = shard.bytes(shard.tokens, heads * attention.valueDimension)
-      output.saved =
-        algorithm.isFlash && !attention.gatesOutput
-        ? 0 : min(output.saved, format.bytes(insteadOf: input, in: shard.activationFormat))
+      let narrow = format.bytes(insteadOf: input, in: shard.activationFormat)
+      if algorithm.isFlash, !attention.gatesOutput {
+        output.saved = 0
+      } else if narrow < output.saved {
+        output.saved = narrow
+        output.forward.append(format.cast(input, in: shard.activationFormat))
+        output.weightGradient.insert(
+          format.cast(input, in: shard.activationFormat, back: true), at: 0)
+        output.backwardScratch += input
+      }
     }
     if isParallelBlock {
       // Attention and feed-forward outputs are added before the one reduction behind the latter.

@@ -3,7 +3,8 @@ public enum Recompute: Hashable, Sendable {
   /// All are kept.
   case none
   /// The attention core (scores, softmax, dropout and their product with the values) is computed
-  /// again (arXiv:2205.05198); nothing changes where a flash kernel already does that itself.
+  /// again (arXiv:2205.05198); nothing changes where a flash kernel already does that itself, but in
+  /// Megatron-Core, which runs it again and frees its statistics.
   case selective
   /// Norms and activations are computed again; multiplies, attention and whatever communicates are
   /// kept (Megatron-Core's `recompute_modules` layernorm and moe_act).

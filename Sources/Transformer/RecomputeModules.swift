@@ -98,8 +98,13 @@ extension RecomputeModules {
   ///   - operations: a layer's, in forward order.
   ///   - input: bytes of the hidden states a block starts from.
   ///   - coreInputs: bytes of queries, keys and values.
+  ///   - coreOutput: bytes of the core's output that stay for the projection behind it.
   /// - Returns: what runs again and what is kept.
-  public func plan(_ operations: [Operation], input: Int64, coreInputs: Int64) -> Plan {
+  public func plan(
+    _ operations: [Operation], input: Int64, coreInputs: Int64, coreOutput: Int64 = 0
+  )
+    -> Plan
+  {
     let isExpertLayer = operations.contains { $0.name == "router" }
     var plan = Plan()
     var back: [String: Int64] = [:]
@@ -113,7 +118,8 @@ extension RecomputeModules {
           // Without the core its output and statistics stay; with it alone its inputs do.
           stays =
             contains(.coreAttention)
-            ? (contains(.latentUpProjection) ? 0 : coreInputs) : operation.saved - coreInputs
+            ? coreOutput + (contains(.latentUpProjection) ? 0 : coreInputs)
+            : operation.saved - coreInputs
         } else if let block = block(of: operation, isExpertLayer: isExpertLayer),
           !hasInput.contains(block), !contains(.norms)
         {

@@ -105,6 +105,85 @@ import Testing
       ])
   }
 
+  @Test(
+    "a format or a kernel that the GPU has not is taken for another, and said so",
+    arguments: [
+      (
+        "h100-sxm-80gb", "precision: nvfp4-mixed",
+        ["no units for nvfp4: multiplies are taken to run at its rate of fp8"]
+      ),
+      (
+        "h100-sxm-80gb", "precision: mxfp8-mixed",
+        ["no units for mxfp8: multiplies are taken to run at its rate of fp8"]
+      ),
+      (
+        "a100-sxm-80gb", "precision: fp8-mixed",
+        ["no units for fp8: multiplies are taken to run at its rate of bf16"]
+      ),
+      (
+        "v100-sxm2-32gb", "precision: bf16",
+        ["no units for bf16: multiplies are taken to run at its rate of fp32"]
+      ),
+      ("v100-sxm2-32gb", "precision: fp32", []), ("v100-sxm2-32gb", "precision: fp16-mixed", []),
+      (
+        "a100-sxm-80gb", "attention: flash-3",
+        ["is older than Hopper, which FlashAttention-3 is for"]
+      ),
+      ("h100-sxm-80gb", "attention: flash-3", []), ("h100-sxm-80gb", "precision: fp8-mixed", []),
+      ("b200-sxm", "precision: nvfp4-mixed", []), ("b200-sxm", "precision: mxfp8-mixed", []),
+    ])
+  func units(gpu: String, key: String, expected: [String]) throws {
+    let text = Self.scenario(training: key).replacing("h100-sxm-80gb", with: gpu)
+    let found = try Self.warnings(text)
+    #expect(found.count == expected.count, "\(found)")
+    for (warning, part) in zip(found, expected) { #expect(warning.contains(part), "\(warning)") }
+  }
+
+  @Test("fused experts are Blackwell's") func fusedExperts() throws {
+    let text = Self.scenario(
+      model: "mixtral-8x7b",
+      training: "framework: megatron-core\n  precision: mxfp8-mixed\n  moe: {fused_experts: true}")
+    #expect(try Self.warnings(text).contains { $0.contains("older than Blackwell") })
+    let newer = text.replacing("h100-sxm-80gb", with: "b200-sxm")
+    #expect(try !newer.isEmpty && !Self.warnings(newer).contains { $0.contains("Blackwell") })
+  }
+
+  @Test(
+    "switches of the software and of sharding that change nothing",
+    arguments: [
+      ("{zero: 1, overlap: within-layers}", "", "parallelism.overlap (line 6): has no effect"),
+      ("{zero: 2, overlap: none}", "", "parallelism.zero (line 6): has no effect"),
+      (
+        "{zero: 3, reduce_each_microbatch: false}", "framework: megatron-core",
+        "Megatron FSDP reduces after each"
+      ),
+      ("tensor: 4", "loss_chunks: 100000", "more than the 8192 tokens of a microbatch"),
+      (
+        "tensor: 4", "recompute: full\n  kept_formats: {activation_inputs: fp8}",
+        "training.kept_formats (line 12): has no effect"
+      ),
+      ("tensor: 4", "overlap_sends: false", "training.overlap_sends (line 11): has no effect"),
+      ("tensor: 4", "recompute: selective", "training.recompute (line 11): has no effect"),
+      (
+        "tensor: 4", "framework: nemo\n  precision: mxfp8-mixed\n  moe: {fused_experts: true}",
+        "training.moe (line 13): has no effect: the model has no experts"
+      ),
+    ])
+  func switches(layout: String, training: String, expected: String) throws {
+    let found = try Self.warnings(Self.scenario(layout: layout, training: training))
+    #expect(found.contains { $0.contains(expected) }, "\(found)")
+  }
+
+  @Test("experts one by one cannot be in the graph of a step") func graphOfExperts() {
+    let text = Self.scenario(
+      model: "mixtral-8x7b",
+      training: "framework: megatron-core\n  cuda_graph: step\n  moe: {grouped: false}")
+    #expect(throws: ScenarioError.self) { try Self.warnings(text) }
+    #expect(throws: Never.self) {
+      try Self.warnings(text.replacing("grouped: false", with: "grouped: true"))
+    }
+  }
+
   @Test("keys of the run and the network that go with others") func others() throws {
     #expect(
       try Self.warnings(Self.scenario(more: "run: {draws: 10, price: {storage_gb_month: 1 USD}}"))

@@ -98,6 +98,28 @@ import Hardware
   }
 
   @Test(
+    "recomputed modules, blocking sends and stages before replicas, where the keys can say them")
+  func moreFlags() throws {
+    let script = """
+      --num-layers 32 --hidden-size 4096 --num-attention-heads 32 --seq-length 4096 --vocab-size 32000
+      --max-position-embeddings 4096 --micro-batch-size 1 --global-batch-size 64 --bf16
+      --pipeline-model-parallel-size 4 --num-layers-per-virtual-pipeline-stage 2
+      --recompute-granularity selective --recompute-modules core_attn
+      --no-overlap-p2p-communication --use-tp-pp-dp-mapping
+      """
+    let supplement = ImportedScenario.Supplement(gpu: "h100-sxm-80gb", gpus: 16)
+    let (job, _, notes) = try Self.scenario(script, .megatron, supplement)
+    #expect(job.training.recompute == .modules(.coreAttention))
+    #expect(job.training.switches.overlapsSends == false)
+    #expect(job.parallelism.order == [.tensor, .context, .pipeline, .data])
+    #expect(!notes.contains { $0.contains("Not read") }, "\(notes)")
+    let (other, _, left) = try Self.scenario(
+      script + " --context-parallel-size 2", .megatron, supplement)
+    #expect(other.parallelism.order == Parallelism.usualOrder)
+    #expect(left.contains { $0.contains("--use-tp-pp-dp-mapping") })
+  }
+
+  @Test(
     "stages of a pipeline layout",
     arguments: [
       // 2, then 22 of two, one with the 2 that follow it … 32 stages in all.
@@ -147,6 +169,8 @@ import Hardware
       base + " --num-experts 4 --cross-entropy-loss-fusion --cross-entropy-fusion-impl te"
       + " --defer-embedding-wgrad-compute --wgrad-deferral-limit 3"
       + " --activation-func-fp8-input-store --cuda-graph-impl full_iteration"
+      // Experts of a fixed number of rows need no counts on the host.
+      + " --moe-expert-capacity-factor 1.0"
     let deferred = try Self.scenario(more, .megatron, .init(gpu: "h100-sxm-80gb")).0.training
       .switches
     #expect(deferred.loss == .fused && deferred.deferredGradients == 3)

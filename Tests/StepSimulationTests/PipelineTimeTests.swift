@@ -26,6 +26,30 @@ struct PipelineTimeTests {
     }
   }
 
+  @Test("Megatron-Core's interleaved stages do not wait for what they send, unless told to")
+  func interleavedSends() throws {
+    func blocking(_ schedule: PipelineSchedule, _ framework: Framework, overlaps: Bool? = nil)
+      throws
+      -> Set<Bool>
+    {
+      var job = try SmallJobs.job(
+        Parallelism(
+          pipeline: 2, virtualStages: schedule == .interleaved ? 2 : 1, schedule: schedule),
+        framework: framework)
+      job.training.switches.overlapsSends = overlaps
+      let program = StepCompiler.compile(job)
+      return Set(
+        program.stages.flatMap(\.instructions).compactMap {
+          if case .send(_, _, _, _, let blocking) = $0 { blocking } else { nil }
+        })
+    }
+    #expect(try blocking(.interleaved, .megatronCore) == [false])
+    #expect(try blocking(.oneForwardOneBackward, .megatronCore) == [true])
+    #expect(try blocking(.interleaved, .megatronCore, overlaps: false) == [true])
+    #expect(try blocking(.interleaved, .nemo, overlaps: false) == [true])
+    #expect(try blocking(.interleaved, .megatronLM) == [true])
+  }
+
   @Test("every rank by messages has the same bubble")
   func bubbleByMessages() throws {
     // Sends of 1 ps delay the critical path 2 (p − 1) times.

@@ -70,12 +70,66 @@ struct RecomputeModulesTests {
     #expect(try freed(.feedForward, experts: 8) == 0)
   }
 
-  @Test("the core frees scores, or a flash kernel's output and statistics")
+  @Test("the core frees scores, or a flash kernel's statistics")
   func core() throws {
     // 16 heads × 2,048² scores of 2 bytes.
     #expect(try freed(.coreAttention, attention: .fusedSoftmax) == 16 * 2_048 * 2_048 * 2)
-    // Output h and fp32 statistics of 16 × 2,048 rows.
-    #expect(try freed(.coreAttention) == hidden + 16 * 2_048 * 4)
+    // fp32 statistics of 16 × 2,048 rows; its output is the projection's input.
+    #expect(try freed(.coreAttention) == 16 * 2_048 * 4)
+  }
+
+  @Test(
+    "selective recomputation is that of the core in Megatron-Core, nothing beside flash elsewhere")
+  func selective() throws {
+    for framework in [Framework.megatronCore, .nemo, .megatronLM] {
+      var job = try SmallJobs.job(Parallelism(), framework: framework)
+      job.training.attention = .flash2
+      var compiler = StepCompiler(job: job)
+      let plain = compiler.blocks(ofLayer: 0, recompute: .none)
+      let core = compiler.blocks(ofLayer: 0, recompute: .modules(.coreAttention))
+      let selective = compiler.blocks(ofLayer: 0, recompute: .selective)
+      let same = framework == .megatronLM ? plain : core
+      #expect(selective.saved == same.saved)
+      #expect(
+        selective.backward.block(named: "").summary == same.backward.block(named: "").summary)
+    }
+  }
+
+  @Test("what is made again is not narrowed first") func keptFormats() throws {
+    var job = try SmallJobs.job(Parallelism(), framework: .megatronCore)
+    job.training.attention = .flash2
+    var narrow = job
+    narrow.training.switches.keptFormats = KeptFormats(activationInputs: .fp8)
+    var plainCompiler = StepCompiler(job: job)
+    var narrowCompiler = StepCompiler(job: narrow)
+    for mode in [StepCompiler.LayerRecompute.full, .modules(.feedForward), .none] {
+      let plain = plainCompiler.blocks(ofLayer: 0, recompute: mode)
+      let narrow = narrowCompiler.blocks(ofLayer: 0, recompute: mode)
+      let isSame =
+        plain.saved == narrow.saved && plain.backwardPeak == narrow.backwardPeak
+        && plain.forward.block(named: "") == narrow.forward.block(named: "")
+      #expect(isSame == (mode != .none))
+    }
+  }
+
+  @Test(
+    "attention's output kept narrow costs a cast each way, also where attention keeps none of it")
+  func narrowOutputs() throws {
+    for attention in [AttentionAlgorithm.fusedSoftmax, .flash2] {
+      var job = try SmallJobs.job(Parallelism(), framework: .megatronCore)
+      job.training.attention = attention
+      var plainCompiler = StepCompiler(job: job)
+      job.training.switches.keptFormats = KeptFormats(attentionOutputs: .fp8)
+      var compiler = StepCompiler(job: job)
+      let plain = plainCompiler.blocks(ofLayer: 0, recompute: .none)
+      let narrow = compiler.blocks(ofLayer: 0, recompute: .none)
+      #expect(plain.saved - narrow.saved == hidden / 2)
+      #expect(
+        narrow.forward.block(named: "").summary.busy > plain.forward.block(named: "").summary.busy)
+      #expect(
+        narrow.backward.block(named: "").summary.busy
+          > plain.backward.block(named: "").summary.busy)
+    }
   }
 
   @Test("experts free their activation's output, or all but the mixture's input")

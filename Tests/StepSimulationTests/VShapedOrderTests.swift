@@ -84,6 +84,38 @@ extension Turn {
     for turns in order.turns { #expect(Set(turns).count == 6 * 16) }
   }
 
+  @Test("the bubble does not grow with the microbatches", arguments: [4, 8])
+  func constantBubble(ranks: Int) {
+    // Input gradients take more than weight gradients, as attention's do.
+    let stages = 2 * ranks
+    let lengths = PassLengths(
+      forward: Array(repeating: 100, count: stages),
+      backward: Array(repeating: 150, count: stages), weights: Array(repeating: 60, count: stages),
+      transfer: 10)
+    let bubbles = [4 * ranks, 16 * ranks, 64 * ranks].map { microbatches in
+      VShapedOrder(ranks: ranks, microbatches: microbatches, lengths: lengths).length
+        - Int64(microbatches) * 2 * 310
+    }
+    #expect(Set(bubbles).count == 1)
+    // (P / 2 − 1) · (F&B + B − 3W) of the paper's table 2, F&B one after the other: 250, B whole, 210; and
+    // transfers down and up, of which warm-up and cool-down wait for some.
+    let table = Int64(ranks / 2 - 1) * (250 + 210 - 3 * 60)
+    #expect(bubbles[0] >= table)
+  }
+
+  @Test("DualPipe's published order runs every pass once", arguments: [2, 3, 4, 8])
+  func published(ranks: Int) {
+    for microbatches in [2 * ranks, 2 * ranks + 1, 5 * ranks] {
+      for rank in 0..<ranks {
+        let turns = DualPipeVOrder(rank: rank, ranks: ranks, microbatches: microbatches).turns
+        #expect(turns.count == 6 * microbatches)
+        #expect(Set(turns).count == turns.count)
+        // P + 1 microbatches of both chunks at most.
+        #expect(turns.mostHeld { _ in 1 } <= 2 * Int64(ranks) + 2)
+      }
+    }
+  }
+
   @Test("a rank that is never free puts off few weight gradients", arguments: [16, 64])
   func putOff(microbatches: Int) {
     // Rank 0, with both ends of the model, takes twice as long as the others.

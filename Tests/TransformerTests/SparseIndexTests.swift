@@ -36,6 +36,20 @@ import Transformer
     model.mixerOperations(layer: 0, shard: shard, algorithm: .flash3, fusion: Fusion())
   }
 
+  @Test("without the number of picked keys there is no index to build")
+  func missing() throws {
+    var tree = ConfigurationTree()
+    tree.entries = Self.keys.filter { $0.key != "index_topk" }
+    #expect(throws: ConfigurationError.missing(key: "index_topk", alsoKnownAs: [])) {
+      try Architecture.read(tree, name: "test")
+    }
+    // The family alone says that there is one.
+    tree.entries.removeAll { $0.key.hasPrefix("index_") }
+    #expect(throws: ConfigurationError.missing(key: "index_topk", alsoKnownAs: [])) {
+      try Architecture.read(tree, name: "test")
+    }
+  }
+
   @Test("an index adds its own tensors to DeepSeek-V3") func parameters() throws {
     // A layer's index: queries 64 · 128 × 1,536, keys 128 × 7,168, their norm 2 · 128, weights 64 × 7,168.
     let index = 12_582_912 + 917_504 + 256 + 458_752

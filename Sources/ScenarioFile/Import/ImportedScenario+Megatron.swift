@@ -196,6 +196,16 @@ extension ImportedScenario {
     let overlaps = flags.has("overlap_grad_reduce")
     let gathers = flags.has("overlap_param_gather")
     if !overlaps, !gathers, !isFSDP { set("parallelism.overlap", "none") }
+    if flags.has("no_overlap_p2p_communication") { set("training.overlap_sends", false) }
+    if flags.has("use_tp_pp_dp_mapping"), pipeline > 1 {
+      if flags.integer("context_parallel_size") ?? 1 > 1 || expert > 1 {
+        notes.append(
+          "--use-tp-pp-dp-mapping beside context or expert ranks is left out: stages are taken to be "
+            + "apart.")
+      } else {
+        set("parallelism.order", "tp-cp-pp-dp")
+      }
+    }
   }
 
   private mutating func readDispatch(_ flags: inout MegatronFlags) {
@@ -341,7 +351,7 @@ extension ImportedScenario {
         }
       }
     } else if flags.text("recompute_granularity") == "selective" {
-      if let modules = flags.values["recompute_modules"], modules != ["core_attn"] {
+      if let modules = flags.values["recompute_modules"], !modules.isEmpty {
         _ = flags.has("recompute_modules")
         set("training.recompute", ["modules": .array(modules.map { .string($0) })])
       } else {
