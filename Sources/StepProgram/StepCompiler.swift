@@ -376,9 +376,9 @@ public struct StepCompiler {
   }
 
   /// What stays of a recomputed core's output for the projection behind it: all, where that keeps no input
-  /// of its own.
+  /// of its own. XLA makes whatever a policy does not save again, this too (`jax.checkpoint`).
   private func coreOutputBytes(_ operations: [Operation]) -> Int64 {
-    guard attention.isFlash, !job.architecture.attention.gatesOutput,
+    guard attention.isFlash, !profile.plansBuffers, !job.architecture.attention.gatesOutput,
       operations.contains(where: { $0.name == "out_proj" && $0.saved == 0 })
     else { return 0 }
     let width = job.architecture.attention
