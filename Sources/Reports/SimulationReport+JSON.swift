@@ -6,7 +6,7 @@ import StepProgram
 import Transformer
 
 extension SimulationReport {
-  /// The result in the form other programs read: `dryrun.result/1` of DESIGN.md, section 5.
+  /// The result in the form other programs read: schema `dryrun.result/1`.
   public var json: JSONValue {
     guard case .object(let members) = result, !published.isEmpty else { return result }
     let place = (members.firstIndex { $0.key == "uncertainty" } ?? members.count)

@@ -3,7 +3,7 @@ import Quantities
 import Studies
 
 extension ValidationReport {
-  /// Statistics and rows for other programs (contract: DESIGN.md, section 5).
+  /// Statistics and rows for other programs.
   public var json: JSONValue {
     [
       "schema": "dryrun.validation/1",

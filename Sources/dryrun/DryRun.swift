@@ -69,7 +69,7 @@ protocol SessionCommand: ParsableCommand {
   func run(in session: Session) throws -> Int32
 }
 
-/// Exit codes (contract: DESIGN.md, section 5; numbers of sysexits.h).
+/// Exit codes, with the numbers of sysexits.h.
 enum ExitStatus {
   static let done: Int32 = 0
   static let internalError: Int32 = 1
