@@ -150,7 +150,7 @@ public struct Estimate: Hashable, Sendable {
   public static func optimalTokens(parameters: Double) -> Double { 20 * parameters }
 
   /// Fewer training tokens than this are warned about: models since Llama 1 see 10^12 or more
-  /// whatever their size, and small data sets make weak models (Llama 1: 1.0 to 1.4 × 10^12, arXiv:2302.13971).
+  /// whatever their size (arXiv:2302.13971, table 2), and small data sets make weak models.
   public static let fewTokens = 200e9
 
   /// Sentences about what is unusual.

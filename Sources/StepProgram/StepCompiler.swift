@@ -376,7 +376,9 @@ public struct StepCompiler {
   }
 
   /// What stays of a recomputed core's output for the projection behind it: all, where that keeps no input
-  /// of its own. XLA makes whatever a policy does not save again, this too (`jax.checkpoint`).
+  /// of its own.
+  ///
+  /// XLA makes whatever a policy does not save again, this too (`jax.checkpoint`).
   private func coreOutputBytes(_ operations: [Operation]) -> Int64 {
     guard attention.isFlash, !profile.plansBuffers, !job.architecture.attention.gatesOutput,
       operations.contains(where: { $0.name == "out_proj" && $0.saved == 0 })
