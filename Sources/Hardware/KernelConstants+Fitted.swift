@@ -116,11 +116,22 @@ extension KernelConstants {
       efficiency: 0.507, softmaxDimensions: 0, prologueKeys: 199, tail: 0.74))
 
   /// The library's attention on a B200: sustained 0.593 and 0.412 over the sustained clock 0.82.
+  ///
+  /// Narrow heads, windows and 8-bit formats by what cudnn-frontend publishes of cuDNN on a GB200
+  /// (`benchmark/sdpa_benchmark_training/results`: `gb200_919_only_cudnn`, cuDNN 9.19, and `gpt_oss`, 9.22,
+  /// 9.26), as ratios to its heads of 128 under a causal mask, of which rates are fitted above. Under
+  /// windows of 128 and 1,024 a key more takes heads of 64 0.84 of the time heads of 128 take forward,
+  /// 0.725 backward: as heads of 212 and 186 dimensions, queries and values together, would. What is left
+  /// under a window of 128, 0.210 and 0.465 ms for 256 heads of 4,096 tokens, are 640 and 310 keys.
+  /// MXFP8 at heads of 192 and 128 is 1.57 and 1.35 times as fast as bf16 (`dsv3`, GB300; 4,096 and 8,192
+  /// tokens), for a peak of twice.
   static let blackwellAttention = AttentionConstantsTable.PassPair(
     forward: AttentionConstants(
-      efficiency: 0.723, softmaxDimensions: 19.6, prologueKeys: 0, tail: 1.8),
+      efficiency: 0.723, softmaxDimensions: 19.6, prologueKeys: 0, tail: 1.8,
+      leastDimensions: 212, windowKeys: 640, narrowFormats: 0.78),
     backward: AttentionConstants(
-      efficiency: 0.502, softmaxDimensions: 0, prologueKeys: 177, tail: 0.05))
+      efficiency: 0.502, softmaxDimensions: 0, prologueKeys: 177, tail: 0.05,
+      leastDimensions: 186, windowKeys: 310, narrowFormats: 0.68))
 
   /// FlashAttention-2 on a B200: Ampere's instructions, which do not reach its matrix units' rate.
   ///

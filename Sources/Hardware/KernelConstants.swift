@@ -154,15 +154,27 @@ public struct AttentionConstants: Hashable, Sendable {
   public var prologueKeys: Double
   /// Durations of the longest block by which the last multiprocessor outlasts the average one.
   public var tail: Double
+  /// Dimensions of queries and values together below which a score costs no less: exponentials, not
+  /// products, are what it waits for.
+  public var leastDimensions: Double
+  /// Keys beyond a moving window that a block of queries is charged for: tiles at both ends of the window
+  /// are computed whole, and starting and finishing a block weighs more on few keys.
+  public var windowKeys: Double
+  /// Rate of products in 8-bit formats over what their peak would make of that in 16 bits.
+  public var narrowFormats: Double
 
   /// Constants from their values.
   public init(
-    efficiency: Double, softmaxDimensions: Double, prologueKeys: Double, tail: Double = 0.5
+    efficiency: Double, softmaxDimensions: Double, prologueKeys: Double, tail: Double = 0.5,
+    leastDimensions: Double = 0, windowKeys: Double = 0, narrowFormats: Double = 1
   ) {
     self.efficiency = efficiency
     self.softmaxDimensions = softmaxDimensions
     self.prologueKeys = prologueKeys
     self.tail = tail
+    self.leastDimensions = leastDimensions
+    self.windowKeys = windowKeys
+    self.narrowFormats = narrowFormats
   }
 }
 

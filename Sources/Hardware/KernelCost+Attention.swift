@@ -10,11 +10,12 @@ extension KernelCost {
   /// Reading and writing the tensors once is the floor. A backward pass that adds in the same order
   /// every time is slower: ``KernelConstants/deterministicFlash3``, `AttentionKernel.deterministicParts(sequences:units:)`.
   public func seconds(for attention: AttentionKernel) -> Double {
-    let scoresPerQuery = Double(attention.keyLength) * attention.computedFraction
-    let sequences = Double(attention.batch) * Double(attention.heads)
-    guard scoresPerQuery > 0, sequences > 0, attention.queryLength > 0 else { return 0 }
     let constants = self.constants.attention[
       attention.algorithm, attention.pass, own: attention.isDeterministic]
+    let isNarrow = attention.format.bytesPerValue < 2
+    let scoresPerQuery = computedKeys(attention, isNarrow: isNarrow)
+    let sequences = Double(attention.batch) * Double(attention.heads)
+    guard scoresPerQuery > 0, sequences > 0, attention.queryLength > 0 else { return 0 }
     let queryKey = Double((attention.headDimension + 31) / 32 * 32)
     let value = Double((attention.valueDimension + 31) / 32 * 32)
     let products =
@@ -22,18 +23,25 @@ extension KernelCost {
       case .forward: 2 * (queryKey + value)
       case .backward: 2 * (3 * queryKey + 2 * value)
       }
-    let perScore = products * (1 + constants.softmaxDimensions / (queryKey + value))
+    let dimensions = queryKey + value
+    let perScore = products * (1 + constants.softmaxDimensions / dimensions)
     let inTraining =
       switch attention.algorithm {
       case .flash3: self.constants.trainingFlash3
       case .flashTriton: self.constants.trainingTriton
       default: self.constants.trainingAttention
       }
+    let unit = constants.efficiency * inTraining / multiprocessors
     let rate =
-      attentionRate[attention.format.index] * constants.efficiency * inTraining / multiprocessors
+      attentionRate[attention.format.index] * unit * (isNarrow ? constants.narrowFormats : 1)
+    // Exponentials are no faster in narrow formats.
+    let least =
+      products * (constants.leastDimensions + constants.softmaxDimensions) / dimensions
+      / (attentionRate[(isNarrow ? NumberFormat.bf16 : attention.format).index] * unit)
+    let secondsPerScore = max(perScore / rate, constants.leastDimensions > 0 ? least : 0)
     let blockRows = 128.0
     let blocks = sequences * (Double(attention.queryLength) / blockRows).rounded(.up)
-    let average = blockRows * (scoresPerQuery + constants.prologueKeys) * perScore / rate
+    let average = blockRows * (scoresPerQuery + constants.prologueKeys) * secondsPerScore
     let longest = max(1, min(2, 1 / attention.computedFraction))
     let dropout =
       attention.dropsScores ? blockRows * scoresPerQuery * Self.dropoutSeconds : 0
@@ -55,6 +63,21 @@ extension KernelCost {
     let sums = 4 * parts * Double(attention.queryLength * attention.headDimension) * sequences
     return self.constants.kernelOverhead + max(compute, memory)
       + 2 * sums / streamingRate[StreamingKind.pointwise.index]
+  }
+
+  /// Keys a query is charged for, on average.
+  ///
+  /// In 8-bit formats the library's backward pass computes what a window masks too: on a GB200 its time
+  /// grows with the square of the sequence under a window of 128 (`gpt_oss` in cudnn-frontend's
+  /// `sdpa_benchmark_training`, cuDNN 9.19 to 9.26).
+  private func computedKeys(_ attention: AttentionKernel, isNarrow: Bool) -> Double {
+    let seen = Double(attention.keyLength) * attention.computedFraction
+    guard attention.hasWindow, seen > 0 else { return seen }
+    let constants = self.constants.attention[
+      attention.algorithm, attention.pass, own: attention.isDeterministic]
+    let whole = Double(attention.keyLength) / 2
+    if isNarrow, attention.pass == .backward { return max(seen, whole) }
+    return max(seen, min(seen + constants.windowKeys, whole))
   }
 
   /// Seconds a multiprocessor takes to decide whether a score is dropped.

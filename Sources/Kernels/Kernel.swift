@@ -122,6 +122,8 @@ public struct AttentionKernel: Hashable, Sendable {
   /// Share of the whole that is done here: ring attention does it in parts, whose kernels follow each
   /// other on two streams without a gap.
   public var share = 1.0
+  /// Whether a query meets the keys of a window that moves with it: tiles are then cut at both ends of it.
+  public var hasWindow = false
   /// Whether scores are dropped at random, by numbers drawn in the kernel.
   public var dropsScores = false
   /// Whether the backward pass adds up the queries' gradient in the same order every time.

@@ -17,6 +17,9 @@ public enum NumberFormat: String, Hashable, Sendable, CaseIterable {
   /// 8-bit integers, 1 byte.
   case int8
 
+  /// Whether values are floating-point numbers of eight bits.
+  public var hasEightBits: Bool { self == .fp8 || self == .mxfp8 }
+
   /// Bytes a value takes, block scales included.
   public var bytesPerValue: Double {
     switch self {

@@ -67,6 +67,15 @@ extension Architecture {
     return attention.windowIsChunk ? width / 2 : width - width * width / (2 * length)
   }
 
+  /// Whether queries of `layer` meet the keys of a window that moves with them, in sequences of `keys`
+  /// tokens; those of a chunk or an index do not.
+  func hasMovingWindow(layer: Int, keys: Int) -> Bool {
+    guard isSlidingLayer(layer), let window = attention.slidingWindow, window < keys else {
+      return false
+    }
+    return !attention.windowIsChunk && attention.index == nil
+  }
+
   /// Model FLOPs of a token's forward pass in sequences of `sequenceLength`, by kind.
   ///
   /// Twice the weights of every multiply a token takes part in, output head included (tied or

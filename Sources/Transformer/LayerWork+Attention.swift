@@ -253,13 +253,15 @@ extension Architecture {
         meanAttendedKeys(layer: layer, sequenceLength: keys, causal: true) / Double(keys)
       let counted =
         meanAttendedKeys(layer: layer, sequenceLength: keys, causal: false) / Double(keys)
+      let isNarrow = fusion.narrowsAttention && shard.matmulFormat.hasEightBits
       let kernel = { (pass: Pass) in
         var kernel = AttentionKernel(
           algorithm: algorithm, pass: pass, batch: shard.microBatch, heads: localHeads,
           keyValueHeads: localKeyValueHeads, queryLength: queries, keyLength: keys,
           headDimension: dimension, valueDimension: valueDimension, computedFraction: fraction,
-          format: shard.activationFormat)
+          format: isNarrow ? shard.matmulFormat : shard.activationFormat)
         kernel.countedFraction = counted
+        kernel.hasWindow = hasMovingWindow(layer: layer, keys: keys)
         kernel.dropsScores = attentionDropout > 0
         kernel.isDeterministic = fusion.isDeterministic
         return Kernel.attention(kernel)
@@ -267,6 +269,14 @@ extension Architecture {
       operation.forward = [kernel(.forward)]
       operation.inputGradient = [kernel(.backward)]
       let inputs = bytes.query + bytes.key + bytes.value
+      if isNarrow {
+        // Along rows and columns: two bytes read, two of one byte written.
+        let quantised = { (bytes: Int64) in
+          Kernel.stream(StreamingKernel(.pointwise, read: bytes, written: bytes, launches: 3))
+        }
+        operation.forward.insert(quantised(inputs), at: 0)
+        operation.inputGradient.insert(quantised(bytes.output), at: 0)
+      }
       if fusion.attentionCopies {
         let copy = Kernel.stream(
           StreamingKernel(.pointwise, read: inputs, written: inputs, launches: 3))

@@ -169,6 +169,12 @@ public struct Fusion: Hashable, Sendable {
   /// The kernels are cuDNN frontend's grouped GEMM with GLU, in CuTe (`ForwardGroupedMLP_CuTeGEMMSwiGLU_MXFP8`
   /// of Transformer Engine's `pytorch/ops/fused`, `NVTE_CUTEDSL_FUSED_GROUPED_MLP`).
   public var fusesExperts: Bool?
+  /// What fused experts keep is copied to pages and back: a graph of the whole step has buffers for more rows
+  /// than come, which would be too much to keep (`--moe-paged-stash`; Megatron-Core's
+  /// `transformer/moe/paged_stash.py`, which does so for Transformer Engine's quantised grouped tensors).
+  public var stashesExperts = false
+  /// Attention's products are in the multiplies' format where that has eight bits.
+  public var narrowsAttention = false
   /// A gated activation with limits is clamped in passes of its own, only then computed
   /// (Megatron-Core; elsewhere the limits are taken to be inside the activation's kernel).
   public var clampsApart = false

@@ -92,6 +92,47 @@ import Testing
     #expect(close(cost.seconds(for: kernel) / library, 3.9, within: 0.03))
   }
 
+  @Test("narrow heads wait for exponentials, windows for whole tiles")
+  func narrowHeadsAndWindows() {
+    let cost = KernelCost(
+      gpu: .simple(
+        attention: AttentionConstants(
+          efficiency: 1, softmaxDimensions: 0, prologueKeys: 0, tail: 0, leastDimensions: 192,
+          windowKeys: 384)))
+    // 128 dimensions cost as 192: half more than 1.073741824 ms; 256 are above it.
+    #expect(close(cost.seconds(for: Self.kernel()), 1.5 * 1.073741824e-3))
+    #expect(
+      close(cost.seconds(for: Self.kernel(dimension: 128)), 2 * 1.073741824e-3))
+    // A window of an eighth of 4,096 keys and 384 more: 896 keys, 7/32 of the scores.
+    var window = Self.kernel(fraction: 0.125)
+    window.hasWindow = true
+    #expect(close(cost.seconds(for: window), 1.5 * 1.073741824e-3 * 7 / 32))
+    // Never more than the mask leaves: 1,843 keys and 384 are above half of 4,096.
+    window.computedFraction = 0.45
+    #expect(close(cost.seconds(for: window), 1.5 * 1.073741824e-3 / 2))
+  }
+
+  @Test("in eight bits the library's backward pass computes what a window masks")
+  func narrowWindows() throws {
+    let cost = KernelCost(gpu: try #require(GPU.named("gb200")))
+    func seconds(_ length: Int, _ format: NumberFormat, _ pass: Pass) -> Double {
+      var kernel = Self.kernel(
+        pass: pass, heads: 128, length: length, fraction: 128 / Double(length))
+      kernel.hasWindow = true
+      kernel.format = format
+      return cost.seconds(for: kernel)
+    }
+    // Twice the sequence: four times the scores or, of a window, twice as many.
+    let narrow = seconds(32_768, .mxfp8, .backward) / seconds(16_384, .mxfp8, .backward)
+    #expect(close(narrow, 4, within: 0.03))
+    let wide = seconds(32_768, .bf16, .backward) / seconds(16_384, .bf16, .backward)
+    #expect(close(wide, 2, within: 0.03))
+    let forward = seconds(32_768, .mxfp8, .forward) / seconds(16_384, .mxfp8, .forward)
+    #expect(close(forward, 2, within: 0.03))
+    // Exponentials, which narrow heads wait for, are no faster.
+    #expect(close(seconds(16_384, .mxfp8, .forward), seconds(16_384, .bf16, .forward)))
+  }
+
   @Test("heads are padded to a multiple of 32")
   func padding() {
     let cost = KernelCost(gpu: .simple())

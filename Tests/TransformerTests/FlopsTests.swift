@@ -1,6 +1,7 @@
 import Quantities
 import Testing
-import Transformer
+
+@testable import Transformer
 
 @Suite struct FlopsTests {
   @Test("GPT-3 175B agrees with the closed form of the Megatron-LM paper") func megatron() throws {
@@ -58,5 +59,15 @@ import Transformer
     // checkpoint holds 685 B with it (its table and head stored again: 1.85 B).
     let stored = model.trainedParameterCount + 2 * 129_280 * 7_168
     #expect(abs(Double(stored) / 685e9 - 1) < 0.001)
+  }
+
+  @Test("windows move with their queries, chunks and whole layers do not")
+  func movingWindows() throws {
+    let oss = try #require(Architecture.named("gpt-oss-20b"))
+    let layers = (0..<oss.layerCount).map { oss.hasMovingWindow(layer: $0, keys: 4_096) }
+    #expect(layers.count { $0 } == 12)
+    #expect((0..<oss.layerCount).allSatisfy { !oss.hasMovingWindow(layer: $0, keys: 128) })
+    let llama = try #require(Architecture.named("llama-4-scout"))
+    #expect((0..<llama.layerCount).allSatisfy { !llama.hasMovingWindow(layer: $0, keys: 16_384) })
   }
 }
