@@ -167,15 +167,15 @@ extension ValidationReport {
         + "gathered; 15 MiB in two rows on GB200, 254 in one on H100, that their siblings "
         + "lack. The GPU counts of the Mixtral and DeepSeek rows are inferred, their routing "
         + "is taken as balanced: a few per cent at the peak.",
-      "- **Mixtures in NeMo**: the rows that come with the program say what recipes turn on and tables do "
-        + "not print. Without `moe.fused_experts`, `moe.overlap` and `cuda_graph: step` those of "
-        + "Megatron-Bridge 26.06 and later in MXFP8 are predicted 13 to 41 % too long; with a fused "
+      "- **Mixtures in NeMo**: what recipes turn on and tables do not print follows from the release "
+        + "(`training.release`, or a row's `software`): since 26.06 those in MXFP8 on racks of 72 are one "
+        + "CUDA graph with fused experts, hidden traffic and kept rows copied to pages; without that they "
+        + "are predicted 13 to 41 % too long, with it within 5 %. With a fused "
         + "attention, which cuDNN had not for its heads on Blackwell yet, DeepSeek-V3 of NeMo 25.04 on "
-        + "GB200 is 70 % too short. Left: gpt-oss, up to a third too short. Where its experts are "
-        + "fused, traffic hidden and the step one graph, 5 ms a layer of 16,384 tokens are missing on "
-        + "GB200, in bf16 as in MXFP8: only attention is left to take them (heads of 64 with sinks, every "
-        + "other layer in windows of 128, in cuDNN). Releases before the graphs differ by up to 1.8 times "
-        + "in the same layout.",
+        + "GB200 is 70 % too short. Left: gpt-oss, up to a fifth too short, its releases before 26.06 more "
+        + "than that one. cuDNN's kernels explain a part: heads of 64 wait for exponentials, windows of "
+        + "128 are paid as several hundred keys, in eight bits backward as the whole sequence. "
+        + "Releases before the graphs differ by up to 1.8 times in the same layout.",
       "- **SimuMax's B200** peaks count stand-ins of weight gradients, one for each shape of weight "
         + "(Transformer Engine with fused accumulation); what is missing beyond them is near 1 %.",
       "- **Attention** in training steps reaches 0.75 (A100) and 0.79 (H100) of what the "

@@ -1,4 +1,5 @@
 import Quantities
+import StepProgram
 
 /// A published measurement with the scenario it was taken on.
 public struct MeasuredRun: Hashable, Sendable {
@@ -138,9 +139,17 @@ public struct MeasuredRun: Hashable, Sendable {
     isOutOfMemory = measured.flag("out_of_memory") ?? false
     // Other keys of `measured` change no prediction: sources may keep what they like beside these.
     guard let inner = row.required("scenario", "what was run") else { return nil }
-    let reader = ScenarioReader(log: log, file: file, modelFile: nil, clusterFile: nil)
+    var reader = ScenarioReader(log: log, file: file, modelFile: nil, clusterFile: nil)
+    reader.usualRelease = row.text("software").flatMap(Self.release(inSoftware:))
     let read = reader.read(inner, defaultName: id, path: "scenario")
     guard let read, log.diagnostics.count == before else { return nil }
     scenario = read
+  }
+
+  /// The release a row's `software` names, as in "NeMo container 26.04.01".
+  static func release(inSoftware text: String) -> FrameworkRelease? {
+    let words = text.split(separator: " ")
+    guard words.count == 3, words[0] == "NeMo", words[1] == "container" else { return nil }
+    return FrameworkRelease(String(words[2]))
   }
 }

@@ -74,6 +74,9 @@ extension Scenario {
     }
     members.append(.init("attention", .string(settings.attention.rawValue)))
     members.append(.init("framework", .string(settings.framework.rawValue)))
+    if let release = settings.release {
+      members.append(.init("release", .string(release.text)))
+    }
     if let compiled = settings.compiled {
       members.append(.init("compile", .string(compiled.rawValue)))
     }

@@ -20,6 +20,7 @@ extension ScenarioReader {
     switches.fusesRotary = block.node("rotary")
       .flatMap { block.choice($0, "rotary", among: ["fused", "separate"]) }.map { $0 == "fused" }
     switches.overlapsSends = block.flag("overlap_sends")
+    switches.narrowsAttention = block.flag("narrow_attention")
     switches.isDeterministic = block.flag("deterministic") ?? false
     switches.cublasWorkspace =
       block.quantity("cublas_workspace", of: Bytes.self, in: 1...1e9)
@@ -60,6 +61,7 @@ extension SoftwareSwitches {
       members.append(.init("rotary", .string(fusesRotary ? "fused" : "separate")))
     }
     if let overlapsSends { members.append(.init("overlap_sends", .bool(overlapsSends))) }
+    if let narrows = narrowsAttention { members.append(.init("narrow_attention", .bool(narrows))) }
     if isDeterministic { members.append(.init("deterministic", .bool(true))) }
     if let cublasWorkspace {
       members.append(.init("cublas_workspace", .string("\(cublasWorkspace.count) B")))
@@ -82,7 +84,7 @@ extension ScenarioChecks {
     let known: [Framework] = [.megatronCore, .nemo, .generic]
     let keys = [
       "layers", "loss", "gradient_accumulation", "deferred_gradients", "quantized_parameters",
-      "kept_formats", "rotary", "overlap_sends", "deterministic",
+      "kept_formats", "rotary", "overlap_sends", "narrow_attention", "deterministic",
     ]
     if switches.graph == .step, !(known + [.torchtitan]).contains(framework) {
       training.report("cuda_graph", "\(framework.rawValue) records no whole steps")
@@ -132,6 +134,19 @@ extension ScenarioChecks {
       } else if job.parallelism.zero == 3 {
         training.report("quantized_parameters", "not with zero: 3, which gathers working copies")
       }
+    }
+    if switches.narrowsAttention == true {
+      if !job.training.precision.matmulFormat.hasEightBits {
+        training.report("narrow_attention", "needs precision: fp8-mixed or mxfp8-mixed")
+      } else if !job.architecture.hasAttention {
+        training.report("narrow_attention", "the model has no attention")
+      } else if !job.training.attention.isFlash {
+        training.report(
+          "narrow_attention", "\(job.training.attention.rawValue) has no such kernels")
+      }
+    }
+    if job.training.release != nil, framework != .nemo {
+      training.report("release", "releases are known of nemo, not of \(framework.rawValue)")
     }
     if switches.keptFormats.attentionOutputs != nil, !job.architecture.hasAttention {
       training.report("kept_formats", "attention_outputs: the model has no attention")

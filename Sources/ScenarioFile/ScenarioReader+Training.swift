@@ -32,6 +32,7 @@ extension ScenarioReader {
       block.choice($0, "moments", among: ["fp32", "bf16", "fp8"])
     }
     let framework = block.choice("framework", of: Framework.self) ?? .generic
+    let release = release(block, framework: framework)
     let attention =
       block.choice("attention", of: AttentionAlgorithm.self) ?? framework.defaultAttention
     var switches = switches(block)
@@ -57,7 +58,18 @@ extension ScenarioReader {
     settings.compiled = compiled
     settings.lossChunks = lossChunks
     settings.switches = switches
+    settings.release = release
     return TrainingDraft(settings: settings, tokens: tokens, ramp: ramp)
+  }
+
+  /// Reads `release`; of NeMo what a measured run says of its software, unless it is said.
+  private func release(_ block: Block, framework: Framework) -> FrameworkRelease? {
+    guard let text = block.text("release") else { return framework == .nemo ? usualRelease : nil }
+    guard let release = FrameworkRelease(text) else {
+      block.report("release", "\(text) is no release; as in \"26.04\", year and month")
+      return nil
+    }
+    return release
   }
 
   /// Reads `batch_ramp`: from so many sequences, by so many more, over so many tokens.

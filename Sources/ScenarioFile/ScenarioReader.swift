@@ -14,6 +14,8 @@ struct ScenarioReader {
   let file: String
   let modelFile: ScenarioSource.NamedFile?
   let clusterFile: ScenarioSource.NamedFile?
+  /// The release of NeMo where the scenario says none.
+  var usualRelease: FrameworkRelease?
 
   /// Whether the name of a model or cluster is that of a file.
   static func isFileName(_ name: String) -> Bool {
@@ -65,6 +67,7 @@ struct ScenarioReader {
     var job = TrainingJob(
       architecture: settled.architecture, cluster: cluster, parallelism: parallelism,
       training: training.settings)
+    job.followRelease()
     if job.runsTritonAttention {
       if trainingBlock.has("attention") {
         trainingBlock.warn(

@@ -17,6 +17,7 @@ extension FrameworkProfile {
     hostPerMicrobatch = .zero
     readsTokenCounts = false
     pipelineSynchronizesHost = false
+    fusion.stashesExperts = holdsMegatronTensors
   }
 
   /// How tokens get to experts, with what a scenario leaves open filled in by the framework.

@@ -63,6 +63,9 @@ public struct SoftwareSwitches: Hashable, Sendable {
   public var quantizesParameters: Bool?
   /// Whether queries and keys are rotated by one kernel; not with `--no-rope-fusion`.
   public var fusesRotary: Bool?
+  /// Whether attention's products are in the multiplies' format where that has eight bits
+  /// (`fp8_dot_product_attention`).
+  public var narrowsAttention: Bool?
   /// Whether everything is done in the same order every time (`--deterministic-mode`, with
   /// `NVTE_ALLOW_NONDETERMINISTIC_ALGO=0` and an `NCCL_ALGO` that is not NVLS).
   public var isDeterministic = false
@@ -112,6 +115,7 @@ public struct SoftwareSwitches: Hashable, Sendable {
     profile.fusion.keptFormats = keptFormats
     if let fusesExperts { profile.fusion.fusesExperts = fusesExperts }
     if graph == .step { profile.launchesWholeStep() }
+    if let narrowsAttention { profile.fusion.narrowsAttention = narrowsAttention }
     if let overlapsSends { profile.interleavedSendsBlock = !overlapsSends }
     if let fusesRotary { profile.fusion.rotary = fusesRotary }
     if isDeterministic {

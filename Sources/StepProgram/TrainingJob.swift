@@ -62,6 +62,8 @@ public struct TrainingSettings: Hashable, Sendable {
   /// What that software fuses, overlaps and launches: the framework's ``Framework/profile`` unless
   /// set afterwards, as fits of its constants do.
   public var profile: FrameworkProfile
+  /// Release of that software, where it is said; of NeMo only.
+  public var release: FrameworkRelease?
   /// How tokens get to their experts.
   public var dispatch: ExpertDispatch
   /// Format of the optimizer's moments; `nil` for the optimizer's own, or where there are no masters and

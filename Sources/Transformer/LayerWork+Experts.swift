@@ -39,6 +39,14 @@ extension Architecture {
       middle.inputGradient = []
       down.forward = down.forward.filter { !$0.isPass }
       up.inputGradient = up.inputGradient.filter { !$0.isPass }
+      if fusion.stashesExperts, shard.dispatch.capacityFactor == nil {
+        // Beside the main stream, but in 2,048 thread blocks, which leave little room.
+        let kept = up.saved + middle.saved + down.saved
+        let copy = Kernel.stream(
+          StreamingKernel(.pointwise, read: kept, written: kept, launches: 3))
+        down.forward.append(copy)
+        down.inputGradient.insert(copy, at: 0)
+      }
     }
     if fusion.multipliesExpertsApart, localExperts > 1 {
       for index in [\Operation.forward, \.inputGradient, \.weightGradient] {

@@ -186,6 +186,15 @@ import Testing
     #expect(operations(.mxfp8).mapValues(\.saved) == saved)
     // Other operands have no such kernel.
     #expect(counts(.bf16) == [1, 1, 1, 1, 1, 1, 2])
+    // In a graph of the whole step what they keep is copied to pages, and back.
+    fusion.stashesExperts = true
+    #expect(counts(.mxfp8) == [2, 2, 1, 3, 0, 0, 2])
+    let kept = ["expert_up_proj", "expert_activation", "expert_down_proj"]
+      .reduce(0) { $0 + (saved[$1] ?? 0) }
+    let copy = operations(.mxfp8)["expert_down_proj"]?.forward.last
+    #expect(
+      copy == .stream(StreamingKernel(.pointwise, read: kept, written: kept, launches: 3)))
+    fusion.stashesExperts = false
     model.feedForward.activation = .gelu
     #expect(counts(.mxfp8)[4...5] == [1, 1])
   }
