@@ -135,16 +135,19 @@ public struct ShardedParameters: Hashable, Sendable {
     }
   }
 
-  /// The elements that the first rank of each group on `pipelineRank` holds, chunk by chunk.
+  /// The elements that the first rank of each group holds: of each pipeline rank, chunk by chunk.
   ///
   /// As ``chunks(pipelineRank:tensorRank:expertRank:expertTensorRank:)`` counted, at the cost of one
   /// layer of each kind.
-  public func counts(pipelineRank: Int) -> [ChunkCount] {
+  public var counts: [[ChunkCount]] {
     let place = Place(tensor: 0, expert: 0, expertTensor: 0)
     var known: [(kind: Architecture.LayerKind, count: ParameterCount)] = []
-    return stages.chunks(of: pipelineRank).map { chunk in
-      ChunkCount(
-        chunk: chunk, embedding: ParameterCount(embedding(of: chunk, place)),
+    var counts = [[ChunkCount]](repeating: [], count: parallelism.pipeline)
+    let none = ParameterCount()
+    for chunk in stages.chunks {
+      let count = ChunkCount(
+        chunk: chunk,
+        embedding: chunk.hasEmbedding ? ParameterCount(embedding(of: chunk, place)) : none,
         layers: chunk.layers.map { layer in
           let kind = architecture.kind(ofLayer: layer)
           if let same = known.first(where: { $0.kind == kind }) { return same.count }
@@ -152,8 +155,10 @@ public struct ShardedParameters: Hashable, Sendable {
           known.append((kind, count))
           return count
         },
-        head: ParameterCount(final(of: chunk, place)))
+        head: chunk.hasHead ? ParameterCount(final(of: chunk, place)) : none)
+      counts[chunk.pipelineRank].append(count)
     }
+    return counts
   }
 
   /// Elements of the layers' weights that narrow formats are used for, on the first rank of each group:

@@ -45,6 +45,9 @@ struct BlockBuilder {
       interference: interference, reservedShare: reservedShare, blocksLaunches: blocksLaunches)
   }
 
+  /// Drops calls and blocks.
+  mutating func forget() { (calls, callIndex, blocks) = ([], [:], []) }
+
   /// The index of a call, new or known.
   mutating func index(of call: CollectiveCall) -> Int {
     if let known = callIndex[call] { return known }
@@ -100,6 +103,9 @@ struct BlockAssembly {
     self.reservedShare = reservedShare
     self.blocksLaunches = blocksLaunches
   }
+
+  /// Whether nothing was appended yet.
+  private var isEmpty: Bool { leaves.isEmpty && pending == .empty && flops == 0 }
 
   /// Device time of everything so far, picoseconds.
   var deviceTime: Int64 { flushed.busy + pending.busy }
@@ -189,6 +195,7 @@ struct BlockAssembly {
 
   /// Appends everything of `other`, `count` times.
   mutating func append(_ other: BlockAssembly, times count: Int = 1) {
+    if isEmpty, other.isEmpty { return }
     var whole = other
     whole.flush()
     flush()

@@ -7,12 +7,6 @@ import Transformer
 
 /// Gradients and parameters of replicated layers: buckets, reductions, gathers after the update.
 extension StageEmitter {
-  /// Whether updated parameters are gathered beside the first forward pass.
-  var gathersAhead: Bool {
-    compiler.bucketsOverlap && profile.dataOverlap == .gradientsAndParameters
-      && job.parallelism.zero == 1
-  }
-
   mutating func launchParameterGathers() {
     let value = compiler.states.gatheredBytesPerParameter(ofStage: stage)
     for chunk in chunks {

@@ -30,7 +30,7 @@ extension StageEmitter {
       let value = Int64(job.training.precision.activationFormat.bytesPerValue)
       exchangeWithMirror(shard(local) / 2 * value, message: 1)
     }
-    if job.parallelism.zero == 1 || job.parallelism.zero == 2, !gathersAhead {
+    if job.parallelism.zero == 1 || job.parallelism.zero == 2, !rules.gathersAhead {
       emitParameterGather(local)
     }
   }

@@ -15,6 +15,11 @@ struct StageEmitter {
   let stage: Int
   let chunks: [ChunkBlocks]
   let virtualStages: Int
+  let rules: TurnRules
+  /// Of each chunk the pass forward and the pass backward in one piece, and where messages go.
+  private let forward: [ChunkPass]
+  private let backward: [ChunkPass]
+  private let links: [ChunkLinks]
   var instructions: [Instruction] = []
   var reductionSlots: [Int] = []
   /// Bytes of reduced gradients that exist from their reduction on.
@@ -25,34 +30,78 @@ struct StageEmitter {
   var gatheredEarly: [Int: Set<Int>] = [:]
   /// Blocks of single kernels run beside the passes.
   var extraBlocks: [Kernel: Int] = [:]
-  /// What is sent to each rank that something is sent to, the same bytes every time: under twice its
+  /// What is sent to each rank that something is sent to, the same bytes every time: at twice its
   /// index, and one more where another message comes back.
-  private var transfers: [Int: (bytes: Int64, duration: SimDuration)] = [:]
+  private var transfers: [Transfer?]
 
-  init(compiler: StepCompiler, stage: Int, chunks: [ChunkBlocks], virtualStages: Int) {
+  init(
+    compiler: StepCompiler, rules: TurnRules, stage: Int, chunks: [ChunkBlocks],
+    virtualStages: Int
+  ) {
     self.compiler = compiler
     self.stage = stage
     self.chunks = chunks
     self.virtualStages = virtualStages
+    self.rules = rules
+    forward = chunks.map { ChunkPass(block: $0.forward, peak: $0.forwardPeak, net: $0.saved) }
+    backward = chunks.map {
+      rules.splitsBackward
+        ? ChunkPass(
+          block: $0.inputGradient, peak: $0.backwardPeak, net: $0.heldForWeights - $0.saved)
+        : ChunkPass(block: $0.backward, peak: $0.backwardPeak, net: -$0.saved)
+    }
+    let all = compiler.states.parameters.stages.chunks
+    links = chunks.map(\.plan).map { plan in
+      let previous = plan.hasEmbedding ? stage : all[plan.stage - 1].pipelineRank
+      let next = plan.hasHead ? stage : all[plan.stage + 1].pipelineRank
+      return ChunkLinks(
+        stage: plan.stage, previous: previous == stage ? nil : previous,
+        next: next == stage ? nil : next)
+    }
+    transfers = [Transfer?](repeating: nil, count: 2 * compiler.job.parallelism.pipeline)
+  }
+
+  /// A pass of a chunk in one piece, and its memory.
+  private struct ChunkPass {
+    var block: Int
+    /// Most it holds meanwhile.
+    var peak: Int64
+    /// What it leaves held.
+    var net: Int64
+  }
+
+  /// A chunk's virtual stage and the ranks that hold those before and behind it; `nil` at the model's ends
+  /// and where it is this one.
+  private struct ChunkLinks {
+    var stage: Int
+    var previous: Int?
+    var next: Int?
+  }
+
+  /// A message between stages.
+  private struct Transfer {
+    var bytes: Int64
+    var duration: SimDuration
   }
 
   var job: TrainingJob { compiler.job }
   var profile: FrameworkProfile { compiler.profile }
-  /// Microbatches of each chunk: of those that enter at both ends, half.
-  var microbatches: Int { job.microbatchCount / job.parallelism.stageCopies }
+  var microbatches: Int { rules.microbatches }
 
   /// The whole step.
   mutating func emitStep(_ turns: [Turn]) {
-    if gathersAhead { launchParameterGathers() }
+    instructions.reserveCapacity(rules.instructionsPerTurn * turns.count + 64)
+    if rules.gathersAhead { launchParameterGathers() }
     let standIns = compiler.standIns(in: chunks)
     let firstBackward = turns.firstIndex { $0.kind == .backward }
     var next = 0
     while next < turns.count {
-      let end = turns[next...].firstIndex { !$0.isJoined } ?? turns.count - 1
+      var end = next
+      while end < turns.count - 1, turns[end].isJoined { end += 1 }
       // What joined turns need is there before any begins; what they make leaves behind the last.
-      for turn in turns[next...end] {
-        enter(turn)
-        emitReceive(turn)
+      for index in next...end {
+        enter(turns[index])
+        emitReceive(turns[index])
       }
       for index in next...end {
         if next < end { enter(turns[index]) }
@@ -60,8 +109,8 @@ struct StageEmitter {
         emitPass(of: turns[index])
       }
       let following = turns[(end + 1)...].first { $0.kind == .forward || $0.kind == .backward }
-      for turn in turns[next...end] { emitSend(turn, before: following) }
-      if profile.synchronizesPasses { instructions.append(.synchronizeHost) }
+      for index in next...end { emitSend(turns[index], before: following) }
+      if rules.synchronizesPasses { instructions.append(.synchronizeHost) }
       next = end + 1
     }
     emitDeferredGradients()
@@ -84,21 +133,15 @@ struct StageEmitter {
 
   /// Waits for what a turn needs of another rank.
   private mutating func emitReceive(_ turn: Turn) {
-    let plan = chunks[turn.chunk].plan
+    let link = links[turn.chunk]
     let lane: Int
     switch turn.kind {
-    case .forward:
-      guard !plan.hasEmbedding, rank(of: plan.stage - 1) != stage else { return }
-      lane = plan.stage
-    case .backward:
-      guard !plan.hasHead, rank(of: plan.stage + 1) != stage else { return }
-      lane = virtualStages + plan.stage
-    case .weightGradient, .optimizer: return
+    case .forward where link.previous != nil: lane = link.stage
+    case .backward where link.next != nil: lane = virtualStages + link.stage
+    case .forward, .backward, .weightGradient, .optimizer: return
     }
     instructions.append(.receive(lane: lane, microbatch: turn.microbatch))
-    if profile.synchronizesPasses || job.training.blocksLaunches {
-      instructions.append(.synchronizeHost)
-    }
+    if rules.synchronizesPasses || rules.blocksLaunches { instructions.append(.synchronizeHost) }
   }
 
   /// Sends what a turn made, `following` being the pass that comes next.
@@ -106,34 +149,34 @@ struct StageEmitter {
   /// Where that goes the other way, what it needs comes from the same neighbour at the same time.
   private mutating func emitSend(_ turn: Turn, before following: Turn?) {
     let meets = following.map { $0.kind != turn.kind } ?? false
-    let plan = chunks[turn.chunk].plan
+    let link = links[turn.chunk]
     switch turn.kind {
-    case .forward where !plan.hasHead:
-      emitSend(lane: plan.stage + 1, to: rank(of: plan.stage + 1), turn, meets)
-    case .backward where !plan.hasEmbedding:
-      emitSend(lane: virtualStages + plan.stage - 1, to: rank(of: plan.stage - 1), turn, meets)
-    case .forward, .backward, .weightGradient, .optimizer: break
+    case .forward:
+      if let next = link.next { emitSend(lane: link.stage + 1, to: next, turn, meets) }
+    case .backward:
+      guard let previous = link.previous else { return }
+      emitSend(lane: virtualStages + link.stage - 1, to: previous, turn, meets)
+    case .weightGradient, .optimizer: break
     }
   }
 
   private mutating func emitPass(of turn: Turn) {
-    let chunk = chunks[turn.chunk]
     switch turn.kind {
-    case .forward: emitForward(chunk, turn)
-    case .backward: emitBackward(chunk, turn)
-    case .weightGradient where compiler.states.gathersParameters: break  // ran with the inputs'
+    case .forward: emitForward(turn)
+    case .backward: emitBackward(turn)
+    case .weightGradient where rules.gathersParameters: break  // ran with the inputs'
     case .weightGradient:
-      instructions.append(.run(chunk.weightGradient))
-      instructions.append(.memory(.activations, -chunk.heldForWeights))
+      instructions.append(.run(chunks[turn.chunk].weightGradient))
+      instructions.append(.memory(.activations, -chunks[turn.chunk].heldForWeights))
     case .optimizer: break
     }
   }
 
-  private mutating func emitForward(_ chunk: ChunkBlocks, _ turn: Turn) {
-    if compiler.states.gathersParameters {
-      emitGatheredForward(chunk, turn)
-    } else if gathersAhead, turn.microbatch == 0 {
-      for (index, unit) in chunk.units.enumerated() {
+  private mutating func emitForward(_ turn: Turn) {
+    if rules.gathersParameters {
+      emitGatheredForward(chunks[turn.chunk], turn)
+    } else if rules.gathersAhead, turn.microbatch == 0 {
+      for (index, unit) in chunks[turn.chunk].units.enumerated() {
         if let slot = gatherSlots[turn.chunk][index] {
           instructions.append(.wait(slot: slot, .data))
         }
@@ -141,28 +184,28 @@ struct StageEmitter {
         emitPass(unit.forward, peak: unit.forwardPeak, net: unit.saved)
       }
     } else {
-      emitPass(chunk.forward, peak: chunk.forwardPeak, net: chunk.saved)
+      emit(forward[turn.chunk])
     }
   }
 
-  private mutating func emitBackward(_ chunk: ChunkBlocks, _ turn: Turn) {
+  private mutating func emitBackward(_ turn: Turn) {
     let isLast = turn.microbatch == microbatches - 1
-    if compiler.states.gathersParameters {
-      emitGatheredBackward(chunk, turn)
-    } else if compiler.bucketsOverlap, isLast || compiler.states.reducesEachMicrobatch,
-      !job.parallelism.schedule.splitsBackward
+    if rules.gathersParameters {
+      emitGatheredBackward(chunks[turn.chunk], turn)
+    } else if isLast ? rules.reducesLastInBuckets : rules.reducesEachInBuckets {
+      emitBucketedBackward(chunks[turn.chunk], turn)
+    } else if turn.microbatch < rules.deferredGradients, let deferral = chunks[turn.chunk].deferral
     {
-      emitBucketedBackward(chunk, turn)
-    } else if let deferral = chunk.deferral, turn.microbatch < compiler.deferredGradients {
       emitPass(
-        deferral.backward, peak: chunk.backwardPeak,
-        net: compiler.bytesOfDeferredGradient - chunk.saved)
-    } else if job.parallelism.schedule.splitsBackward {
-      emitPass(
-        chunk.inputGradient, peak: chunk.backwardPeak, net: chunk.heldForWeights - chunk.saved)
+        deferral.backward, peak: chunks[turn.chunk].backwardPeak,
+        net: compiler.bytesOfDeferredGradient - chunks[turn.chunk].saved)
     } else {
-      emitPass(chunk.backward, peak: chunk.backwardPeak, net: -chunk.saved)
+      emit(backward[turn.chunk])
     }
+  }
+
+  private mutating func emit(_ pass: ChunkPass) {
+    emitPass(pass.block, peak: pass.peak, net: pass.net)
   }
 
   /// What follows belongs to a unit's part of a turn.
@@ -179,36 +222,22 @@ struct StageEmitter {
     instructions.append(.memory(.activations, net))
   }
 
-  /// The pipeline rank that holds a virtual stage.
-  private func rank(of virtualStage: Int) -> Int {
-    compiler.states.parameters.stages.chunks[virtualStage].pipelineRank
-  }
-
-  /// Sends to a neighbour; where both stages are this rank's, there is nothing to send.
+  /// Sends to a neighbour.
   private mutating func emitSend(lane: Int, to target: Int, _ turn: Turn, _ meets: Bool) {
-    guard target != stage else { return }
-    let isTwofold = meets && profile.exchangesStagesInTurn
+    let isTwofold = meets && rules.exchangesStagesInTurn
     let key = 2 * target + (isTwofold ? 1 : 0)
     let transfer = transfers[key] ?? transfer(to: target, isTwofold: isTwofold)
     transfers[key] = transfer
     instructions.append(
       .send(
         lane: lane, microbatch: turn.microbatch, bytes: transfer.bytes,
-        duration: transfer.duration, blocking: sendsBlock))
-    if profile.pipelineSynchronizesHost || job.training.blocksLaunches {
-      instructions.append(.synchronizeHost)
-    }
-  }
-
-  /// Whether computation waits for what is sent.
-  private var sendsBlock: Bool {
-    let interleaved = job.parallelism.schedule == .interleaved ? profile.interleavedSendsBlock : nil
-    return interleaved ?? profile.sendsBlock
+        duration: transfer.duration, blocking: rules.sendsBlock))
+    if rules.sendsHoldHost { instructions.append(.synchronizeHost) }
   }
 
   /// What one microbatch's activations take to another stage; `isTwofold` if another message comes back
   /// from it first.
-  private func transfer(to target: Int, isTwofold: Bool) -> (bytes: Int64, duration: SimDuration) {
+  private func transfer(to target: Int, isTwofold: Bool) -> Transfer {
     let whole = compiler.shard.bytes(
       compiler.shard.tokensOutside, job.architecture.hiddenSize)
     let isScattered =
@@ -224,7 +253,7 @@ struct StageEmitter {
       seconds += gather.duration.seconds
     }
     seconds += stall(to: target)
-    return (bytes, SimDuration(seconds: seconds))
+    return Transfer(bytes: bytes, duration: SimDuration(seconds: seconds))
   }
 
   /// What a message to another stage waits beyond its way: where both sides take part in each

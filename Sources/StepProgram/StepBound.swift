@@ -135,13 +135,18 @@ public struct StepBounds: Sendable {
     if chunk.chunk.hasEmbedding {
       add(floor(of: .embedding, &compiler, surroundings) { $0.embeddingBlocks() })
     }
+    // Most layers are like the one before.
+    var last: (key: StepCompiler.LayerKey, floor: Floor)?
     for (index, layer) in chunk.chunk.layers.enumerated() {
       let recompute = compiler.recompute(index: index)
       let key = compiler.key(ofLayer: layer, recompute: recompute)
-      add(
-        floor(of: .layer(key), &compiler, surroundings) {
+      if last?.key != key {
+        let floor = floor(of: .layer(key), &compiler, surroundings) {
           $0.blocks(ofLayer: layer, recompute: recompute)
-        })
+        }
+        last = (key, floor)
+      }
+      if let last { add(last.floor) }
     }
     if chunk.chunk.hasHead {
       add(floor(of: .head, &compiler, surroundings) { $0.headBlocks() })

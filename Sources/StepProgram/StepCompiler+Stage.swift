@@ -262,12 +262,17 @@ extension StepCompiler {
   }
 
   /// The program of the ranks of `stage`, which run `turns` through `chunks`.
-  mutating func program(ofStage stage: Int, chunks: [ChunkBlocks], turns: [Turn]) -> StageProgram {
+  mutating func program(
+    ofStage stage: Int, chunks: [ChunkBlocks], turns: [Turn], _ rules: TurnRules
+  ) -> StageProgram {
     var emitter = StageEmitter(
-      compiler: self, stage: stage, chunks: chunks,
+      compiler: self, rules: rules, stage: stage, chunks: chunks,
       virtualStages: states.parameters.stages.stageCount)
+    // Calls and blocks are the emitter's meanwhile: two owners would have to copy them.
+    builder.forget()
     emitter.emitStep(turns)
     builder = emitter.compiler.builder
+    contention = emitter.compiler.contention
     var items = states.resident(ofStage: stage)
     items += [gatherBuffers, sharedBuffer(in: chunks)].compactMap { $0 }
     if let logits = lastLogits(in: chunks) { items.append(logits) }

@@ -196,8 +196,9 @@ public struct StepCompiler {
       compiler.states.chunks(ofStage: stage).map { compiler.chunkBlocks($0) }
     }
     let turns = compiler.turns(chunks)
+    let rules = TurnRules(compiler)
     let stages = chunks.indices.map {
-      compiler.program(ofStage: $0, chunks: chunks[$0], turns: turns[$0])
+      compiler.program(ofStage: $0, chunks: chunks[$0], turns: turns[$0], rules)
     }
     // Behind those between stages one into each rank, from its mirror image.
     let lanes =
@@ -402,53 +403,5 @@ public struct StepCompiler {
     case .modules(let modules): .modules(modules)
     case .saved(let outputs, let offloaded): .saved(outputs, offloaded: offloaded)
     }
-  }
-}
-
-/// Prices collectives by axis.
-struct CallPricing {
-  let profile: FrameworkProfile
-  let collectives: CollectiveModel
-  let placements: Placements
-
-  /// The collective for an exchange inside a layer; `nil` when its group has one rank.
-  func call(for exchange: Exchange) -> CollectiveCall? {
-    let axis: CommunicationAxis
-    let category: TimeCategory
-    switch exchange.axis {
-    case .tensor: (axis, category) = (.tensor, .tensor)
-    case .context: (axis, category) = (.context, .context)
-    case .expert: (axis, category) = (.expert, .expert)
-    case .expertTensor: (axis, category) = (.expertTensor, .expert)
-    }
-    let operation: CollectiveOperation =
-      switch exchange.operation {
-      case .allReduce: .allReduce
-      case .allGather: .allGather
-      case .reduceScatter: .reduceScatter
-      case .allToAll: .allToAll
-      }
-    return call(operation, on: axis, bytes: exchange.bytes, category: category)
-  }
-
-  /// A collective on an axis, priced; `nil` when there is nothing to exchange.
-  func call(
-    _ operation: CollectiveOperation, on axis: CommunicationAxis, bytes: Int64,
-    category: TimeCategory
-  ) -> CollectiveCall? {
-    let placement = placements.placement(of: axis)
-    guard placement.ranks > 1, bytes > 0 else { return nil }
-    let plan = collectives.plan(operation, bytes: bytes, placement: placement)
-    var duration = plan.duration
-    if category == .data, placement.nodes > 1 {
-      duration = SimDuration(seconds: duration.seconds * profile.dataCollectiveCost)
-    }
-    if axis == .tensor, placement.nodes > 1 {
-      let steps = (operation == .allReduce ? 2 : 1) * (placement.ranks - 1)
-      duration += profile.tensorStepBetweenNodes * steps
-    }
-    return CollectiveCall(
-      axis: axis, operation: operation, bytes: bytes, placement: placement,
-      duration: duration, category: category)
   }
 }
