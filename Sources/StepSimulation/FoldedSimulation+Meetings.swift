@@ -9,10 +9,12 @@ struct ClassRun {
   }
 
   var clock: RankClock
-  var ledger: MemoryLedger
+  /// When it holds most.
+  var peakTime: Int64 = 0
   /// Next instruction.
   var counter = 0
-  private let instructionCount: Int
+  /// Instructions of its program.
+  var instructionCount: Int
   var waiting = Waiting.nothing
   /// Whether blocks may run in one piece: at the program's speed, alone in every group inside the
   /// stage.
@@ -38,10 +40,9 @@ struct ClassRun {
   /// Arrival of what it sent, by position of the lane and microbatch; −1 before.
   var arrivals: [Int64]
 
-  init(_ stage: StageProgram, slotCount: Int, arrivals: Int) {
+  init(instructions: Int, slotCount: Int, arrivals: Int) {
     clock = RankClock(slotCount: slotCount)
-    ledger = MemoryLedger(resident: stage.resident)
-    instructionCount = stage.instructions.count
+    instructionCount = instructions
     self.arrivals = Array(repeating: -1, count: arrivals)
   }
 
@@ -76,12 +77,12 @@ struct LaneEnds {
   /// By stage: how many lanes it sends into.
   private(set) var sent: [Int]
 
-  init(_ program: StepProgram) {
-    sender = Array(repeating: -1, count: program.laneCount)
+  init(_ stages: [FoldedStage], laneCount: Int) {
+    sender = Array(repeating: -1, count: laneCount)
     receiver = sender
     position = sender
-    sent = program.stages.map { _ in 0 }
-    for (index, stage) in program.stages.enumerated() {
+    sent = stages.map { _ in 0 }
+    for (index, stage) in stages.enumerated() {
       for instruction in stage.instructions {
         switch instruction {
         case .send(let lane, _, _, _, _) where sender[lane] < 0:
@@ -104,8 +105,8 @@ extension FoldedSimulation {
     _ index: Int, to call: Int, _ stream: Stream, at time: Int64, _ run: inout ClassRun
   ) -> Int64? {
     let group = Int(classes[index].groups[program.calls[call].axis.rawValue])
-    let others = members[group]
-    if others.count == 1 { return time }
+    let count = members[group].count
+    if count == 1 { return time }
     if stream == .compute, run.latest.compute >= 0 {
       // It came before, and all have come since.
       let latest = run.latest.compute
@@ -115,13 +116,13 @@ extension FoldedSimulation {
     let position = 2 * group + (stream == .compute ? 0 : 1)
     meetings[position].come += 1
     meetings[position].latest = max(meetings[position].latest, time)
-    guard meetings[position].come == others.count else {
+    guard meetings[position].come == count else {
       if stream == .compute { run.waiting = .collective }
       return nil
     }
     let latest = meetings[position].latest
     meetings[position] = Meeting()
-    for other in others where Int(other) != index {
+    for other in members[group] where Int(other) != index {
       if stream == .compute {
         runs[Int(other)].latest.compute = latest
       } else {
@@ -195,13 +196,12 @@ extension FoldedSimulation {
       run.clock.spent[program.calls[call].category.rawValue] += late
       run.leaf += 1
     }
-    let whole = program.blocks[block]
     var busy: Int64 = 0
-    for category in run.clock.spent.indices {
-      run.clock.spent[category] += whole.busyByCategory[category]
-      busy += whole.busyByCategory[category]
+    for (category, time) in program.blocks[block].busyByCategory.enumerated() {
+      run.clock.spent[category] += time
+      busy += time
     }
-    run.clock.spent[whole.kernelCategory.rawValue] += run.block.stretch
+    run.clock.spent[program.blocks[block].kernelCategory.rawValue] += run.block.stretch
     run.clock.spent[TimeCategory.other.rawValue] +=
       run.block.rest(at: run.clock.compute, busy: busy)
     run.leaf = -1

@@ -14,6 +14,10 @@ public struct FoldedSimulation {
   let speeds: RankSpeeds
   let classes: [RankClasses.Class]
   let lanes: LaneEnds
+  /// What the ranks of each stage run when nobody records them.
+  private let stages: [FoldedStage]
+  /// What each block of the program does to a rank.
+  private let blocks: [WorkSummary]
   var runs: [ClassRun]
   /// Groups that meet, of each the compute stream's meeting and the data stream's.
   var meetings: [Meeting]
@@ -22,9 +26,10 @@ public struct FoldedSimulation {
   private let classNumbers: [Int32]
   /// Classes that can go on.
   var ready: [Int32]
-  private var instructionCount = 0
   /// Of each class its recorder, where one listens; empty when none does.
   var recorders: [TraceRecorder?] = []
+  /// Of each class its ledger, where its memory is recorded; empty when none's is.
+  private var ledgers: [MemoryLedger?] = []
 
   /// Prepares to run `program` on ranks of those speeds.
   public init(_ program: StepProgram, speeds: RankSpeeds = .uniform) {
@@ -34,7 +39,9 @@ public struct FoldedSimulation {
     classes = found.classes
     members = found.groups
     classNumbers = found.numbers
-    lanes = LaneEnds(program)
+    stages = program.stages.map { FoldedStage($0, of: program) }
+    lanes = LaneEnds(stages, laneCount: program.laneCount)
+    blocks = program.blocks.map(\.summary)
     let microbatches = program.job.microbatchCount
     var runs: [ClassRun] = []
     runs.reserveCapacity(classes.count)
@@ -45,7 +52,7 @@ public struct FoldedSimulation {
           || axis == CommunicationAxis.embedding.rawValue
       }
       var run = ClassRun(
-        program.stages[kind.stage], slotCount: program.slotCount,
+        instructions: stages[kind.stage].instructions.count, slotCount: program.slotCount,
         arrivals: lanes.sent[kind.stage] * microbatches)
       run.isPlain = kind.factor == 1 && speeds.jitter.kernel == 0 && meetsOwnOnly
       run.factor = kind.factor
@@ -76,7 +83,7 @@ public struct FoldedSimulation {
     let number = classNumber(of: rank, RankGrid(program.job.parallelism))
     keepTimeline(number)
     _ = try run()
-    return runs[number].ledger.timeline ?? []
+    return ledgers[number]?.timeline ?? []
   }
 
   /// Runs the step, recording what some ranks do.
@@ -94,16 +101,18 @@ public struct FoldedSimulation {
     return zip(ranks, numbers).map { rank, number in
       var trace = recorders[number]?.trace ?? RankTrace(stage: classes[number].stage)
       trace.rank = rank
-      trace.memory = runs[number].ledger.timeline ?? []
+      trace.memory = ledgers[number]?.timeline ?? []
       return trace
     }
   }
 
   private mutating func keepTimeline(_ number: Int) {
-    runs[number].ledger.timeline = [
-      MemoryMoment(
-        picoseconds: 0, held: program.stages[classes[number].stage].resident, phase: nil)
-    ]
+    let stage = program.stages[classes[number].stage]
+    if ledgers.isEmpty { ledgers = Array(repeating: nil, count: classes.count) }
+    var ledger = MemoryLedger(resident: stage.resident)
+    ledger.timeline = [MemoryMoment(picoseconds: 0, held: stage.resident, phase: nil)]
+    ledgers[number] = ledger
+    runs[number].instructionCount = stage.instructions.count
   }
 
   /// The class a rank belongs to.
@@ -114,7 +123,7 @@ public struct FoldedSimulation {
   private mutating func run() throws(StepSimulationError) -> StepResult {
     try program.checkPasses()
     // Out of its array while it runs, so that its own arrays are changed in place.
-    var working = ClassRun(program.stages[0], slotCount: 0, arrivals: 0)
+    var working = ClassRun(instructions: 0, slotCount: 0, arrivals: 0)
     while let next = ready.popLast() {
       let index = Int(next)
       swap(&runs[index], &working)
@@ -126,29 +135,39 @@ public struct FoldedSimulation {
     guard stuck.isEmpty else {
       throw StepSimulationError.deadlock(
         stuck.map { index in
-          let instructions = program.stages[classes[index].stage].instructions
-          let counter = runs[index].counter
+          let stage = program.stages[classes[index].stage]
+          let instructions = stage.instructions
+          let counter =
+            isRecorded(index)
+            ? runs[index].counter
+            : stages[classes[index].stage].origin(of: runs[index].counter, in: stage)
           return "rank \(classes[index].rank) (pipeline stage \(classes[index].stage)) waits at "
             + "instruction \(counter): "
             + (counter < instructions.count ? "\(instructions[counter])" : "data stream")
         })
     }
+    for index in runs.indices where runs[index].isPlain {
+      runs[index].clock.count(stages[classes[index].stage].busy(in: program))
+    }
     return try result()
   }
+
+  /// Whether a class runs its stage's whole program, for its ledger is recorded.
+  private func isRecorded(_ index: Int) -> Bool { !ledgers.isEmpty && ledgers[index] != nil }
 
   /// Takes up what a class waited for, then runs its program.
   private mutating func goOn(_ index: Int, _ run: inout ClassRun) {
     finishData(index, &run)
     if run.waiting == .collective, run.latest.compute < 0 { return }
-    let before = run.counter
     advance(index, &run)
-    instructionCount += run.counter - before
   }
 
   /// Runs a class until it must wait for another.
   private mutating func advance(_ index: Int, _ run: inout ClassRun) {
     let stage = classes[index].stage
-    let instructions = program.stages[stage].instructions
+    let isRecorded = isRecorded(index)
+    let instructions =
+      isRecorded ? program.stages[stage].instructions : stages[stage].instructions
     let microbatches = program.job.microbatchCount
     let isRecording = !recorders.isEmpty && recorders[index] != nil
     while run.counter < instructions.count, !run.clock.isPastEnd {
@@ -156,7 +175,7 @@ public struct FoldedSimulation {
       switch instructions[run.counter] {
       case .run(let block):
         if run.isPlain {
-          run.clock.run(program.blocks[block])
+          run.clock.run(blocks[block])
         } else {
           guard runLeaves(of: block, index, &run) else { return }
         }
@@ -207,11 +226,13 @@ public struct FoldedSimulation {
         run.clock.wait(until: latest + collective.duration.picoseconds, as: collective.category)
         run.clock.host = max(run.clock.host, run.clock.compute)
       case .memory(let category, let bytes):
-        run.ledger.change(category, by: bytes, at: run.clock.compute)
+        run.peakTime = run.clock.compute
+        if isRecorded { ledgers[index]?.change(category, by: bytes, at: run.clock.compute) }
       case .scratch(let category, let bytes):
-        run.ledger.scratch(category, bytes, at: run.clock.compute)
+        run.peakTime = run.clock.compute
+        if isRecorded { ledgers[index]?.scratch(category, bytes, at: run.clock.compute) }
       case .phase(let phase):
-        run.ledger.phase = phase
+        if isRecorded { ledgers[index]?.phase = phase }
       }
       if isRecording { recorders[index]?.end(instructions[run.counter], run.clock, program) }
       run.counter += 1
@@ -230,16 +251,18 @@ public struct FoldedSimulation {
     }
     let outcomes = slowest.map { index in
       let clock = runs[index].clock
+      let stage = stages[classes[index].stage]
+      var ledger = stage.memory.ledger
+      ledger.peakTime = runs[index].peakTime
       return RankOutcome(
         rank: classes[index].rank, compute: clock.compute, spent: clock.spent,
-        ledger: runs[index].ledger,
-        flops: program.stages[classes[index].stage].instructions.reduce(0) {
-          if case .run(let block) = $1 { $0 + program.blocks[block].flops } else { $0 }
-        })
+        ledger: ledger, flops: stage.flops)
     }
     var statistics = SimulationStatistics()
     statistics.simulatedRanks = classes.count
-    statistics.events = instructionCount
+    statistics.events = classes.reduce(0) {
+      $0 + program.stages[$1.stage].instructions.count
+    }
     let end = runs.map(\.clock.compute).max() ?? 0
     return try StepResult(program, outcomes, end: end, statistics, isUniform: speeds.isUniform)
   }

@@ -91,7 +91,7 @@ struct FullSimulationCode {
     let stage = program.stages[index]
     let start = instructions.count
     let firstOperation = operations.count
-    let (ledger, peak) = Self.memory(of: stage)
+    let memory = StageMemory(stage)
     let slots = FullSimulationSlots(stage.instructions)
     slotCount = max(slotCount, slots.count)
     var peakInstruction = -1
@@ -140,7 +140,7 @@ struct FullSimulationCode {
         }
       case .synchronizeHost, .meet: lastMeeting = position + 1
       case .memory, .scratch, .phase:
-        guard origin == peak else { continue }
+        guard origin == memory.peakInstruction else { continue }
         peakInstruction = position
       }
       instructions.append(instruction)
@@ -151,26 +151,7 @@ struct FullSimulationCode {
     stages.append(
       Stage(
         instructions: start..<instructions.count, operations: firstOperation..<operations.count,
-        peakInstruction: peakInstruction, busy: busy, ledger: ledger, flops: flops))
-  }
-
-  /// What a stage's ranks hold, and the instruction from which on they hold most; negative at rest.
-  private static func memory(of stage: StageProgram) -> (ledger: MemoryLedger, peak: Int) {
-    var ledger = MemoryLedger(resident: stage.resident)
-    var peak = ledger.peak
-    var peakInstruction = -1
-    for (index, instruction) in stage.instructions.enumerated() {
-      switch instruction {
-      case .memory(let category, let bytes): ledger.change(category, by: bytes, at: 0)
-      case .scratch(let category, let bytes): ledger.scratch(category, bytes, at: 0)
-      case .phase(let phase): ledger.phase = phase
-      default: continue
-      }
-      if ledger.peak > peak {
-        peak = ledger.peak
-        peakInstruction = index
-      }
-    }
-    return (ledger, peakInstruction)
+        peakInstruction: peakInstruction, busy: busy, ledger: memory.ledger,
+        flops: flops))
   }
 }

@@ -36,17 +36,22 @@ struct RankClock {
 
   init(slotCount: Int) { slots = Array(repeating: Slot(), count: slotCount) }
 
-  /// Runs a block.
-  mutating func run(_ block: Block) {
-    let work = block.summary
+  /// Runs a block in one piece.
+  ///
+  /// All its time counts as `other` until the step ends (``count(_:)``).
+  mutating func run(_ work: WorkSummary) {
     let end = max(compute + work.busy, host + work.lag)
     spent[TimeCategory.other.rawValue] += end - compute
-    for (index, busy) in block.busyByCategory.enumerated() {
-      spent[index] += busy
-      spent[TimeCategory.other.rawValue] -= busy
-    }
     host = max(host + work.issue, compute + work.wait)
     compute = end
+  }
+
+  /// Counts what kernels of blocks run in one piece took, by category.
+  mutating func count(_ busy: [Int64]) {
+    for (index, time) in busy.enumerated() {
+      spent[index] += time
+      spent[TimeCategory.other.rawValue] -= time
+    }
   }
 
   /// Moves the compute stream on to `time`, counting the wait.

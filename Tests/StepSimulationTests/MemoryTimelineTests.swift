@@ -18,6 +18,10 @@ import Testing
       #expect(timeline.map(\.total).max() == result.ranks[stage].peak.count)
       #expect(timeline.first?.held == timeline.last?.held)
       #expect(timeline.first?.held == program.stages[stage].resident)
+      // The first moment of the largest sum is the peak's.
+      let most = try #require(timeline.first { $0.total == result.ranks[stage].peak.count })
+      #expect(most.picoseconds == result.ranks[stage].peakTime.picoseconds)
+      #expect(most.phase == result.ranks[stage].peakPhase)
       let times = timeline.map(\.picoseconds)
       #expect(times == times.sorted())
     }
