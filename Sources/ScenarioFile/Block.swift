@@ -89,11 +89,10 @@ final class Block {
     return nil
   }
 
-  /// Marks `keys` as known without reading them.
-  func accept(_ keys: [String]) {
+  /// Marks `keys`, of which `all` is the set, as known without reading them.
+  func accept(_ keys: [String], all: Set<String>) {
     known += keys
-    let accepted = Set(keys)
-    for (index, entry) in entries.enumerated() where accepted.contains(entry.key) {
+    for (index, entry) in entries.enumerated() where all.contains(entry.key) {
       isUsed[index] = true
     }
   }

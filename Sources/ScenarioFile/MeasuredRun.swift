@@ -1,5 +1,7 @@
+import Dispatch
 import Quantities
 import StepProgram
+import Synchronization
 
 /// A published measurement with the scenario it was taken on.
 public struct MeasuredRun: Hashable, Sendable {
@@ -58,7 +60,7 @@ public struct MeasuredRun: Hashable, Sendable {
     public var diagnostics: [Diagnostic]
   }
 
-  /// Reads rows of JSON, one a line, each on its own.
+  /// Reads rows of JSON, one a line, each on its own, on all cores.
   ///
   /// - Parameters:
   ///   - text: JSON Lines; empty lines are skipped.
@@ -67,31 +69,48 @@ public struct MeasuredRun: Hashable, Sendable {
   public static func readableRows(
     in text: String, file: String
   ) -> (rows: [MeasuredRun], unreadable: [Unreadable]) {
+    let lines = Array(text.utf8).split(
+      separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+    let found = Mutex([Line](repeating: .empty, count: lines.count))
+    DispatchQueue.concurrentPerform(iterations: lines.count) { index in
+      let line = read(lines[index], number: index + 1, of: file)
+      found.withLock { $0[index] = line }
+    }
     var rows: [MeasuredRun] = []
     var unreadable: [Unreadable] = []
-    var number = 0
-    for line in Array(text.utf8).split(
-      separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-    {
-      number += 1
-      guard line.contains(where: { $0 > UInt8(ascii: " ") }) else { continue }
-      let log = DiagnosticLog()
-      var id = "\(file):\(number)"
-      do throws(ScenarioError) {
-        let node = try SourceNode.reading(json: line, file: file, firstLine: number)
-        if case .scalar(let name, _)? = node["id"]?.content { id = name }
-        if let row = MeasuredRun(node, file: file, log: log), log.diagnostics.isEmpty {
-          rows.append(row)
-          continue
-        }
-      } catch {
-        if case .wrong(let diagnostics) = error {
-          for found in diagnostics { log.add(found.position, found.keyPath, found.message) }
-        }
+    for line in found.withLock({ $0 }) {
+      switch line {
+      case .empty: break
+      case .row(let row): rows.append(row)
+      case .unreadable(let row): unreadable.append(row)
       }
-      unreadable.append(Unreadable(id: id, diagnostics: log.sorted))
     }
     return (rows, unreadable)
+  }
+
+  /// What a line of a file holds.
+  private enum Line {
+    case empty
+    case row(MeasuredRun)
+    case unreadable(Unreadable)
+  }
+
+  private static func read(_ line: ArraySlice<UInt8>, number: Int, of file: String) -> Line {
+    guard line.contains(where: { $0 > UInt8(ascii: " ") }) else { return .empty }
+    let log = DiagnosticLog()
+    var id = "\(file):\(number)"
+    do throws(ScenarioError) {
+      let node = try SourceNode.reading(json: line, file: file, firstLine: number)
+      if case .scalar(let name, _)? = node["id"]?.content { id = name }
+      if let row = MeasuredRun(node, file: file, log: log), log.diagnostics.isEmpty {
+        return .row(row)
+      }
+    } catch {
+      if case .wrong(let diagnostics) = error {
+        for found in diagnostics { log.add(found.position, found.keyPath, found.message) }
+      }
+    }
+    return .unreadable(Unreadable(id: id, diagnostics: log.sorted))
   }
 
   /// Reads rows of JSON, one a line.

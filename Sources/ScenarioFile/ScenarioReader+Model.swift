@@ -65,7 +65,8 @@ extension ScenarioReader {
   private func inlineModel(_ node: SourceNode, in top: Block, positions: Int?) -> ReadModel? {
     let block = top.block("model")
     let name = block.text("name")
-    block.accept(ConfigurationKeys.understood + ConfigurationKeys.ignored)
+    block.accept(
+      ConfigurationKeys.understood + ConfigurationKeys.ignored, all: ConfigurationKeys.all)
     block.finish()
     guard block.isSound else { return nil }
     return architecture(node, name: name ?? "inline model", positions: positions)
@@ -110,8 +111,8 @@ extension ScenarioReader {
         defaultPositions: positions.map { min(max($0, 1), 1 << 24) } ?? 2_048)
       var members: [JSONValue.Member] = [JSONValue.Member("name", .string(name))]
       if case .mapping(let entries) = node.content {
-        let understood = Set(ConfigurationKeys.understood)
-        for entry in entries where understood.contains(entry.key) && !entry.value.isNull {
+        for entry in entries
+        where ConfigurationKeys.understoodSet.contains(entry.key) && !entry.value.isNull {
           members.append(JSONValue.Member(entry.key, entry.value.json))
         }
       }

@@ -43,10 +43,9 @@ extension Architecture {
     let (family, modelType) = try family(reader, &assumptions)
     let architecture = try assemble(
       reader, family, modelType, name: name, defaultPositions: defaultPositions, &assumptions)
-    let known = Set(ConfigurationKeys.understood).union(ConfigurationKeys.ignored)
     return ConfigurationReading(
       architecture: architecture,
-      unknownKeys: tree.entries.map(\.key).filter { !known.contains($0) },
+      unknownKeys: tree.entries.map(\.key).filter { !ConfigurationKeys.all.contains($0) },
       assumptions: assumptions)
   }
 

@@ -53,6 +53,11 @@ public enum ConfigurationKeys {
     "short_conv_kernel_size", "use_full_rank_gate", "block_size", "lru_width", "conv1d_width",
   ]
 
+  /// The understood keys, to look one up.
+  public static let understoodSet = Set(understood)
+  /// All keys, to look one up.
+  public static let all = understoodSet.union(ignored)
+
   /// Keys known to change neither parameters, arithmetic nor memory as modelled here.
   public static let ignored: [String] = [
     "_name_or_path", "add_cross_attention", "apply_residual_connection_post_layernorm",
