@@ -74,7 +74,8 @@ public struct CacheReplay {
 
   /// Entries `turns` put into the device's queue.
   private func entries(of turns: [Turn]) -> Int {
-    turns.reduce(0) { $0 + ($1.kind == .forward ? chunks[$1.chunk].entries : 0) }
+    let each = chunks.map(\.entries)
+    return turns.reduce(0) { $0 + ($1.kind == .forward ? each[$1.chunk] : 0) }
   }
 
   /// The passes of a step, the first or another, of which `skipped` entries behind the first backward

@@ -28,13 +28,6 @@ struct CachingAllocator {
     var isLent: Bool
   }
 
-  /// A free block as the search sees it.
-  private struct Entry {
-    var size: Int64
-    var address: Int64
-    var block: Handle
-  }
-
   private static let mebibyte: Int64 = 1_024 * 1_024
 
   /// Most bytes it may take from the device.
@@ -52,9 +45,9 @@ struct CachingAllocator {
 
   private var blocks: [Block] = []
   private var unused: [Handle] = []
-  /// Free blocks by size and address: of small segments, of large ones.
-  private var small: [Entry] = []
-  private var large: [Entry] = []
+  /// Free blocks of small segments, of large ones.
+  private var small = FreeBlocks()
+  private var large = FreeBlocks()
   private var nextAddress: Int64 = 0
   /// Entries the host has put into the device's queue.
   private(set) var issued = 0
@@ -106,6 +99,7 @@ struct CachingAllocator {
   // MARK: Blocks
 
   private mutating func freeWaiting(upTo position: Int) {
+    guard firstWaiting < waiting.count, waiting[firstWaiting].position <= position else { return }
     while firstWaiting < waiting.count, waiting[firstWaiting].position <= position {
       release(waiting[firstWaiting].block)
       firstWaiting += 1
@@ -118,11 +112,9 @@ struct CachingAllocator {
 
   /// The smallest free block of `size` bytes or more, no longer free.
   private mutating func find(_ size: Int64, small isSmall: Bool) -> Handle? {
-    let index = Self.index(of: size, -1, in: isSmall ? small : large)
-    guard index < (isSmall ? small.count : large.count) else { return nil }
-    let block = isSmall ? small.remove(at: index).block : large.remove(at: index).block
-    blocks[Int(block)].isFree = false
-    return block
+    let found = isSmall ? small.removeFirst(ofAtLeast: size) : large.removeFirst(ofAtLeast: size)
+    if let found { blocks[Int(found)].isFree = false }
+    return found
   }
 
   /// A new segment for a block of `size` bytes.
@@ -151,18 +143,12 @@ struct CachingAllocator {
   private mutating func empty() {
     flushes += 1
     freeWaiting(upTo: Int.max)
-    for list in [\Self.small, \Self.large] {
-      var kept: [Entry] = []
-      for entry in self[keyPath: list] {
-        let block = blocks[Int(entry.block)]
-        if block.previous < 0, block.next < 0 {
-          reserved -= block.size
-          unused.append(entry.block)
-        } else {
-          kept.append(entry)
-        }
-      }
-      self[keyPath: list] = kept
+    let isWhole = { [blocks] (block: Handle) in
+      blocks[Int(block)].previous < 0 && blocks[Int(block)].next < 0
+    }
+    for block in small.removeAll(where: isWhole) + large.removeAll(where: isWhole) {
+      reserved -= blocks[Int(block)].size
+      unused.append(block)
     }
   }
 
@@ -216,11 +202,10 @@ struct CachingAllocator {
   private mutating func list(_ handle: Handle) {
     blocks[Int(handle)].isFree = true
     let block = blocks[Int(handle)]
-    let entry = Entry(size: block.size, address: block.address, block: handle)
     if block.isSmall {
-      small.insert(entry, at: Self.index(of: block.size, block.address, in: small))
+      small.insert(handle, size: block.size, address: block.address)
     } else {
-      large.insert(entry, at: Self.index(of: block.size, block.address, in: large))
+      large.insert(handle, size: block.size, address: block.address)
     }
   }
 
@@ -228,25 +213,9 @@ struct CachingAllocator {
     blocks[Int(handle)].isFree = false
     let block = blocks[Int(handle)]
     if block.isSmall {
-      small.remove(at: Self.index(of: block.size, block.address, in: small))
+      small.remove(size: block.size, address: block.address)
     } else {
-      large.remove(at: Self.index(of: block.size, block.address, in: large))
+      large.remove(size: block.size, address: block.address)
     }
-  }
-
-  /// Where an entry of `size` at `address` is or belongs.
-  private static func index(of size: Int64, _ address: Int64, in list: [Entry]) -> Int {
-    var low = 0
-    var high = list.count
-    while low < high {
-      let middle = (low + high) / 2
-      let entry = list[middle]
-      if entry.size < size || entry.size == size && entry.address < address {
-        low = middle + 1
-      } else {
-        high = middle
-      }
-    }
-    return low
   }
 }

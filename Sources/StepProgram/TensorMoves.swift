@@ -32,7 +32,7 @@ struct ChunkMoves: Hashable {
 
   /// Entries of the device's queue both passes take.
   var entries: Int {
-    (forward + backward).reduce(0) {
+    [forward, backward].joined().reduce(0) {
       if case .issue(let entries) = $1 { $0 + entries } else { $0 }
     }
   }
