@@ -98,10 +98,12 @@ let package = Package(
         "StepProgram", "StepSimulation", "RunForecast", "ScenarioFile", "Studies",
       ],
       swiftSettings: strict),
+    // What becomes of memory that is given back.
+    .target(name: "CMemory"),
     .executableTarget(
       name: "dryrun",
       dependencies: [
-        "Quantities", "MessagePassing", "Kernels", "Hardware", "Transformer", "Layout",
+        "CMemory", "Quantities", "MessagePassing", "Kernels", "Hardware", "Transformer", "Layout",
         "Collectives", "StepProgram", "StepSimulation", "RunForecast", "ScenarioFile",
         "Studies", "Reports", argumentParser,
       ],

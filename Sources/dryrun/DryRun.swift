@@ -1,4 +1,5 @@
 import ArgumentParser
+import CMemory
 import Foundation
 import MessagePassing
 import StepSimulation
@@ -21,6 +22,7 @@ struct DryRun: ParsableCommand {
 
   /// Joins the processes this one was started with, runs the command, ends them all alike.
   static func main() {
+    keep_freed_memory()
     do {
       Foundation.exit(try World.run { try run(Session($0)) })
     } catch {
