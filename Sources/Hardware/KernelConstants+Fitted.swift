@@ -27,7 +27,7 @@ extension KernelConstants {
       flash1: .both(
         AttentionConstants(efficiency: 0.238, softmaxDimensions: -37, prologueKeys: 160)),
       flash2: ampereFlash2, flash3: ampereFlash2)
-  ).inTraining(clock: 0.89, attention: 0.75, triton: 0.69)
+  ).inTraining(clock: 0.89, attention: 0.85, flash1: 0.75, triton: 0.69)
 
   /// NVIDIA H100, H800 and H200 at 700 W.
   ///
@@ -58,7 +58,7 @@ extension KernelConstants {
           efficiency: 0.945, softmaxDimensions: 115.7, prologueKeys: 266),
         backward: AttentionConstants(
           efficiency: 0.768, softmaxDimensions: 63.9, prologueKeys: 410)))
-  ).inTraining(clock: 0.785, attention: 0.79, flash3: 1.05, triton: 0.665)
+  ).inTraining(clock: 0.785, attention: 0.92, flash1: 0.79, flash3: 1.05, triton: 0.665)
 
   /// NVIDIA B200 and B300.
   ///
@@ -84,7 +84,7 @@ extension KernelConstants {
     attention: AttentionConstantsTable(
       flash1: blackwellAttention, flash2: blackwellAttention, flash3: blackwellAttention,
       ownFlash2: blackwellFlash2)
-  ).inTraining(clock: 0.65, attention: 1.0, deterministicFlash3: 0.83)
+  ).inTraining(clock: 0.65, attention: 1.0, deterministicFlash3: 0.83).paddingBackward(to: 128)
 
   /// NVIDIA GB200 and GB300.
   ///
@@ -115,14 +115,17 @@ extension KernelConstants {
     backward: AttentionConstants(
       efficiency: 0.507, softmaxDimensions: 0, prologueKeys: 199, tail: 0.74))
 
-  /// The library's attention on a B200: sustained 0.593 and 0.412 over the sustained clock 0.82.
+  /// The library's attention on a B200: sustained 0.593 and 0.474 over the sustained clock 0.82.
+  ///
+  /// Backward: fitted on the timings with heads of 128 (2.5 % in the median of 20, 8.5 % in nine of ten);
+  /// the twelve with 192 and 128 are then within 2.3 and 5.9 % as if padded to 256 and 128.
   ///
   /// Narrow heads, windows and 8-bit formats by what cudnn-frontend publishes of cuDNN on a GB200
   /// (`benchmark/sdpa_benchmark_training/results`: `gb200_919_only_cudnn`, cuDNN 9.19, and `gpt_oss`, 9.22,
   /// 9.26), as ratios to its heads of 128 under a causal mask, of which rates are fitted above. Under
   /// windows of 128 and 1,024 a key more takes heads of 64 0.84 of the time heads of 128 take forward,
-  /// 0.725 backward: as heads of 212 and 186 dimensions, queries and values together, would. What is left
-  /// under a window of 128, 0.210 and 0.465 ms for 256 heads of 4,096 tokens, are 640 and 310 keys.
+  /// 0.725 backward: as heads of 212 and 179 dimensions, queries and values together, would. What is left
+  /// under a window of 128, 0.210 and 0.465 ms for 256 heads of 4,096 tokens, are 640 and 420 keys.
   /// MXFP8 at heads of 192 and 128 is 1.57 and 1.35 times as fast as bf16 (`dsv3`, GB300; 4,096 and 8,192
   /// tokens), for a peak of twice.
   static let blackwellAttention = AttentionConstantsTable.PassPair(
@@ -130,8 +133,8 @@ extension KernelConstants {
       efficiency: 0.723, softmaxDimensions: 19.6, prologueKeys: 0, tail: 1.8,
       leastDimensions: 212, windowKeys: 640, narrowFormats: 0.78),
     backward: AttentionConstants(
-      efficiency: 0.502, softmaxDimensions: 0, prologueKeys: 177, tail: 0.05,
-      leastDimensions: 186, windowKeys: 310, narrowFormats: 0.68))
+      efficiency: 0.578, softmaxDimensions: 23.7, prologueKeys: 98, tail: 0.206,
+      leastDimensions: 179, windowKeys: 420, narrowFormats: 0.68))
 
   /// FlashAttention-2 on a B200: Ampere's instructions, which do not reach its matrix units' rate.
   ///
@@ -165,20 +168,29 @@ extension KernelConstants {
   /// - Parameters:
   ///   - clock: the sustained clock.
   ///   - attention: rate of attention over its benchmark's.
+  ///   - flash1: the same of the first FlashAttention.
   ///   - flash3: the same of FlashAttention-3's class; `nil` where the library's kernel is none of it.
   ///   - triton: the same of FlashAttention in Triton over FlashAttention-2's benchmark.
   ///   - deterministicFlash3: see ``deterministicFlash3``; of FlashAttention-4 on a B200 934 of 1,118
   ///     TFLOP/s (Dao-AILab/flash-attention, pull request 2280, one thread block a tile).
   /// - Returns: the constants with these.
   func inTraining(
-    clock: Double, attention: Double, flash3: Double? = nil, triton: Double? = nil,
-    deterministicFlash3: Double? = nil
+    clock: Double, attention: Double, flash1: Double? = nil, flash3: Double? = nil,
+    triton: Double? = nil, deterministicFlash3: Double? = nil
   ) -> KernelConstants {
     var constants = clocked(clock)
     constants.trainingAttention = attention
+    constants.trainingFlash1 = flash1 ?? attention
     constants.trainingFlash3 = flash3 ?? attention
     constants.trainingTriton = triton ?? constants.trainingTriton
     constants.deterministicFlash3 = deterministicFlash3 ?? constants.deterministicFlash3
+    return constants
+  }
+
+  /// The constants where the library's backward pass pads dimensions of more than 128 further.
+  func paddingBackward(to multiple: Int) -> KernelConstants {
+    var constants = self
+    constants.backwardPadding = multiple
     return constants
   }
 

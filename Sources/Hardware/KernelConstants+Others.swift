@@ -73,6 +73,7 @@ extension KernelConstants {
         $0.efficiency /= Self.libraryOverTriton
       }.flash2
     constants.trainingAttention = 1
+    constants.trainingFlash1 = 1
     constants.trainingFlash3 = 1
     return constants
   }()
@@ -118,6 +119,7 @@ extension KernelConstants {
     constants.attention = AttentionConstantsTable(
       flash1: attention, flash2: attention, flash3: attention)
     constants.trainingAttention = 1
+    constants.trainingFlash1 = 1
     constants.trainingFlash3 = 1
     return constants
   }()

@@ -41,6 +41,11 @@ public struct KernelConstants: Hashable, Sendable {
   /// Rate of fused attention inside training steps over its rate in benchmark loops, beyond the
   /// sustained clock: real masks, unaligned strides, cold caches.
   public var trainingAttention = 1.0
+  /// The same of the first FlashAttention's.
+  ///
+  /// Its thread blocks are one for each head and sequence (arXiv:2307.08691, section 3.2), so a rank's few
+  /// of either in training leave multiprocessors idle that its benchmark's 16,384 tokens a batch fill.
+  public var trainingFlash1 = 1.0
   /// The same of kernels of FlashAttention-3's class.
   ///
   /// The vendor's library, tuned for the GPU, loses less of its benchmark than FlashAttention-2 does. Up
@@ -60,6 +65,8 @@ public struct KernelConstants: Hashable, Sendable {
   /// pull request 1893, "naive"); 37.9 % less at most on an H800 (arXiv:2601.21824). The blocks of keys
   /// wait for each other before they add to the queries' gradient. Nothing was found on cuDNN's.
   public var deterministicFlash3 = 0.63
+  /// Multiple to which dimensions of more than 128 are padded in the library's backward pass.
+  public var backwardPadding = 32
   /// Board power by activity, as a fraction of the way from idle power to the power limit.
   public var activity: ActivityPower
 

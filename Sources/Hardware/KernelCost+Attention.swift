@@ -5,7 +5,7 @@ extension KernelCost {
   ///
   /// Thread blocks take 128 queries (backward: keys) of one head each and run along the keys they
   /// may see. A score costs its products (``AttentionKernel/flops``, heads padded to a multiple of
-  /// 32) and its softmax; a block costs its scores and a prologue. The GPU is done when the average
+  /// 32 or more) and its softmax; a block costs its scores and a prologue. The GPU is done when the average
   /// multiprocessor is, plus the tail; under a causal mask the longest block is twice the average.
   /// Reading and writing the tensors once is the floor. A backward pass that adds in the same order
   /// every time is slower: ``KernelConstants/deterministicFlash3``, `AttentionKernel.deterministicParts(sequences:units:)`.
@@ -16,8 +16,8 @@ extension KernelCost {
     let scoresPerQuery = computedKeys(attention, isNarrow: isNarrow)
     let sequences = Double(attention.batch) * Double(attention.heads)
     guard scoresPerQuery > 0, sequences > 0, attention.queryLength > 0 else { return 0 }
-    let queryKey = Double((attention.headDimension + 31) / 32 * 32)
-    let value = Double((attention.valueDimension + 31) / 32 * 32)
+    let queryKey = padded(attention.headDimension, in: attention)
+    let value = padded(attention.valueDimension, in: attention)
     let products =
       switch attention.pass {
       case .forward: 2 * (queryKey + value)
@@ -27,6 +27,7 @@ extension KernelCost {
     let perScore = products * (1 + constants.softmaxDimensions / dimensions)
     let inTraining =
       switch attention.algorithm {
+      case .flash1: self.constants.trainingFlash1
       case .flash3: self.constants.trainingFlash3
       case .flashTriton: self.constants.trainingTriton
       default: self.constants.trainingAttention
@@ -45,7 +46,8 @@ extension KernelCost {
     let longest = max(1, min(2, 1 / attention.computedFraction))
     let dropout =
       attention.dropsScores ? blockRows * scoresPerQuery * Self.dropoutSeconds : 0
-    let usual = max(blocks / available + constants.tail * longest, longest)
+    let tail = attention.isFollowed ? 0 : constants.tail * longest
+    let usual = max(blocks / available + tail, longest)
     guard attention.isDeterministic, attention.pass == .backward else {
       let memory = bytes(of: attention) / matmulMemoryRate
       return self.constants.kernelOverhead + max(usual * (average + dropout), memory)
@@ -78,6 +80,13 @@ extension KernelCost {
     let whole = Double(attention.keyLength) / 2
     if isNarrow, attention.pass == .backward { return max(seen, whole) }
     return max(seen, min(seen + constants.windowKeys, whole))
+  }
+
+  /// A head's dimension as a kernel computes it.
+  private func padded(_ dimension: Int, in attention: AttentionKernel) -> Double {
+    let isWide = attention.pass == .backward && dimension > 128 && !attention.isDeterministic
+    let multiple = isWide ? constants.backwardPadding : 32
+    return Double((dimension + multiple - 1) / multiple * multiple)
   }
 
   /// Seconds a multiprocessor takes to decide whether a score is dropped.

@@ -119,11 +119,13 @@ public struct AttentionKernel: Hashable, Sendable {
   /// The part of the score matrix that published FLOP counts include: 1, masked half and all, but
   /// only the window's keys under a sliding window.
   public var countedFraction = 1.0
-  /// Share of the whole that is done here: ring attention does it in parts, whose kernels follow each
-  /// other on two streams without a gap.
+  /// How many of it are done here, or what share of it: ring attention does it in parts.
   public var share = 1.0
   /// Whether a query meets the keys of a window that moves with it: tiles are then cut at both ends of it.
   public var hasWindow = false
+  /// Whether another kernel of the same kind, on a stream of its own, fills the multiprocessors that this
+  /// one leaves idle at its end.
+  public var isFollowed = false
   /// Whether scores are dropped at random, by numbers drawn in the kernel.
   public var dropsScores = false
   /// Whether the backward pass adds up the queries' gradient in the same order every time.

@@ -178,13 +178,16 @@ extension ValidationReport {
         + "Releases before the graphs differ by up to 1.8 times in the same layout.",
       "- **SimuMax's B200** peaks count stand-ins of weight gradients, one for each shape of weight "
         + "(Transformer Engine with fused accumulation); what is missing beyond them is near 1 %.",
-      "- **Attention** in training steps reaches 0.75 (A100) and 0.79 (H100) of what the "
+      "- **Attention** in training steps reaches 0.85 (A100) and 0.92 (H100) of what the "
         + "FlashAttention-2 authors' benchmark shows, times the clock, and 1.05 (H100) of "
         + "FlashAttention-3's and cuDNN's (`trainingAttention`, `trainingFlash3`, of the GPU type). "
         + "Megatron-Core, NeMo and MaxText run the library's, nanotron and torchtitan FlashAttention-2, "
         + "llm-foundry whatever it is told FlashAttention in Triton, its default until 2024: 0.69 and 0.67 "
         + "(`trainingTriton`; by FlashAttention-2's authors it is 0.55). The library's is a compromise "
-        + "between its versions: steps of 2025 want it, those of NeMo 24.07 0.7 to 0.8.",
+        + "between its versions: steps of 2025 want it, those of NeMo 24.07 0.7 to 0.8. At 4,096 to 8,192 "
+        + "tokens a rate of attention cannot be told from the passes over memory around it, which grow with "
+        + "the tokens alike: what nanotron and torchtitan copy there was once read as slow attention. A step "
+        + "of three quarters attention (torchtitan at 32,768 tokens) told it apart.",
       "- **Sustained clocks** are fitted on whole steps, since power limits the matrix units below "
         + "the data sheet's boost clock: the fit absorbs whatever else is proportional to compute.",
       "- **Recomputation `auto`**: NVIDIA's tables do not print it, so this program's own memory "
@@ -194,7 +197,11 @@ extension ValidationReport {
         + "pipeline its memory counts a receive buffer for each microbatch and, on the last stage, the "
         + "logits of all (PyTorch's `PipelineStage`; `keep_outputs`). The source of its two rows of 405B "
         + "does not print the micro batch. It was set to 4 when their error had been seen, for "
-        + "torchtitan's default has as many microbatches as stages: they are no blind predictions.",
+        + "torchtitan's default has as many microbatches as stages: they are no blind predictions. Its RMSNorm "
+        + "was eight kernels until PyTorch fused it in 2025, unless compiled; a row that is compiled in bf16 "
+        + "and does not say so is 16 % too long. Its four rows of 32,768 tokens a GPU over 1 to 8 context "
+        + "ranks scatter from 21 % too long (2) to 10 % too short (8), and no cost linear in the parts "
+        + "passes through all.",
       "- **Collectives beside kernels**: one of NCCL's takes a multiprocessor for each of its channels and "
         + "its part of the memory's rate, at most half, and a typical layer's kernels are priced on what is "
         + "left; beside a tensor-parallel one in the backward pass the multiplies that hide it. Not fitted; "

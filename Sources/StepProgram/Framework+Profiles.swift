@@ -113,6 +113,8 @@ extension Framework {
       profile.hostPerExpert = .zero
       // `context_parallel_rotate_method` is "allgather".
       profile.contextStyle = .allGather
+      profile.fusion.ringsInPyTorch = true
+      profile.fusion.repeatsKeyValueHeads = true
       profile.receivesIntoOwnBuffers = true
       profile.balancedRouting = .roundRobin
       // `expert_parallel_comm_backend` is "standard".
@@ -144,6 +146,7 @@ extension Framework {
       profile.fusion.keepsGatherBuffers = true
       profile.accumulatesBehindBackward = true
       profile.fusion.keepsUnrotated = true
+      profile.fusion.copiesAroundRotation = true
       profile.replaysCache = true
       // Each layer makes the sequences' ends anew (zeros, sums and running sums, each for queries and for
       // keys: `CoreAttention.forward`), and copies query, key and value into one piece.

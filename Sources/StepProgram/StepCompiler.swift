@@ -101,14 +101,20 @@ public struct StepCompiler {
       profile.layerGathers = .beside
     }
     if job.training.framework == .torchtitan {
-      // Float8 wants the model compiled, which fuses scaling and casting with what is before them
-      // (torchtitan docs/float8.md).
+      // Float8 wants the model compiled (torchtitan docs/float8.md). Its scales are of whole tensors as they
+      // are now (`tensorwise`, dynamic): the largest value is found by what makes a tensor, but only then
+      // can that be read again and cast, in both layouts that multiplies want. Scales of 32 values (MXFP8)
+      // are made with them.
       let isNarrow = job.training.precision.matmulFormat.bytesPerValue < 2
       let compiled = job.training.compiled ?? (isNarrow ? .layers : .none)
       if compiled != .none {
         profile.fusion.rotary = true
         profile.fusion.gate = true
-        profile.fusion.quantizePasses = false
+        profile.fusion.quantizePasses = job.training.precision.matmulFormat == .fp8
+      } else if job.architecture.norm.kind == .rmsNorm, job.architecture.experts == nil {
+        // `norm_type` is "rmsnorm", operation by operation in fp32 (`models/norms.py`). Mixtures came to
+        // torchtitan when PyTorch's own had become one kernel (`_fused_rms_norm`, 2025).
+        profile.fusion.norm = false
       }
       profile.fusion.crossEntropyCompiled = compiled == .all
     }

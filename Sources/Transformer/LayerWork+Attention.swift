@@ -111,7 +111,19 @@ extension Architecture {
         rotary.inputGradient.append(
           .stream(StreamingKernel(.pointwise, read: joined, written: plain)))
       }
+      if fusion.copiesAroundRotation, attention.latent == nil {
+        rotary.copies(
+          around: CoreBytes(
+            query: shard.bytes(shard.tokens, heads * attention.headDimension),
+            key: shard.bytes(shard.tokens, keyValueHeads * attention.headDimension),
+            value: shard.bytes(shard.tokens, keyValueHeads * attention.valueDimension), output: 0),
+          isShared: heads != keyValueHeads)
+      }
       operations.append(rotary)
+    }
+    if fusion.repeatsKeyValueHeads, heads > keyValueHeads, attention.latent == nil {
+      operations.append(
+        repeated(keyValueHeads: keyValueHeads, to: heads, shard: shard))
     }
     if let index = attention.index, index.isOwned(byLayer: layer) {
       operations += indexOperations(index, layer: layer, shard: shard, fusion: fusion)
@@ -234,6 +246,11 @@ extension Architecture {
       (dimension, valueDimension) = (sparse.dimension, sparse.valueDimension)
       keyValueHeads = sparse.keyValueHeads ?? keyValueHeads
     }
+    // What copies of heads keep is with the copying.
+    let owned = keyValueHeads
+    if fusion.repeatsKeyValueHeads, algorithm.isFlash, attention.latent == nil {
+      keyValueHeads = max(heads, owned)
+    }
     // Under Ulysses a rank has all tokens of some heads, at least one of keys and values: where there
     // are fewer than ranks, some hold the same.
     let isUlysses = shard.context > 1 && shard.contextStyle == .ulysses
@@ -286,6 +303,7 @@ extension Architecture {
       // Query, key, value, output (the output projection's input), and fp32 log-sum-exp per row.
       operation.saved =
         inputs + bytes.output + Int64(4 * shard.microBatch * localHeads * queries)
+        - shard.bytes(tokens, (keyValueHeads - owned) * (dimension + valueDimension))
       // fp32 sums of the queries' gradient, one for each part of the keys.
       let sequences = shard.microBatch * localHeads
       let parts = AttentionKernel.deterministicParts(sequences: sequences, units: fusion.flashUnits)
@@ -313,6 +331,9 @@ extension Architecture {
         kept: bytes.query + bytes.key + bytes.value)
     }
     guard shard.context > 1 else { return [operation] }
+    if fusion.ringsInPyTorch, algorithm.isFlash, !isUlysses {
+      return operation.ringedInPyTorch(bytes: bytes, shard: shard)
+    }
     switch shard.contextStyle {
     case .allGather: return [operation.gathered(bytes: bytes, shard: shard)]
     case .ulysses: return [operation.scattered(bytes: bytes)]

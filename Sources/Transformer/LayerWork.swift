@@ -131,7 +131,7 @@ public struct Fusion: Hashable, Sendable {
   /// The pass that adds a fresh gradient casts it to a tensor of its own first, and clears it
   /// afterwards (DeepSpeed's `BF16_Optimizer.update_hp_grads`).
   public var accumulatesEagerly = false
-  /// Linear layers quantise their inputs for fp8 multiplies in passes of their own.
+  /// Linear layers quantise their inputs for narrow multiplies in passes of their own.
   public var quantizePasses = true
   /// Linear layers with narrower operands than the activations keep their inputs as quantised, for the
   /// weight gradient's multiply (`update_usage(rowwise_usage=False, columnwise_usage=True)` in
@@ -187,6 +187,14 @@ public struct Fusion: Hashable, Sendable {
   public var keepsUnrotated = false
   /// Flash attention is given query, key and value after a layout copy.
   public var attentionCopies = false
+  /// Keys and values are repeated for every query head that shares them before attention, which then has
+  /// as many heads of each (`repeat_kv` of torchtitan's `models/llama/model.py`).
+  public var repeatsKeyValueHeads = false
+  /// Query, key and value are taken apart and keys joined with values in copies of their own around the
+  /// rotation (the training branch of `CausalSelfAttention.forward` in nanotron's `models/llama.py`).
+  public var copiesAroundRotation = false
+  /// Context-parallel parts are computed and joined as PyTorch's `context_parallel` does.
+  public var ringsInPyTorch = false
   /// What is kept in narrower formats than it is computed in.
   public var keptFormats = KeptFormats()
   /// Flash attention wants sequences first, the layers have tokens first: several sequences are copied

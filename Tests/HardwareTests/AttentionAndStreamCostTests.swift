@@ -141,6 +141,44 @@ import Testing
         == cost.seconds(for: Self.kernel(dimension: 96)))
   }
 
+  @Test("the library's backward pass on Blackwell pads heads of 192 to 256")
+  func widePadding() {
+    var gpu = GPU.simple()
+    gpu.kernels.backwardPadding = 128
+    func seconds(_ pass: Pass, _ dimension: Int, ordered: Bool = false) -> Double {
+      var kernel = Self.kernel(pass: pass, dimension: dimension)
+      kernel.isDeterministic = ordered
+      return KernelCost(gpu: gpu).seconds(for: kernel)
+    }
+    #expect(seconds(.backward, 192) == seconds(.backward, 256))
+    #expect(seconds(.backward, 192, ordered: true) < seconds(.backward, 256, ordered: true))
+    #expect(close(seconds(.forward, 192), 0.75 * seconds(.forward, 256)))
+    // Up to 128 to a multiple of 32 as anywhere.
+    #expect(close(seconds(.backward, 96), 0.75 * seconds(.backward, 128)))
+  }
+
+  @Test("a kernel that another follows on its own stream has no tail")
+  func followed() {
+    let gpu = GPU.simple(
+      attention: AttentionConstants(
+        efficiency: 1, softmaxDimensions: 0, prologueKeys: 0, tail: 0.5))
+    var kernel = Self.kernel()
+    let alone = KernelCost(gpu: gpu).seconds(for: kernel)
+    kernel.isFollowed = true
+    // 800 blocks on 100 units: 8 rounds, and half a block.
+    #expect(close(alone, KernelCost(gpu: gpu).seconds(for: kernel) * 8.5 / 8))
+  }
+
+  @Test("the first FlashAttention has a rate of its own in training")
+  func firstInTraining() {
+    var gpu = GPU.simple()
+    gpu.kernels.trainingFlash1 = 0.5
+    var kernel = Self.kernel()
+    let second = KernelCost(gpu: gpu).seconds(for: kernel)
+    kernel.algorithm = .flash1
+    #expect(close(KernelCost(gpu: gpu).seconds(for: kernel), 2 * second))
+  }
+
   @Test("longer sequences run closer to the peak, and newer kernels faster")
   func efficiencies() throws {
     let h100 = KernelCost(gpu: try #require(GPU.named("h100-sxm-80gb")))

@@ -102,4 +102,69 @@ struct EagerLayersTests {
       #expect(abs(found - (isAlone ? 1 : 2) * one) <= 1)
     }
   }
+
+  /// An 8 B Llama's attention over 4,096 tokens: 32 query heads of 128, 8 of keys and values.
+  private func mixer(_ fusion: Fusion) throws -> [Operation] {
+    let model = try #require(Architecture.named("llama-3.1-8b"))
+    let shard = LayerShard(
+      microBatch: 1, sequenceLength: 4_096, vocabulary: model.vocabularySize)
+    return model.mixerOperations(layer: 0, shard: shard, algorithm: .flash2, fusion: fusion)
+  }
+
+  @Test("keys and values are copied for each query head, their gradients summed")
+  func repeatedHeads() throws {
+    var fusion = Fusion()
+    fusion.repeatsKeyValueHeads = true
+    let copy = try #require(try mixer(fusion).first { $0.name == "repeat_heads" })
+    // Keys and values of 8 heads, 16 MiB, and of 32.
+    #expect(bytes(copy.forward) == (16 + 64) << 20)
+    #expect(bytes(copy.inputGradient) == (16 + 64) << 20)
+    #expect(copy.saved == 48 << 20)
+    #expect(try !mixer(Fusion()).contains { $0.name == "repeat_heads" })
+    #expect(Framework.torchtitan.profile.fusion.repeatsKeyValueHeads)
+  }
+
+  @Test("nanotron copies query, key and value around their rotation")
+  func copiesAroundRotation() throws {
+    func rotary(_ fusion: Fusion) throws -> Operation {
+      try #require(try mixer(fusion).first { $0.name == "rotary" })
+    }
+    let profile = Framework.nanotron.profile.fusion
+    var plain = profile
+    plain.copiesAroundRotation = false
+    // Queries 32 MiB, keys and values 16. Forward: all apart, keys and values joined, put by token: 48 + 16 +
+    // 16 read and written; backward 16 + 48.
+    let more = bytes(try rotary(profile).forward) - bytes(try rotary(plain).forward)
+    #expect(more == 160 << 20)
+    let back = bytes(try rotary(profile).inputGradient) - bytes(try rotary(plain).inputGradient)
+    #expect(back == 128 << 20)
+  }
+
+  @Test("torchtitan's RMSNorm is operation by operation unless compiled, and but in mixtures")
+  func separateNorms() throws {
+    func fusesNorm(_ model: Architecture, compiled: CompiledParts? = nil) throws -> Bool {
+      var job = try SmallJobs.job(Parallelism(data: 8, zero: 3), framework: .torchtitan)
+      job.architecture = model
+      job.training.compiled = compiled
+      return StepCompiler(job: job).profile.fusion.norm
+    }
+    let llama = try #require(Architecture.named("llama-3.1-8b"))
+    #expect(try !fusesNorm(llama))
+    #expect(try fusesNorm(llama, compiled: .layers))
+    #expect(try fusesNorm(#require(Architecture.named("mixtral-8x7b"))))
+    // A layer norm is one kernel in PyTorch.
+    #expect(try fusesNorm(#require(Architecture.named("gpt2"))))
+  }
+
+  @Test("compiled, scales of whole tensors still take a pass, scales of blocks none")
+  func casts() throws {
+    func casts(_ precision: Precision) throws -> Bool {
+      var job = try SmallJobs.job(Parallelism(data: 8, zero: 3), framework: .torchtitan)
+      job.training.precision = precision
+      job.training.compiled = .layers
+      return StepCompiler(job: job).profile.fusion.quantizePasses
+    }
+    #expect(try casts(.fp8Mixed))
+    #expect(try !casts(.mxfp8Mixed))
+  }
 }

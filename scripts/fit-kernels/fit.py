@@ -225,8 +225,11 @@ def fit_attention():
     ]
     for name, implementations, separate, tail in groups:
         found = [f for f in everything if f[0] == name and f[1] in implementations]
-        # odd head dimensions, which pad badly, are left out of the fit
-        fitted = np.array([f[7] % 32 == 0 for f in found])
+        # odd head dimensions, which pad badly, are left out of the fit, and so are those that a library pads
+        # further backward
+        fitted = np.array([
+            f[7] % 32 == 0 and not (f[7] > 128 and f[2] == "bwd" and "backward_padding" in GPUS[name])
+            for f in found])
         t = np.array([f[10] for f in found])
         tails = [tail, tail] if tail is not None else [0.5, 0.5]
 

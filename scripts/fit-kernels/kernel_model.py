@@ -10,7 +10,8 @@ GPUS = {
     "A100-SXM4-80GB": dict(units=108, memory=2.039e12, cache=40 * 2**20, bf16=312e12),
     "A100-PCIe-80GB": dict(units=108, memory=1.935e12, cache=40 * 2**20, bf16=312e12),
     "H100-SXM5-80GB": dict(units=132, memory=3.35e12, cache=50 * 2**20, bf16=989e12, fp8=1979e12),
-    "B200-SXM": dict(units=148, memory=8e12, cache=126 * 2**20, bf16=2250e12, fp8=4500e12),
+    "B200-SXM": dict(units=148, memory=8e12, cache=126 * 2**20, bf16=2250e12, fp8=4500e12,
+                     backward_padding=128),
     "GB200": dict(units=152, memory=8e12, cache=126 * 2**20, bf16=2500e12, fp8=5000e12),
 }
 CACHE_SPEEDUP = 2.5
@@ -64,7 +65,8 @@ def waves(blocks, units, tail):
 def attention(gpu, batch, heads, kv_heads, length, dimension, value, fraction, backward, peak, c,
               memory_fraction=0.85, overhead=3e-6):
     """Fused attention of square sequences."""
-    pad = lambda d: 32 * np.ceil(d / 32)
+    wide = gpu.get("backward_padding", 32) if backward else 32
+    pad = lambda d: np.where(d > 128, wide * np.ceil(d / wide), 32 * np.ceil(d / 32))
     d, v = pad(dimension), pad(value)
     score = np.where(backward, 2 * (3 * d + 2 * v), 2 * (d + v)) * (1 + c["softmax"] / (d + v))
     mean = 128 * (length * fraction + c["prologue"]) * score / (
