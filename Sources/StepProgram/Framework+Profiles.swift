@@ -235,6 +235,10 @@ extension Framework {
       profile.readsTokenCounts = false
       profile.contextStyle = .allGather
       profile.isFSDP = true
+      // "All-Gather collectives lie exposed … before every layer's forward computation": what
+      // AI-Hypercomputer/maxtext pull request 4493 is to change. Recipes for GPUs pipeline them
+      // (dgxc-benchmarking, `configure.sh` of MaxText).
+      profile.layerGathersOnTPU = .before
       // One compiled program a step: nothing is launched kernel by kernel.
       profile.hostPerLaunch = SimDuration(seconds: 1e-6)
       profile.hostPerCollective = SimDuration(seconds: 1e-6)

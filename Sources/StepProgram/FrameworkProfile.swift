@@ -162,6 +162,8 @@ public struct FrameworkProfile: Hashable, Sendable {
   /// copies of the shards come when it has ended, unless collectives are pipelined through it
   /// (`xla_gpu_enable_pipelined_all_gather`, `…_reduce_scatter`, `xla_gpu_enable_while_loop_double_buffering`).
   public var layerGathers = LayerGathers.ahead
+  /// The same on TPUs; `nil` for no difference.
+  public var layerGathersOnTPU: LayerGathers?
   /// Whether gathered parameters are kept from forward to backward.
   public var reshardsAfterForward = true
   /// Times the logits are read again for the metrics of a training step.

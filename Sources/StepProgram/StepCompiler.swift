@@ -58,12 +58,7 @@ public struct StepCompiler {
 
   /// Prepares to compile `job`; `recompute: auto` must have been decided.
   public init(job: TrainingJob) {
-    var job = job
-    // A host that waits for each kernel lets nothing run beside it.
-    if job.training.blocksLaunches { job.parallelism.overlaps = false }
-    // Without other stages there is nothing to put weight gradients off for.
-    if job.parallelism.pipeline == 1 { job.parallelism.schedule = .oneForwardOneBackward }
-    job.leaveSwitchAdditions()
+    let job = job.asRun
     self.job = job
     var profile = job.training.profile
     if profile.fusesNormOnlyWithoutRecompute {
@@ -92,11 +87,8 @@ public struct StepCompiler {
       // `stage_1_and_2.py`).
       profile.allReducesShards = true
     }
-    if job.training.framework == .maxtext, job.cluster.gpu.isTPU {
-      // "All-Gather collectives lie exposed … before every layer's forward computation": what
-      // AI-Hypercomputer/maxtext pull request 4493 is to change. Recipes for GPUs pipeline them
-      // (dgxc-benchmarking, `configure.sh` of MaxText).
-      profile.layerGathers = .before
+    if job.cluster.gpu.isTPU, let gathers = profile.layerGathersOnTPU {
+      profile.layerGathers = gathers
     } else if job.parallelism.overlapsWithinLayers {
       profile.layerGathers = .beside
     }
@@ -195,9 +187,8 @@ public struct StepCompiler {
 
   /// Programs of all stages.
   public static func compile(_ job: TrainingJob) -> StepProgram {
-    var job = job
-    job.leaveSwitchAdditions()
     var compiler = StepCompiler(job: job)
+    let job = compiler.job
     let chunks = (0..<job.parallelism.pipeline).map { stage in
       compiler.states.chunks(ofStage: stage).map { compiler.chunkBlocks($0) }
     }
@@ -291,7 +282,7 @@ public struct StepCompiler {
         // (Operation-wise, the first of a gated block's two projections is among the multiplies kept.)
         let inputs =
           kept[index].isAttentionCore
-          ? coreInputBytes + coreOutputBytes(operations)
+          ? coreInputBytes + (keepsCoreOutput ? kept[index].sharedOutput : 0)
           : profile.selectiveRecomputesAllButMultiplies
             ? kept[index].saved - kept[index].savedCheaply
             // Gate and up, and the gate's non-linearity where that is a kernel of its own.
@@ -311,7 +302,7 @@ public struct StepCompiler {
     case .modules(let modules):
       let plan = modules.plan(
         operations, input: flowing, coreInputs: coreInputBytes,
-        coreOutput: coreOutputBytes(operations))
+        keepsCoreOutput: keepsCoreOutput)
       kept = plan.kept
       again.append(builder.forward(read(plan.repeated), call: price))
     case .saved(let outputs, _):
@@ -382,20 +373,10 @@ public struct StepCompiler {
       (heads + keyValueHeads) * attention.headDimension + keyValueHeads * attention.valueDimension)
   }
 
-  /// What stays of a recomputed core's output for the projection behind it: all, where that keeps no input
-  /// of its own.
+  /// Whether a recomputed core's output stays for the projection behind it.
   ///
   /// XLA makes whatever a policy does not save again, this too (`jax.checkpoint`).
-  private func coreOutputBytes(_ operations: [Operation]) -> Int64 {
-    guard attention.isFlash, !profile.plansBuffers, !job.architecture.attention.gatesOutput,
-      operations.contains(where: { $0.name == "out_proj" && $0.saved == 0 })
-    else { return 0 }
-    let width = job.architecture.attention
-    let bytes = shard.bytes(
-      shard.tokens, max(1, width.heads / shard.tensor) * width.valueDimension)
-    return profile.fusion.keptFormats.attentionOutputs?
-      .bytes(insteadOf: bytes, in: shard.activationFormat) ?? bytes
-  }
+  private var keepsCoreOutput: Bool { !profile.plansBuffers }
 
   /// What happens to layer `index` of `count` of a chunk on recomputation.
   func recompute(index: Int) -> LayerRecompute {

@@ -1,5 +1,6 @@
 import Hardware
 import Kernels
+import Layout
 import Quantities
 import Transformer
 
@@ -40,10 +41,16 @@ extension TrainingJob {
     Int(cluster.gpu.cache.count) / (2 * cluster.gpu.multiprocessors * 4)
   }
 
-  /// Takes NVLS away where sums are to be made in the same order: `NCCL_ALGO` must be set then, and not
-  /// to it (`validate_args` in Megatron-LM's `arguments.py`).
-  mutating func leaveSwitchAdditions() {
-    if training.switches.isDeterministic { cluster.node.adds = false }
+  /// The job as it is run: what its settings rule out left out.
+  var asRun: TrainingJob {
+    var job = self
+    // A host that waits for each kernel lets nothing run beside it.
+    if training.blocksLaunches { job.parallelism.overlaps = false }
+    // Without other stages there is nothing to put weight gradients off for.
+    if parallelism.pipeline == 1 { job.parallelism.schedule = .oneForwardOneBackward }
+    // `NCCL_ALGO` must be set, and not to NVLS (`validate_args` in Megatron-LM's `arguments.py`).
+    if training.switches.isDeterministic { job.cluster.node.adds = false }
+    return job
   }
 
   /// Whether Transformer Engine runs FlashAttention-2 itself.

@@ -128,6 +128,7 @@ extension Architecture {
     if let index = attention.index, index.isOwned(byLayer: layer) {
       operations += indexOperations(index, layer: layer, shard: shard, fusion: fusion)
     }
+    let coreIndex = operations.count
     operations += core(
       layer: layer, heads: heads, keyValueHeads: keyValueHeads, shard: shard,
       algorithm: algorithm, fusion: fusion)
@@ -137,11 +138,14 @@ extension Architecture {
     var output = rowParallel(
       "out_proj", input: heads * attention.valueDimension, output: hiddenSize, shard: shard,
       fusion: fusion, keepsInput: !algorithm.isFlash || attention.gatesOutput)
+    let isShared = algorithm.isFlash && !attention.gatesOutput
+    let input = shard.bytes(shard.tokens, heads * attention.valueDimension)
+    var kept = input
     if let format = fusion.keptFormats.attentionOutputs {
       // One narrow copy for both: here where attention itself keeps none.
-      let input = shard.bytes(shard.tokens, heads * attention.valueDimension)
       let narrow = format.bytes(insteadOf: input, in: shard.activationFormat)
-      if algorithm.isFlash, !attention.gatesOutput {
+      kept = narrow
+      if isShared {
         output.saved = 0
       } else if narrow < output.saved {
         output.saved = narrow
@@ -151,6 +155,7 @@ extension Architecture {
         output.backwardScratch += input
       }
     }
+    if isShared, output.saved == 0 { operations[coreIndex].sharedOutput = kept }
     if isParallelBlock {
       // Attention and feed-forward outputs are added before the one reduction behind the latter.
       output.afterForward = nil

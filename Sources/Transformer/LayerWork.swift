@@ -299,6 +299,9 @@ public struct Operation: Hashable, Sendable {
   public var backwardScratch: Int64 = 0
   /// Whether selective recomputation runs it again instead of keeping what it saves.
   public var isAttentionCore = false
+  /// Of the bytes kept, an attention core's output where the projection behind it reads that and keeps no
+  /// input of its own, in the format it is kept in.
+  public var sharedOutput: Int64 = 0
   /// Of the bytes kept, those that cost only a pass over memory to make again: a norm's and an
   /// activation's output.
   public var savedCheaply: Int64 = 0

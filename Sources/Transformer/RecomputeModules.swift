@@ -98,10 +98,10 @@ extension RecomputeModules {
   ///   - operations: a layer's, in forward order.
   ///   - input: bytes of the hidden states a block starts from.
   ///   - coreInputs: bytes of queries, keys and values.
-  ///   - coreOutput: bytes of the core's output that stay for the projection behind it.
+  ///   - keepsCoreOutput: whether the core's output stays where the projection behind it reads it.
   /// - Returns: what runs again and what is kept.
   public func plan(
-    _ operations: [Operation], input: Int64, coreInputs: Int64, coreOutput: Int64 = 0
+    _ operations: [Operation], input: Int64, coreInputs: Int64, keepsCoreOutput: Bool = false
   )
     -> Plan
   {
@@ -118,7 +118,8 @@ extension RecomputeModules {
           // Without the core its output and statistics stay; with it alone its inputs do.
           stays =
             contains(.coreAttention)
-            ? coreOutput + (contains(.latentUpProjection) ? 0 : coreInputs)
+            ? (keepsCoreOutput ? operation.sharedOutput : 0)
+              + (contains(.latentUpProjection) ? 0 : coreInputs)
             : operation.saved - coreInputs
         } else if let block = block(of: operation, isExpertLayer: isExpertLayer),
           !hasInput.contains(block), !contains(.norms)

@@ -124,6 +124,10 @@ struct RecomputeModulesTests {
       let plain = plainCompiler.blocks(ofLayer: 0, recompute: .none)
       let narrow = compiler.blocks(ofLayer: 0, recompute: .none)
       #expect(plain.saved - narrow.saved == hidden / 2)
+      // A recomputed core's output stays for the projection behind it, as narrow.
+      let plainCore = plainCompiler.blocks(ofLayer: 0, recompute: .modules(.coreAttention))
+      let narrowCore = compiler.blocks(ofLayer: 0, recompute: .modules(.coreAttention))
+      #expect(plainCore.saved - narrowCore.saved == hidden / 2)
       #expect(
         narrow.forward.block(named: "").summary.busy > plain.forward.block(named: "").summary.busy)
       #expect(
