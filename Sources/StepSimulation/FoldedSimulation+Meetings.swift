@@ -263,7 +263,8 @@ extension FoldedSimulation {
     note(
       .collective(call: Int(operation.call)), on: .data, end - run.dataBegun, to: end, index)
     run.clock.endData(
-      at: end, begun: run.dataBegun, slot: Int(operation.slot), interference: call.interference)
+      at: end, duration: call.duration.picoseconds, slot: Int(operation.slot),
+      interference: call.interference)
     passOperation(&run)
   }
 

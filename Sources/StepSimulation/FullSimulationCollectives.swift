@@ -150,6 +150,7 @@ extension FullSimulationModel {
     }
     inboxes[box].ended &+= 1
     actives[index].call = -1
+    actives[index].complete = latest
     return end
   }
 

@@ -65,7 +65,11 @@ extension FullSimulationModel {
   private mutating func concludeData(_ local: Int, end: Int64) {
     let index = Int(states[local].nextOperation) - 1
     states[local].data = end
-    let active = end - actives[2 * local + 1].start
+    let call = Int(code.operations[index].call)
+    let isByMessages =
+      fabric.communicators[fabric.calls[call].communicator].reach == .network
+    let active =
+      isByMessages ? end - actives[2 * local + 1].complete : fabric.calls[call].duration
     if index < Int(states[local].reached) {
       settle(local, index, end: end, active: active)
     } else {

@@ -88,6 +88,8 @@ struct FullSimulationFabric {
     /// When the member came, and when it is ready to send.
     var start: Int64 = 0
     var ready: Int64 = 0
+    /// When the last member came to the one that has ended.
+    var complete: Int64 = 0
 
     var isBusy: Bool { call >= 0 }
   }

@@ -61,12 +61,16 @@ struct RankClock {
     compute = time
   }
 
-  /// The data stream's collective is over.
-  mutating func endData(at end: Int64, begun: Int64, slot: Int, interference: Double) {
+  /// The data stream's collective is over, `duration` after its last member came.
+  ///
+  /// That is what kernels beside it pay for. While it waits for a late member its channels take
+  /// multiprocessors, too, but only of ranks that are ahead, and slow these no further than the late one:
+  /// then nothing waits any more. The step is not longer for it.
+  mutating func endData(at end: Int64, duration: Int64, slot: Int, interference: Double) {
     data = end
     slots[slot].end = end
-    slots[slot].active += end - begun
-    slots[slot].cost += Int64(Double(end - begun) * interference)
+    slots[slot].active += duration
+    slots[slot].cost += Int64(Double(duration) * interference)
     slots[slot].pending -= 1
   }
 
