@@ -53,7 +53,8 @@ public struct PassLengths: Hashable, Sendable {
 /// DualPipe's published order puts off at most (P/2, see `BidirectionalOrder`): a rank that is never
 /// free would put them all off to the end, and hold what they need. With equal lengths that leaves the bubble
 /// of the papers' figures but for the order of weight gradients at the end. Where DualPipe's published order
-/// (``DualPipeVOrder``) takes less time, it is taken.
+/// (``DualPipeVOrder``) takes less time, it is taken; of fewer microbatches than it needs, two a rank, the
+/// part of it that is left.
 struct VShapedOrder {
   let ranks: Int
   let microbatches: Int
@@ -88,17 +89,24 @@ struct VShapedOrder {
     weightsDone = held
     weightsLeft = turns
     build()
-    usePublished()
+    useShorter()
   }
 
-  /// Takes the published order where it ends sooner.
-  private mutating func usePublished() {
-    guard DualPipeVOrder.fits(ranks: ranks, microbatches: microbatches) else { return }
+  /// Takes the published order where it ends sooner; with too few microbatches for it, the order that
+  /// fills the V without those that are not there.
+  ///
+  /// A pass less on a rank delays no other: no step of fewer microbatches is longer than that.
+  private mutating func useShorter() {
     let planned = (turns: turns, free: free)
-    let published = (0..<ranks).map {
-      DualPipeVOrder(rank: $0, ranks: ranks, microbatches: microbatches).turns
+    if DualPipeVOrder.fits(ranks: ranks, microbatches: microbatches) {
+      replay(
+        (0..<ranks).map {
+          DualPipeVOrder(rank: $0, ranks: ranks, microbatches: microbatches).turns
+        })
+    } else {
+      let filled = Self(ranks: ranks, microbatches: 2 * ranks, lengths: lengths)
+      replay(filled.turns.map { turns in turns.filter { $0.microbatch < microbatches } })
     }
-    replay(published)
     if length >= planned.free.max() ?? 0 { (turns, free) = planned }
   }
 

@@ -138,6 +138,47 @@ extension Turn {
     #expect(order.length == Int64(microbatches) * 12)
   }
 
+  @Test("fewer microbatches take no longer, nor do they keep ranks idle longer by the microbatch")
+  func fewMicrobatches() {
+    // Four ranks, the last stage heavier: planned pass by pass, 7 microbatches took 6,934 and 8, which the
+    // published order is for, 6,682.
+    var lengths = PassLengths(
+      forward: Array(repeating: 100, count: 8), backward: Array(repeating: 150, count: 8),
+      weights: Array(repeating: 66, count: 8), transfer: 5)
+    lengths.forward[7] += 60
+    lengths.backward[7] += 60
+    lengths.weights[7] += 60
+    let times = (1...40).map {
+      VShapedOrder(ranks: 4, microbatches: $0, lengths: lengths).length
+    }
+    // Rank 0 works 2 · 316 + 180 a microbatch; no step is shorter than its work.
+    for (index, time) in times.enumerated() { #expect(time >= 812 * Int64(index + 1)) }
+    for (fewer, more) in zip(times, times.dropFirst()) { #expect(fewer < more) }
+    #expect(times[39] - times[7] == 32 * 812)
+  }
+
+  @Test("unequal stages' bubble does not grow with the microbatches", arguments: UInt64(0)..<12)
+  func unequalBubble(seed: UInt64) {
+    var random = SeededGenerator(state: seed)
+    var lengths = PassLengths.equal(stages: 8)
+    for stage in 0..<8 {
+      let forward = Int64.random(in: 80...120, using: &random)
+      lengths.forward[stage] = forward
+      lengths.backward[stage] = forward * 3 / 2
+      lengths.weights[stage] = forward * 2 / 3
+    }
+    lengths.transfer = 5
+    let stages = (0..<8).map { lengths.forward[$0] + lengths.backward[$0] + lengths.weights[$0] }
+    let work = (0..<4).map { stages[$0] + stages[7 - $0] }
+    let most = work.max() ?? 0
+    let bubbles = [32, 128, 256].map { microbatches in
+      VShapedOrder(ranks: 4, microbatches: microbatches, lengths: lengths).length
+        - Int64(microbatches) * most
+    }
+    // Which order is shorter may change, but not by what a round loses.
+    for bubble in bubbles { #expect(abs(bubble - bubbles[0]) < most / 10) }
+  }
+
   @Test("an order planned with the passes' lengths keeps ranks busy that equal ones would not")
   func planned() throws {
     // One rank's stages take three times as long: P = 4, 24 microbatches. Its 24 · (2·3 + 2·3 + 2·3)
