@@ -73,6 +73,9 @@ extension Scenario {
       members.append(.init("moments", .string(format.rawValue)))
     }
     members.append(.init("attention", .string(settings.attention.rawValue)))
+    if let backend = settings.attentionBackend {
+      members.append(.init("attention_backend", .string(backend.rawValue)))
+    }
     members.append(.init("framework", .string(settings.framework.rawValue)))
     if let release = settings.release {
       members.append(.init("release", .string(release.text)))

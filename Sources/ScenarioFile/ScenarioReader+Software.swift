@@ -79,6 +79,7 @@ extension ScenarioChecks {
   /// Refuses switches that the rest of the scenario has no use for.
   func software() {
     units()
+    attentionBackend()
     let switches = job.training.switches
     let framework = job.training.framework
     let known: [Framework] = [.megatronCore, .nemo, .generic]
@@ -170,6 +171,27 @@ extension ScenarioChecks {
     }
   }
 
+  /// Refuses a library whose kernels cannot run.
+  private func attentionBackend() {
+    guard let backend = job.training.attentionBackend else { return }
+    let gpu = job.cluster.gpu
+    let attention = job.architecture.attention
+    if job.training.attention != .flash2 {
+      training.report(
+        "attention_backend", "goes with attention: flash-2, not \(job.training.attention.rawValue)")
+    } else if gpu.isTPU || backend == .fused && gpu.computeCapability == nil {
+      training.report("attention_backend", "\(backend.rawValue) has no kernels for \(gpu.name)")
+    } else if backend == .flash, job.architecture.hasAttention,
+      attention.headDimension != attention.valueDimension
+    {
+      // `get_attention_backend` of Transformer Engine turns FlashAttention-2 off then.
+      training.report(
+        "attention_backend",
+        "flash needs values as wide as keys, not \(attention.valueDimension) and "
+          + "\(attention.headDimension)")
+    }
+  }
+
   /// Says what is assumed where the GPU has no units or kernels for what is asked of it.
   private func units() {
     let gpu = job.cluster.gpu
@@ -183,6 +205,15 @@ extension ScenarioChecks {
           + "\(multiplied.rawValue)")
     }
     guard let capability = gpu.computeCapability else { return }
+    // FlashAttention-2 is for Ampere and later, the first for Turing and later (README of
+    // Dao-AILab/flash-attention); cuDNN's fused kernels for Ampere and later.
+    let oldest = [AttentionAlgorithm.flash1: 75, .flash2: 80][job.training.attention] ?? 0
+    if capability < oldest {
+      training.warn(
+        "attention",
+        "\(gpu.name) is older than what \(job.training.attention.rawValue) is made for: taken to run "
+          + "there all the same")
+    }
     // FlashAttention-3 needs `sm90` (its README; arXiv:2407.08608), as do cuDNN's kernels of its class.
     if job.training.attention == .flash3, capability < 90 {
       training.warn(

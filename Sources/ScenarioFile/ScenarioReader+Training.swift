@@ -35,6 +35,7 @@ extension ScenarioReader {
     let release = release(block, framework: framework)
     let attention =
       block.choice("attention", of: AttentionAlgorithm.self) ?? framework.defaultAttention
+    let backend = block.choice("attention_backend", of: AttentionBackend.self)
     var switches = switches(block)
     let dispatch = dispatch(block.block("moe"), &switches)
     let blocksLaunches = block.flag("blocking_launches")
@@ -56,6 +57,7 @@ extension ScenarioReader {
       dispatch: dispatch)
     settings.momentFormat = moments.flatMap(NumberFormat.init(rawValue:))
     settings.compiled = compiled
+    settings.attentionBackend = backend
     settings.lossChunks = lossChunks
     settings.switches = switches
     settings.release = release

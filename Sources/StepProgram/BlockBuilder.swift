@@ -95,6 +95,7 @@ struct BlockAssembly {
   private var flushed = WorkSummary.empty
   private var busy = [Int64](repeating: 0, count: TimeCategory.allCases.count)
   private(set) var flops = 0.0
+  private var computedFlops = 0.0
   let interference: Double
   private let reservedShare: Double?
 
@@ -126,6 +127,7 @@ struct BlockAssembly {
   /// recomputation repeats.
   mutating func count(_ kernels: [Kernel]) {
     for kernel in kernels {
+      computedFlops += kernel.flops.count
       switch kernel {
       case .matmul(let matmul): flops += matmul.flops.count
       case .stream: break
@@ -206,6 +208,7 @@ struct BlockAssembly {
       self.count(time.picoseconds, as: category)
     }
     flops += whole.flops * Double(count)
+    computedFlops += whole.computedFlops * Double(count)
   }
 
   private mutating func flush() {
@@ -221,7 +224,7 @@ struct BlockAssembly {
     finished.flush()
     return Block(
       name: name, leaves: finished.leaves, summary: finished.flushed, busyByCategory: busy,
-      flops: flops)
+      flops: flops, computedFlops: computedFlops)
   }
 }
 

@@ -114,8 +114,10 @@ public struct Block: Hashable, Sendable {
   public var summary: WorkSummary
   /// How ``summary``'s busy time divides among categories, indexed by raw value; picoseconds.
   public var busyByCategory: [Int64]
-  /// Floating-point operations on the matrix units.
+  /// Floating-point operations on the matrix units, as published figures count them.
   public var flops: Double
+  /// The operations its kernels do: without the scores a causal kernel skips.
+  public var computedFlops = 0.0
 }
 
 /// What memory is held for.

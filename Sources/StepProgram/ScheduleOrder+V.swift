@@ -171,14 +171,18 @@ struct VShapedOrder {
     var time: Int64 = 0
     while scheduled < total {
       var next = Self.never
+      var endsAtOnce = false
       for rank in 0..<ranks {
         // Passes without length end where they begin: all that can run now do.
         while free[rank] <= time, let turn = choice(rank, at: time, next: &next) {
           run(turn, on: rank, at: time)
           scheduled += 1
+          endsAtOnce = endsAtOnce || free[rank] <= time
         }
         if free[rank] > time { next = min(next, free[rank]) }
       }
+      // Ranks already asked may have waited for such a pass.
+      if endsAtOnce { continue }
       precondition(
         next < Self.never || scheduled == total,
         "the V-shaped order stalls at \(scheduled) of \(total)")

@@ -170,7 +170,7 @@ extension StageEmitter {
       }
       let isGathered = isGathered(unit, for: turn)
       if isGathered, !compiler.gathersBeside { awaitGather(unit, slot: slot(units, index)) }
-      if profile.shardsAsMegatronFSDP, !keeps, isEnd(unit), index > 0 {
+      if profile.shardsAsMegatronFSDP, ahead > 0, !keeps, isEnd(unit), index > 0 {
         gatherEarly(units, turn)
       }
       emitPass(unit.forward, peak: unit.forwardPeak, net: unit.saved)
@@ -373,10 +373,11 @@ extension StepCompiler {
     job.parallelism.overlaps && profile.layerGathers == .beside && !states.offloadsParameters
   }
 
-  /// Units whose parameters are gathered ahead of the one that runs: one, but none where they are
-  /// gathered before it or beside it; under Megatron FSDP until with that one half of what is under way
-  /// at once is there (`suggested_AG_prefetch_size`).
+  /// Units whose parameters are gathered ahead of the one that runs: one, but none where nothing overlaps
+  /// or they are gathered before it or beside it; under Megatron FSDP until with that one half of what is
+  /// under way at once is there (`suggested_AG_prefetch_size`).
   func unitsGatheredAhead(_ units: [UnitBlocks]) -> Int {
+    guard job.parallelism.overlaps else { return 0 }
     guard profile.shardsAsMegatronFSDP else {
       return profile.layerGathers == .before || gathersBeside ? 0 : 1
     }

@@ -5,20 +5,27 @@ import Quantities
 import Transformer
 
 extension TrainingJob {
-  /// The attention that runs where the scenario's is asked for: FlashAttention-2 or the library's, as
-  /// Transformer Engine chooses (`get_attention_backend` in its `dot_product_attention/utils.py`), with
-  /// what FlashAttention-2 asks of `profile`.
+  /// The attention that runs where the scenario's is asked for.
   ///
-  /// The library's, cuDNN's, is preferred from Hopper on. Where sums are to be made in the same order
-  /// it serves on Hopper; on Blackwell since cuDNN 9.18.1, but not with dropout (Transformer Engine's
+  /// FlashAttention-2 or the library's, as the scenario says, or else as Transformer Engine chooses
+  /// (`get_attention_backend` in its `dot_product_attention/utils.py`), with what FlashAttention-2 asks of
+  /// `profile`. The library's, cuDNN's, is preferred from Hopper on. Where sums are to be made in the same
+  /// order it serves on Hopper; on Blackwell since cuDNN 9.18.1, but not with dropout (Transformer Engine's
   /// pull request 2584).
   func chooseAttention(_ profile: inout FrameworkProfile) -> AttentionAlgorithm {
     var choice = training.attention
-    if choice == .flash2, profile.usesLibraryAttention {
-      if runsFlashAttention {
-        profile.fusion.transposesForAttention = true
-      } else {
-        choice = .flash3
+    if choice == .flash2 {
+      switch training.attentionBackend {
+      case .flash: profile.fusion.transposesForAttention = profile.usesLibraryAttention
+      case .fused:
+        if cluster.gpu.computeCapability ?? 0 >= 90 { choice = .flash3 }
+      case nil:
+        guard profile.usesLibraryAttention else { break }
+        if runsFlashAttention {
+          profile.fusion.transposesForAttention = true
+        } else {
+          choice = .flash3
+        }
       }
     }
     if runsTritonAttention { choice = .flashTriton }
@@ -31,7 +38,8 @@ extension TrainingJob {
   /// Whether FlashAttention in Triton runs where the scenario says FlashAttention-2
   /// (``FrameworkProfile/usesTritonAttention``); that of its time runs on Ampere, Ada and Hopper.
   public var runsTritonAttention: Bool {
-    training.attention == .flash2 && training.framework.profile.usesTritonAttention
+    training.attention == .flash2 && training.attentionBackend == nil
+      && training.framework.profile.usesTritonAttention
       && (80..<100).contains(cluster.gpu.computeCapability ?? 0)
   }
 

@@ -71,6 +71,8 @@ public struct TrainingSettings: Hashable, Sendable {
   public var momentFormat: NumberFormat?
   /// What is compiled; `nil` for the framework's way.
   public var compiled: CompiledParts?
+  /// Whose kernels FlashAttention-2 is; `nil` for what the framework runs.
+  public var attentionBackend: AttentionBackend?
   /// Pieces the output projection and the loss are done in, one after the other.
   public var lossChunks = 1
   /// Switches of that software.
@@ -97,6 +99,15 @@ public struct TrainingSettings: Hashable, Sendable {
     profile = framework.profile
     self.dispatch = dispatch
   }
+}
+
+/// Whose kernels run where a scenario says FlashAttention-2, as `--attention-backend` of Megatron-Core
+/// (`AttnBackend` in its `transformer/enums.py`) names them.
+public enum AttentionBackend: String, Hashable, Sendable, CaseIterable {
+  /// Those of the `flash-attn` package, FlashAttention-2.
+  case flash
+  /// cuDNN's, of FlashAttention-3's class from Hopper on.
+  case fused
 }
 
 /// Parts of an eager model that `torch.compile` makes kernels of.

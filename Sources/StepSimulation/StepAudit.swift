@@ -89,17 +89,20 @@ enum StepAudit {
     }
   }
 
-  /// The step takes at least as long as its FLOPs at the peak of the multiply format.
-  ///
-  /// The model's FLOPs count attention in full, which causal kernels half avoid; the kernels' own
-  /// count includes recomputation. The smaller of the two is a floor.
+  /// The step takes at least as long as the operations of its busiest rank at the peak of the multiply
+  /// format: those its kernels do, recomputation included, not the half of attention that published
+  /// counts have beyond them.
   private static func checkFlops(
     _ result: StepResult, of program: StepProgram
   ) throws(StepSimulationError) {
     let job = program.job
     let peak = job.cluster.gpu.peak(of: job.training.precision.matmulFormat).flopsPerSecond
-    let flops = min(program.modelFlops.count, result.hardwareFlops.count)
-    let floor = flops / (Double(job.parallelism.gpuCount) * peak)
+    let flops = program.stages.map { stage in
+      stage.instructions.reduce(0) {
+        if case .run(let block) = $1 { $0 + program.blocks[block].computedFlops } else { $0 }
+      }
+    }
+    let floor = (flops.max() ?? 0) / peak
     guard result.duration.seconds >= floor else {
       throw .impossible(
         "a step of \(result.duration.seconds) s is below the \(floor) s its FLOPs take at peak")

@@ -121,10 +121,15 @@ import Testing
         ["no units for fp8: multiplies are taken to run at its rate of bf16"]
       ),
       (
-        "v100-sxm2-32gb", "precision: bf16",
+        "v100-sxm2-32gb", "precision: bf16\n  attention: unfused",
         ["no units for bf16: multiplies are taken to run at its rate of fp32"]
       ),
-      ("v100-sxm2-32gb", "precision: fp32", []), ("v100-sxm2-32gb", "precision: fp16-mixed", []),
+      ("v100-sxm2-32gb", "precision: fp32\n  attention: unfused", []),
+      ("v100-sxm2-32gb", "precision: fp16-mixed\n  attention: unfused", []),
+      (
+        "v100-sxm2-32gb", "precision: fp16-mixed",
+        ["older than what flash-2 is made for: taken to run there all the same"]
+      ),
       (
         "a100-sxm-80gb", "attention: flash-3",
         ["is older than Hopper, which FlashAttention-3 is for"]

@@ -247,6 +247,14 @@ import Transformer
       #expect(foundry.warnings.count { $0.contains("flash-triton") } == warnings)
       #expect(foundry.resolved["training"]?["attention"] == .string("flash-triton"))
     }
+    let later = try Sample.read(
+      Sample.text + "\n  framework: llm-foundry\n  attention_backend: flash")
+    #expect(later.job.training.attention == .flash2)
+    #expect(!later.warnings.contains { $0.contains("flash-triton") })
+    #expect(later.resolved["training"]?["attention_backend"] == .string("flash"))
+    #expect(
+      mistake("\n  attention: flash-3\n  attention_backend: flash").contains(
+        "goes with attention: flash-2"))
     #expect(
       mistake("\n  framework: nanotron\n  loss: fused").contains(
         "a switch of megatron-core, nemo, generic, not of nanotron"))

@@ -45,6 +45,29 @@ struct DeterministicTests {
     #expect(try StepCompiler(job: job(framework: .nanotron)).attention == .flash2)
   }
 
+  @Test("whose attention runs can be said")
+  func backend() throws {
+    func attention(
+      _ backend: AttentionBackend, _ framework: Framework, _ gpu: String
+    ) throws -> AttentionAlgorithm {
+      var job = try job(gpu: gpu, framework: framework)
+      job.training.attentionBackend = backend
+      let compiler = StepCompiler(job: job)
+      // Only Transformer Engine copies for the package's kernels.
+      #expect(
+        compiler.profile.fusion.transposesForAttention
+          == (backend == .flash && framework == .megatronCore))
+      return compiler.attention
+    }
+    for gpu in ["a100-sxm-80gb", "h100-sxm-80gb"] {
+      #expect(try attention(.flash, .llmFoundry, gpu) == .flash2)
+      #expect(try attention(.flash, .megatronCore, gpu) == .flash2)
+    }
+    // cuDNN's are of FlashAttention-3's class from Hopper on.
+    #expect(try attention(.fused, .torchtitan, "h100-sxm-80gb") == .flash3)
+    #expect(try attention(.fused, .megatronCore, "a100-sxm-80gb") == .flash2)
+  }
+
   @Test("several sequences are copied for FlashAttention, whose output is kept in either order")
   func copies() throws {
     func core(_ gpu: String, _ sequences: Int) throws -> OperationCost {

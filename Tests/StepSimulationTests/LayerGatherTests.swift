@@ -69,6 +69,26 @@ import Transformer
     #expect(seconds[0] < seconds[1] && seconds[1] < seconds[2])
   }
 
+  @Test("one layer is whole at a time", arguments: [Framework.torchtitan, .megatronCore])
+  func oneAtATime(framework: Framework) throws {
+    var held: [Bool: (most: Int64, largest: Int64)] = [:]
+    for overlaps in [false, true] {
+      var job = try SmallJobs.job(Parallelism(data: 8, zero: 3), framework: framework)
+      job.parallelism.overlaps = overlaps
+      var (sum, most, largest): (Int64, Int64, Int64) = (0, 0, 0)
+      for case .memory(.parameters, let bytes) in StepCompiler.compile(job).stages[0].instructions {
+        sum += bytes
+        most = max(most, sum)
+        largest = max(largest, bytes)
+      }
+      #expect(sum == 0)
+      held[overlaps] = (most, largest)
+    }
+    // Without overlap each unit is gathered when it is needed and given back behind it.
+    #expect(held[false]?.most == held[false]?.largest)
+    #expect(held[true]?.most ?? 0 > held[true]?.largest ?? 0)
+  }
+
   @Test("copies of the shards are summed once, behind the loop") func copies() throws {
     func sums(_ within: Bool) throws -> [Int64] {
       let program = try program(within: within, group: 8)

@@ -27,6 +27,7 @@ enum SyntheticPrograms {
       block.summary = work
       block.busyByCategory = TimeCategory.allCases.map { $0 == .compute ? busy : 0 }
       block.flops = 0
+      block.computedFlops = 0
       return block
     }
     program.modelFlops = Flops(0)

@@ -319,6 +319,11 @@ extension ImportedScenario {
     set(
       "training.attention",
       isPlain ? "unfused" : flash || isTransformerEngine ? "flash-2" : "fused-softmax")
+    if isTransformerEngine, let backend = flags.text("attention_backend"),
+      ["flash", "fused"].contains(backend)
+    {
+      set("training.attention_backend", .string(backend))
+    }
     set("training.framework", "megatron-core")
     readSwitches(&flags, isNarrow: flags.text("fp8_format") != nil)
     if flags.has("optimizer_cpu_offload") { set("parallelism.offload.optimizer", true) }
