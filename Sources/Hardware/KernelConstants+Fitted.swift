@@ -58,7 +58,7 @@ extension KernelConstants {
           efficiency: 0.945, softmaxDimensions: 115.7, prologueKeys: 266),
         backward: AttentionConstants(
           efficiency: 0.768, softmaxDimensions: 63.9, prologueKeys: 410)))
-  ).inTraining(clock: 0.785, attention: 0.92, flash1: 0.79, flash3: 1.05, triton: 0.665)
+  ).inTraining(clock: 0.788, attention: 0.92, flash1: 0.79, flash3: 1.05, triton: 0.665)
 
   /// NVIDIA B200 and B300.
   ///

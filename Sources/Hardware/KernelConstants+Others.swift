@@ -108,6 +108,7 @@ extension KernelConstants {
     constants.matmulEfficiency = [:]
     constants.defaultMatmulEfficiency = 0.785
     constants.sustainedClock = 1
+    constants.clockSpread = 0
     constants.tilePrologue = 0
     constants.waveTail = 0
     constants.kernelOverhead = 1e-6

@@ -41,9 +41,12 @@ public struct KernelCost: Sendable {
     var weightedArea: Double
   }
 
-  /// The costs of kernels on `gpu`.
-  public init(gpu: GPU) {
+  /// The costs of kernels on the slowest of `count` GPUs.
+  public init(gpu: GPU, slowestOf count: Int = SlowestGPU.usualCount) {
     let constants = gpu.kernels
+    let clock =
+      constants.sustainedClock
+      * SlowestGPU.clock(of: count, spread: constants.clockSpread)
     let units = Double(gpu.multiprocessors)
     self.constants = constants
     multiprocessors = units
@@ -55,7 +58,7 @@ public struct KernelCost: Sendable {
     }
     secondsPerMultiplyAdd = NumberFormat.allCases.map { format in
       let efficiency = constants.matmulEfficiency[format] ?? constants.defaultMatmulEfficiency
-      let rate = gpu.peak(of: format).flopsPerSecond * efficiency * constants.sustainedClock
+      let rate = gpu.peak(of: format).flopsPerSecond * efficiency * clock
       return 2 * units / rate
     }
     misalignedBatchCost = NumberFormat.allCases.map { format in
@@ -65,7 +68,7 @@ public struct KernelCost: Sendable {
           * Self.misalignedBatchShare)
     }
     attentionRate = NumberFormat.allCases.map { format in
-      gpu.peak(of: format).flopsPerSecond * constants.sustainedClock
+      gpu.peak(of: format).flopsPerSecond * clock
     }
     let memoryRate = gpu.memoryRate.bytesPerSecond
     matmulMemoryRate = memoryRate * constants.matmulMemoryFraction

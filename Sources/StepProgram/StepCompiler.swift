@@ -163,7 +163,7 @@ public struct StepCompiler {
     let isDualPipe = job.parallelism.schedule == .dualPipe || job.parallelism.isBidirectional
     let multiprocessors = Double(job.cluster.gpu.multiprocessors)
     builder = BlockBuilder(
-      cost: KernelCost(gpu: job.cluster.gpu), profile: profile,
+      cost: KernelCost(gpu: job.cluster.gpu, slowestOf: job.cluster.gpuCount), profile: profile,
       interference: Self.interference,
       collectives: profile.overlapsTensorWithMultiply ? nil : pricing.collectives,
       hidesExpertTraffic: !job.training.blocksLaunches

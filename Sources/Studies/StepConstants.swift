@@ -19,9 +19,9 @@ public struct StepConstants: Hashable, Sendable {
 
   /// Fitted constants of a GPU type by name.
   static let gpuConstants: [Constant<KernelConstants>] = [
-    ("sustained_clock", \.sustainedClock), ("training_attention", \.trainingAttention),
-    ("training_flash1", \.trainingFlash1), ("training_flash3", \.trainingFlash3),
-    ("training_triton", \.trainingTriton),
+    ("sustained_clock", \.sustainedClock), ("clock_spread", \.clockSpread),
+    ("training_attention", \.trainingAttention), ("training_flash1", \.trainingFlash1),
+    ("training_flash3", \.trainingFlash3), ("training_triton", \.trainingTriton),
   ]
 
   /// Fitted constants of a framework by name; times in seconds.
