@@ -14,7 +14,7 @@ public struct Prediction: Sendable {
   /// Predicted wall time of the whole run in seconds; `nil` when none was measured.
   ///
   /// As many steps as were measured, or as the scenario's tokens take, with what the scenario says
-  /// happens around them.
+  /// happens around them, or the rules of the benchmark it was measured in.
   public var runSeconds: Double?
   /// Predicted peak of the rank and counter that were read, in bytes.
   public var peakMemory: Bytes
@@ -36,6 +36,9 @@ public struct Prediction: Sendable {
     if run.runSeconds != nil {
       var scenario = run.scenario
       if let steps = run.steps { scenario.tokens = steps * Double(scenario.job.tokensPerStep) }
+      if scenario.run.evaluation == nil {
+        scenario.run.evaluation = BenchmarkRules.evaluation(of: run)
+      }
       let step = StepSummary(
         result, program: program, record: SimulationRecord(fidelity: .folded))
       runSeconds = RunForecast(try scenario.plan(step), settings: scenario.run).wallTime.value
