@@ -1,4 +1,5 @@
 import Collectives
+import Hardware
 import Layout
 import Quantities
 import Transformer
@@ -10,11 +11,17 @@ final class CallPricing {
   let profile: FrameworkProfile
   let collectives: CollectiveModel
   let placements: Placements
+  /// Those of the data axes, between nodes with the latency the network's software adds.
+  private let dataCollectives: CollectiveModel
 
-  init(profile: FrameworkProfile, collectives: CollectiveModel, placements: Placements) {
+  /// Prices on `cluster`.
+  init(profile: FrameworkProfile, cluster: Cluster, placements: Placements) {
     self.profile = profile
-    self.collectives = collectives
     self.placements = placements
+    collectives = CollectiveModel(cluster: cluster)
+    var slower = cluster
+    slower.interNode.latency += profile.tensorStepBetweenNodes
+    dataCollectives = CollectiveModel(cluster: slower)
   }
 
   /// The collective for an exchange inside a layer; `nil` when its group has one rank.
@@ -44,7 +51,8 @@ final class CallPricing {
   ) -> CollectiveCall? {
     let placement = placements.placement(of: axis)
     guard placement.ranks > 1, bytes > 0 else { return nil }
-    let plan = collectives.plan(operation, bytes: bytes, placement: placement)
+    let model = category == .data ? dataCollectives : collectives
+    let plan = model.plan(operation, bytes: bytes, placement: placement)
     var duration = plan.duration
     if category == .data, placement.nodes > 1 {
       duration = SimDuration(seconds: duration.seconds * profile.dataCollectiveCost)

@@ -12,12 +12,12 @@ extension Framework {
     }
   }
 
-  /// Time of data-parallel collectives between nodes over that at the NICs' rate, in nanotron and Aleph
-  /// Alpha's library; fitted on the former's rows only.
+  /// Time of data-parallel collectives between nodes over that at the NICs' rate in nanotron, whose rows come
+  /// from one cluster over AWS EFA.
   ///
-  /// Node count by node count, with the time of a microbatch left free, they give 2.3 to 2.8 on 2, 4,
-  /// 8 and 16 nodes: it does not grow.
-  static let torchDataCollectiveCost = 3.0
+  /// The all-reduces behind a sharded optimizer's last pass want 1.5 to 2 on 2, 4, 8 and 16 nodes for either
+  /// model: it does not grow.
+  static let nanotronDataCollectiveCost = 1.75
 
   /// The same under PyTorch's FSDP.
   ///
@@ -52,6 +52,13 @@ extension Framework {
       profile.synchronizesPasses = true
       profile.fusion.crossEntropyInPlace = true
       profile.dataOverlap = .none
+      // DeepSpeed's PipelineEngine: each tensor rank sends its part of activations and gradients
+      // (`pipe_partitioned`, `grad_partitioned` of `runtime/config.py`, on unless turned off), and of two
+      // stages one receives the gradient before it sends the activation (`TrainSchedule` in
+      // `runtime/pipe/schedule.py`), by plain sends and receives.
+      profile.scattersPipeline = true
+      profile.rebuildsScattered = true
+      profile.exchangesStagesInTurn = true
       profile.gradientFormat = .bf16
       profile.overlapsTensorBackward = false
       profile.hostPerMicrobatch = SimDuration(seconds: 2e-3)
@@ -165,10 +172,14 @@ extension Framework {
       profile.hostPerSpreadTensorRankBesidePipeline = SimDuration(seconds: 360e-6)
       // All 34 rows with tensor 32 and a pipeline; other rows do so at times, and nothing tells which.
       profile.stageMessageStall = SimDuration(seconds: 0.25)
-      profile.dataCollectiveCost = Self.torchDataCollectiveCost
-      // One hardware queue (CUDA_DEVICE_MAX_CONNECTIONS=1): the copy out of each reduced bucket waits
-      // in it for the network, and the backward behind it (`reduce_scatter_coalesced`).
+      profile.dataCollectiveCost = Self.nanotronDataCollectiveCost
+      // A sharded optimizer is not wrapped in DistributedDataParallel (`make_ddp` in `trainer.py`): behind
+      // the last backward pass the whole fp32 buffer is all-reduced in one call
+      // (`sync_gradients_across_dp` with `reduce_scatter=False`).
       profile.shardedDataOverlap = FrameworkProfile.DataOverlap.none
+      profile.allReducesShards = true
+      // Otherwise in buckets of 25 MiB of bf16 parameters (`ddp_bucket_cap_mb` of `ModelArgs`).
+      profile.bucketParameters = 25 * 1_024 * 1_024 / 2
       // `all_gather_coalesced`: query-key-value, output, gate and up, down, two norms.
       profile.gatheredTensorsPerLayer = 6
     case .alephAlphaScaling:
@@ -199,8 +210,8 @@ extension Framework {
       // `_execute_send_activations` and `_execute_receive_gradients` of `parallel_module.py`: plain sends and
       // receives between the same two ranks.
       profile.exchangesStagesInTurn = true
-      profile.dataCollectiveCost = Self.torchDataCollectiveCost
-      // Its 64 rows on 32 nodes, whatever the pipeline; on 4 to 16 nodes nothing of it shows.
+      // Its 64 rows on 32 nodes of one cluster, whatever the pipeline; on 4 to 16 nodes, over InfiniBand,
+      // 0.5 to 3 times what the cards allow fit alike.
       profile.dataCollectiveCostBeyond = 7.5
       // `ParallelSwiGLUMLP` of `core/nn/mlp.py`.
       profile.fusion.projectsGateApart = true

@@ -61,8 +61,8 @@ public struct FrameworkProfile: Hashable, Sendable {
   ///
   /// Interrupts, garbage collection, locks. A collective waits for the slowest host of its group.
   public var hostJitter = SimDuration.zero
-  /// Extra time of each step of a tensor-parallel collective whose group spans nodes: what the
-  /// network's software adds to the catalogue's latency.
+  /// Extra time of each step of a tensor-parallel collective whose group spans nodes, and of each hop between
+  /// nodes of a data-parallel one: what the network's software adds to the catalogue's latency.
   public var tensorStepBetweenNodes = SimDuration.zero
   /// Host time a tensor-parallel collective takes for each rank of its group while pipeline stages on
   /// different nodes exchange activations.
@@ -144,6 +144,10 @@ public struct FrameworkProfile: Hashable, Sendable {
   public var synchronizesPasses = false
   /// Whether stage-to-stage traffic without sequence parallelism is cut over tensor ranks.
   public var scattersPipeline = false
+  /// Whether what came in parts is put together in a cleared tensor, from gathered pieces copied there, and
+  /// copied once more; and with each gradient what it is of, since only its part was kept (DeepSpeed's
+  /// `PartitionedTensor.full` in `runtime/utils.py`, `_exec_backward_pass` in `runtime/pipe/engine.py`).
+  public var rebuildsScattered = false
   /// The vocabulary is padded to a multiple of this times the tensor degree.
   public var vocabularyMultiple = 128
   /// Whether logits stay split over tensor ranks for the loss.

@@ -58,7 +58,7 @@ struct StageEmitter {
         stage: plan.stage, previous: previous == stage ? nil : previous,
         next: next == stage ? nil : next)
     }
-    transfers = [Transfer?](repeating: nil, count: 2 * compiler.job.parallelism.pipeline)
+    transfers = [Transfer?](repeating: nil, count: 4 * virtualStages)
   }
 
   /// A pass of a chunk in one piece, and its memory.
@@ -225,8 +225,10 @@ struct StageEmitter {
   /// Sends to a neighbour.
   private mutating func emitSend(lane: Int, to target: Int, _ turn: Turn, _ meets: Bool) {
     let isTwofold = meets && rules.exchangesStagesInTurn
-    let key = 2 * target + (isTwofold ? 1 : 0)
-    let transfer = transfers[key] ?? transfer(to: target, isTwofold: isTwofold)
+    let key = 2 * lane + (isTwofold ? 1 : 0)
+    let transfer =
+      transfers[key]
+      ?? transfer(to: target, isTwofold: isTwofold, isGradient: lane >= virtualStages)
     transfers[key] = transfer
     instructions.append(
       .send(
@@ -237,7 +239,7 @@ struct StageEmitter {
 
   /// What one microbatch's activations take to another stage; `isTwofold` if another message comes back
   /// from it first.
-  private func transfer(to target: Int, isTwofold: Bool) -> Transfer {
+  private func transfer(to target: Int, isTwofold: Bool, isGradient: Bool) -> Transfer {
     let whole = compiler.shard.bytes(
       compiler.shard.tokensOutside, job.architecture.hiddenSize)
     let isScattered =
@@ -250,7 +252,13 @@ struct StageEmitter {
     if isScattered,
       let gather = compiler.pricing.call(.allGather, on: .tensor, bytes: whole, category: .pipeline)
     {
-      seconds += gather.duration.seconds
+      // What was sent on is put together again as well, before its gradient is used.
+      let rebuilds = profile.rebuildsScattered && isGradient ? 2 : 1
+      let copies =
+        profile.rebuildsScattered
+        ? compiler.builder.cost.seconds(
+          for: .stream(StreamingKernel(.pointwise, read: 2 * whole, written: 3 * whole))) : 0
+      seconds += Double(rebuilds) * (gather.duration.seconds + copies)
     }
     seconds += stall(to: target)
     return Transfer(bytes: bytes, duration: SimDuration(seconds: seconds))

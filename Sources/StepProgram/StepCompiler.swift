@@ -146,9 +146,7 @@ public struct StepCompiler {
       profile.fusion.accumulatedShare = (microbatches - 1) / microbatches
     }
     self.profile = profile
-    pricing = CallPricing(
-      profile: profile,
-      collectives: CollectiveModel(cluster: job.cluster), placements: placements)
+    pricing = CallPricing(profile: profile, cluster: job.cluster, placements: placements)
     shard = LayerShard(
       microBatch: job.training.microBatch, sequenceLength: job.training.sequenceLength,
       tensor: job.parallelism.tensor, sequenceParallel: job.parallelism.sequence,
