@@ -164,7 +164,8 @@ struct FabricConstants: Hashable, Sendable {
     func isOne(of prefixes: String...) -> Bool { prefixes.contains { name.hasPrefix($0) } }
     if isOne(of: "b200", "b300", "gb") { return blackwell }
     if isOne(of: "l40") { return pcie4 }
-    let isBoard = isOne(of: "rtx", "l4", "a10g", "a100-pcie", "h100-pcie", "h100-nvl", "h200-nvl")
+    let isBoard = isOne(
+      of: "rtx", "l4", "l20", "a10g", "a40", "a100-pcie", "h100-pcie", "h100-nvl", "h200-nvl")
     if isBoard { return pcie5 }
     if isOne(of: "a100", "a800", "v100", "mi250") { return ampere }
     var constants = hopper

@@ -28,7 +28,8 @@ extension ClusterDesign {
   /// Every design the catalogue names.
   ///
   /// Rates out of the node are those of its network cards, shared evenly by its GPUs; latencies,
-  /// which providers do not state, are InfiniBand's but where measured ones are at hand (``efa``).
+  /// which providers do not state, are InfiniBand's but where measured ones are at hand (``efa``). Slingshot's
+  /// dragonfly, routed adaptively, is taken as a tree that does not block.
   public static let catalogue: [ClusterDesign] = [
     design("dgx-a100", "a100-sxm-80gb", gigabits: 200, "8 × 200 Gb/s a node, NVIDIA GTC24 S62129"),
     design("dgx-h100", "h100-sxm-80gb", gigabits: 400, "8 × 400 Gb/s a node, NVIDIA GTC24 S62129"),
@@ -66,6 +67,29 @@ extension ClusterDesign {
       "gcp-a3-mega", "h100-sxm-80gb", gigabits: 200, microseconds: 55,
       "TCPXO, 8 × 200 Gb/s a node, \(interNodeTable); latency fitted on one nccl-tests log of 16 "
         + "GPUs (lessizzmore/create-a3mega-ztan-fork 02dd8f4)"),
+    design(
+      "frontier", "mi250x", gigabits: 100,
+      "4 × 200 Gb/s Slingshot for 8 dies a node, Frontier user guide (OLCF; not read again)"),
+    design(
+      "lumi", "mi250x", gigabits: 100,
+      "4 × 200 Gb/s Slingshot-11 for 8 dies a node, lumi-supercomputer.eu, scaling of models above 100B"
+    ),
+    design(
+      "perlmutter", "a100-sxm-40gb", gigabits: 200, perNode: 4,
+      "4 A100, 4 × 200 Gb/s Slingshot a node, NERSC documentation of Perlmutter (not read again)"),
+    design(
+      "juwels-booster", "a100-sxm-40gb", gigabits: 200, perNode: 4,
+      "4 A100, 4 × 200 Gb/s InfiniBand a node, JSC documentation of JUWELS Booster (not read again)"
+    ),
+    design(
+      "alps", "gh200-96gb", gigabits: 200,
+      "4 GH200, 4 × 200 Gb/s Slingshot a node, CSCS documentation of Alps (not read again)"),
+    design(
+      "jupiter", "gh200-96gb", gigabits: 200,
+      "4 GH200, 4 × 200 Gb/s InfiniBand a node, JSC documentation of JUPITER (not read again)"),
+    design(
+      "summit", "v100-sxm2-16gb", gigabits: 100.0 / 3, perNode: 6,
+      "6 V100, 2 × 100 Gb/s InfiniBand a node, Summit user guide (OLCF; not read again)"),
   ].compactMap(\.self)
 
   /// The catalogue's design of that name, or a GPU's usual node under the GPU's name.
@@ -81,10 +105,11 @@ extension ClusterDesign {
 
   /// A design of `gpu`'s usual nodes with that rate out of the node per GPU.
   private static func design(
-    _ name: String, _ gpu: String, gigabits: Double, microseconds: Double? = nil, _ source: String
+    _ name: String, _ gpu: String, gigabits: Double, microseconds: Double? = nil,
+    perNode: Int? = nil, _ source: String
   ) -> ClusterDesign? {
     GPU.named(gpu).map { gpu in
-      var node = usualNode(of: gpu)
+      var node = usualNode(of: gpu, gpus: perNode)
       node.interNode.rate = .gigabitsPerSecond(gigabits)
       if let microseconds { node.interNode.latency = SimDuration(seconds: microseconds * 1e-6) }
       return ClusterDesign(name: name, node: node, source: source)
@@ -105,9 +130,9 @@ extension ClusterDesign {
     return design
   }
 
-  private static func usualNode(of gpu: GPU) -> Cluster {
+  private static func usualNode(of gpu: GPU, gpus: Int? = nil) -> Cluster {
     Cluster(
-      gpu: gpu, gpuCount: gpu.scaleUpDomain, gpusPerNode: gpu.scaleUpDomain,
+      gpu: gpu, gpuCount: gpus ?? gpu.scaleUpDomain, gpusPerNode: gpus ?? gpu.scaleUpDomain,
       intraNode: gpu.scaleUp, interNode: gpu.scaleOut)
   }
 }

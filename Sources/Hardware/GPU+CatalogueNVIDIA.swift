@@ -194,7 +194,8 @@ extension GPU {
         Source("idlePower", "10 % of the board limit, as the A100 (assumption)"),
         Source("hourlyPrice", "as v100-sxm2-32gb (assumption; no list of its own read)"),
         Source(
-          "kernels", "no timings; constants of the A100 at a lower clock, see KernelConstants.ada"),
+          "kernels",
+          "the A100's at the rate of its best multiply, 269.2 TFLOP/s, see KernelConstants.timed"),
       ])
   ]
 }

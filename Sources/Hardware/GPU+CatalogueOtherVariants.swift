@@ -81,7 +81,7 @@ extension GPU {
       pod: 4_096, price: 3.22, kernels: .tensorProcessor),
     tensorProcessor(
       "tpu-v5e", memory: 16, rate: 819, peaks: [.bf16: 197, .int8: 394], units: 4, ring: 200,
-      pod: 256, price: 1.20, kernels: .tensorProcessor),
+      pod: 256, price: 1.20, kernels: .tensorProcessorLite),
     tensorProcessor(
       "tpu-v6e", memory: 32, rate: 1_640, peaks: [.bf16: 918, .int8: 1_836], units: 2, ring: 400,
       pod: 256, price: 2.70, kernels: .tensorProcessor256),
@@ -106,7 +106,7 @@ extension GPU {
           "scaleUp", "half of the two-way inter-chip bandwidth over all torus links, \(page)"),
         Source("scaleUpDomain", "\(pod) chips a pod, \(page)"),
         Source("hourlyPrice", "order of Google Cloud's list on demand (assumption)"),
-        Source("kernels", "fractions of the v5p, see KernelConstants.tensorProcessor"),
+        Source("kernels", "the v5p's, see KernelConstants.tensorProcessor, Lite and 256"),
       ]
     ) { gpu in
       gpu.memory = .gibibytes(memory)

@@ -23,12 +23,15 @@ extension KernelConstants {
   }()
 
   /// L40S.
+  static let ada = professional(best: 269.2 / 362)
+
+  /// Servers' and workstations' boards: multiprocessors whose matrix units do half the A100's work a clock.
   ///
-  /// No timings. 362 TFLOP/s is at the boost clock of 2.52 GHz, which a 350 W board does not hold
-  /// under dense multiplies: the same die with half the matrix units at work (RTX 4090, 450 W) takes
-  /// its limit at 165 TFLOP/s. With power as the square of the clock about three quarters are left
-  /// (assumption); the rest as the A100, whose multiprocessors multiply twice as much a clock.
-  static let ada = ampere.clocked(0.72).matrixUnits(slowedTo: adaMatrixShare)
+  /// - Parameter best: part of the data sheet's rate that its best multiply reaches.
+  /// - Returns: the constants.
+  static func professional(best: Double) -> KernelConstants {
+    ampere.matrixUnits(slowedTo: adaMatrixShare).timed(best: best)
+  }
 
   /// MI250X, one die.
   ///
@@ -99,19 +102,22 @@ extension KernelConstants {
   /// TPU v5p.
   ///
   /// Systolic arrays of 128 × 128, fed from 128 MiB of vector memory in tiles as large as will do, one
-  /// instruction stream a core: no waves of thread blocks, no launches, no throttling. Efficiency and
-  /// the rate of attention are fitted on MaxText's published rows (`maxtext_tpu_v5p`).
+  /// instruction stream a core: no waves of thread blocks, no launches, no throttling. Heads are padded to a
+  /// unit's 128 columns; half of the memory holds sums. Efficiency and the rate of attention are fitted on
+  /// MaxText's published rows (`maxtext_tpu_v5p`).
   static let tensorProcessor: KernelConstants = {
     var constants = ampere
     constants.tiles = [MatmulTile(512, 512), MatmulTile(256, 256), MatmulTile(128, 128)]
     constants.operandCost = 0
     constants.matmulEfficiency = [:]
-    constants.defaultMatmulEfficiency = 0.785
+    constants.defaultMatmulEfficiency = 0.85
     constants.sustainedClock = 1
     constants.clockSpread = 0
     constants.tilePrologue = 0
     constants.waveTail = 0
     constants.kernelOverhead = 1e-6
+    constants.blockShareOfCache = 0.5
+    constants.headMultiple = 128
     constants.streaming = StreamingFractions(
       pointwise: 0.85, rowReduction: 0.85, gather: 0.5, multiTensor: 0.85)
     let attention = AttentionConstantsTable.PassPair(
@@ -137,10 +143,22 @@ extension KernelConstants {
   /// node, where nothing but kernels counts, 1.19 and 1.21 (performance summaries 25.11 and 26.02).
   static let graceBlackwellUltra = graceBlackwell.clocked(graceBlackwell.sustainedClock * 1.19)
 
-  /// TPU v6e and v7x: arrays of 256 × 256 (Google Cloud TPU architecture documentation), the rest as the v5p.
+  /// TPU v5e: more of its lower clock.
+  ///
+  /// MaxText reaches 0.669 of the peak there while it computes every layer's forward pass twice
+  /// (AI-Hypercomputer/maxtext@0ed7bd52, configs/v5e/README.md, 32B): its multiplies cannot run at less.
+  static let tensorProcessorLite: KernelConstants = {
+    var constants = tensorProcessor
+    constants.defaultMatmulEfficiency = 0.93
+    return constants
+  }()
+
+  /// TPU v6e and v7x: arrays of 256 × 256 (Google Cloud TPU architecture documentation), which heads of 128 half
+  /// fill; the rest as the v5p.
   static let tensorProcessor256: KernelConstants = {
     var constants = tensorProcessor
     constants.tiles = [MatmulTile(512, 512), MatmulTile(256, 256)]
+    constants.headMultiple = 256
     return constants
   }()
 
@@ -157,6 +175,7 @@ extension KernelConstants {
     var constants = tensorProcessor256
     constants.defaultMatmulEfficiency = 0.85 * best
     constants.matmulMemoryFraction = 0.8
+    constants.headMultiple = 32
     constants.streaming = ampere.streaming
     constants.attention = constants.attention.changed { $0.efficiency /= 2 }
     return constants
@@ -165,14 +184,34 @@ extension KernelConstants {
   /// H20: the H100's multiprocessors with about a quarter of their matrix rate: 148 TFLOP/s on 78 of them at
   /// the same clock for 989 on 132.
   ///
-  /// No timings. That the clock holds, 1 of the data sheet's, is an assumption: 400 W are to drive 78
-  /// multiprocessors that multiply a quarter as fast, and nothing published shows it.
-  static let hopper20 = hopper.clocked(1).matrixUnits(slowedTo: (148.0 / 78) / (989.0 / 132))
+  /// Its best multiply reaches 141.9 of 148 TFLOP/s where an H100's reaches 787 of 989 (the test of
+  /// ``timed(best:held:)``): 400 W do not limit 78 multiprocessors that multiply a quarter as fast, so the clock is
+  /// taken to hold, 1 of the data sheet's.
+  static let hopper20: KernelConstants = {
+    var constants = hopper.clocked(1).matrixUnits(slowedTo: (148.0 / 78) / (989.0 / 132))
+    let share = 141.9 / 148 / (787.0 / 989) * hopperLoopClock
+    for (format, efficiency) in constants.matmulEfficiency {
+      constants.matmulEfficiency[format] = efficiency * share
+    }
+    constants.defaultMatmulEfficiency *= share
+    return constants
+  }()
+
+  /// Clock of an H100 in loops of 6 ms and longer, see ``hopper``.
+  static let hopperLoopClock = 0.89
 
   /// L40S's multiprocessors with fp32 accumulation at half rate, as consumer boards have it.
   ///
-  /// An RTX 4090 does 165 TFLOP/s on 128 of them for 362 on 142; its 450 W hold the clock, as an A100's do.
-  static let adaConsumer = ampere.matrixUnits(slowedTo: adaMatrixShare / 2)
+  /// Their best multiplies reach or pass the data sheet, which is at a lower clock than they run at: with half of
+  /// their units' rate they do not meet their power limit (RTX 4090: 164 of 165, 450 W), so that it is taken to
+  /// hold in training. FlashAttention-2 forward reaches 191 of 209.5 TFLOP/s on an RTX 5090 at 400 W
+  /// (gau-nernst's blog, "Writing Speed-of-Light Flash Attention for 5090"): 0.91, here 0.84.
+  ///
+  /// - Parameter best: part of the data sheet's rate that its best multiply reaches.
+  /// - Returns: the constants.
+  static func consumer(best: Double) -> KernelConstants {
+    ampere.matrixUnits(slowedTo: adaMatrixShare / 2).timed(best: best, held: 1)
+  }
 
   /// FLOP a multiprocessor and clock of Ada over Ampere's A100: 1,024 for 2,048 (white papers).
   static let adaMatrixShare = 0.5
@@ -209,6 +248,25 @@ extension KernelConstants {
     constants.attention = attention.changed { $0.efficiency *= factor }
     return constants
   }
+
+  /// The A100's constants at the rate of a part's best square multiply in a loop.
+  ///
+  /// One test of many parts: bf16, 1,024 to 10,240 rows, 30 times each (zzc0721/torch-performance-test-data@07858687,
+  /// database.md and issues). The A100 SXM reaches 264.5 of 312 TFLOP/s in it, which its efficiency and clock in
+  /// loops (``ampere``: 0.899, 0.98) stand for; others in proportion, attention too.
+  ///
+  /// - Parameters:
+  ///   - best: part of the data sheet's rate that the best multiply reaches.
+  ///   - clock: part of the loop's clock that training holds: the A100's, unless nothing limits the part's power.
+  /// - Returns: the constants.
+  func timed(best: Double, held clock: Double = ampereHeldClock) -> KernelConstants {
+    faster(by: Self.ampereLoopClock * best / (264.5 / 312)).clocked(clock)
+  }
+
+  /// Clock of an A100 in loops of linear layers, see ``ampere``.
+  static let ampereLoopClock = 0.98
+  /// Clock of an A100 in training over that in loops.
+  static let ampereHeldClock = ampere.sustainedClock / ampereLoopClock
 
   /// The constants of multiprocessors whose matrix units do `share` of the operations a clock and all else as
   /// much: loading operands, the softmax and a block's prologue then cost as much less in their operations.

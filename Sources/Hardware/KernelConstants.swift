@@ -44,6 +44,14 @@ public struct KernelConstants: Hashable, Sendable {
   public var cacheSpeedup: Double
   /// Fraction of the L2 whose content a pass finds, or leaves behind unwritten.
   public var cacheResidency: Double
+  /// Share of the on-chip memory that holds the sums of one block of a multiply's output; 0 where they lie in
+  /// registers, a tile for each multiprocessor.
+  ///
+  /// A matrix unit fed from a memory the program fills (a TPU's vector memory) works on blocks as large as that
+  /// memory lets it, whatever its own width, and reads operands again for each block only.
+  public var blockShareOfCache = 0.0
+  /// Multiple that attention's heads are filled up to: what the matrix units multiply at once.
+  public var headMultiple = 32
   /// Constants of fused attention.
   public var attention: AttentionConstantsTable
   /// Rate of fused attention inside training steps over its rate in benchmark loops, beyond the

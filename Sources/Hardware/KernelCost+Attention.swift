@@ -5,7 +5,7 @@ extension KernelCost {
   ///
   /// Thread blocks take 128 queries (backward: keys) of one head each and run along the keys they
   /// may see. A score costs its products (``AttentionKernel/flops``, heads padded to a multiple of
-  /// 32 or more) and its softmax; a block costs its scores and a prologue. The GPU is done when the average
+  /// ``KernelConstants/headMultiple`` or more) and its softmax; a block costs its scores and a prologue. The GPU is done when the average
   /// multiprocessor is, plus the tail; under a causal mask the longest block is twice the average.
   /// Reading and writing the tensors once is the floor. A backward pass that adds in the same order
   /// every time is slower: ``KernelConstants/deterministicFlash3``, `AttentionKernel.deterministicParts(sequences:units:)`.
@@ -85,7 +85,8 @@ extension KernelCost {
   /// A head's dimension as a kernel computes it.
   private func padded(_ dimension: Int, in attention: AttentionKernel) -> Double {
     let isWide = attention.pass == .backward && dimension > 128 && !attention.isDeterministic
-    let multiple = isWide ? constants.backwardPadding : 32
+    let multiple =
+      isWide ? max(constants.backwardPadding, constants.headMultiple) : constants.headMultiple
     return Double((dimension + multiple - 1) / multiple * multiple)
   }
 

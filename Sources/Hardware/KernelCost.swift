@@ -199,7 +199,8 @@ public struct KernelCost: Sendable {
   /// Bytes between HBM and L2.
   ///
   /// At least each operand once. A wave works on a near-square patch of tiles and reads the rows
-  /// and columns that border it; operands beyond the size of L2 are read again by each wave.
+  /// and columns that border it; operands beyond the size of L2 are read again by each wave. Where sums lie in
+  /// on-chip memory (``KernelConstants/blockShareOfCache``), the patch is what that holds in fp32.
   private func traffic(
     of matmul: Matmul, tile: PreparedTile, rows: Double, columns: Double, outputs: Double
   ) -> Double {
@@ -210,7 +211,8 @@ public struct KernelCost: Sendable {
     let batch = Double(matmul.batch)
     guard operandBytes > cacheBytes else { return operandBytes * batch + written }
     let tiles = rows * columns
-    let patch = min(tiles, multiprocessors)
+    let block = cacheBytes * constants.blockShareOfCache / Double(4 * tile.rows * tile.columns)
+    let patch = min(tiles, max(multiprocessors, block))
     let square = (patch * Double(tile.columns) / Double(tile.rows)).squareRoot()
     let patchRows = min(rows, max(square, patch / columns))
     let patchColumns = patch / patchRows

@@ -44,7 +44,8 @@ struct NodeLinks: Sendable {
     }
     var one: [Double]
     switch kind {
-    case .switched: one = Array(repeating: 1, count: 2 * gpus)
+    // Of a torus only what a chip sends and is sent in all.
+    case .switched, .torus: one = Array(repeating: 1, count: 2 * gpus)
     case .mesh:
       one = Array(repeating: 1 / Double(max(1, gpus - 1)), count: gpus * gpus)
     case .hybridCube:
@@ -102,7 +103,7 @@ struct NodeLinks: Sendable {
     let base = first + source / gpus * perNode
     let (from, to) = (source % gpus, destination % gpus)
     switch kind {
-    case .switched:
+    case .switched, .torus:
       append(base + from, 1)
       append(base + gpus + to, 1)
     case .mesh:

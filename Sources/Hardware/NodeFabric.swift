@@ -1,3 +1,4 @@
+import Glibc
 public import Quantities
 
 /// What joins the GPUs of a node, and them to their network cards.
@@ -12,6 +13,8 @@ public struct NodeFabric: Hashable, Sendable {
     case hybridCube = "hybrid-cube"
     /// GPUs in pairs below PCIe switches, two of these at each of two processors.
     case pcie
+    /// Links to both neighbours along each axis of a torus (a TPU's slice).
+    case torus
   }
 
   /// How the links are laid.
@@ -25,6 +28,9 @@ public struct NodeFabric: Hashable, Sendable {
   /// Rate of that link, per direction; `nil` where it never blocks.
   public var cardLinkRate: ByteRate?
 
+  /// Axes of a torus.
+  public var axes = 3
+
   /// Of PCIe trees, what passes out of a PCIe switch, per direction; `nil` for as much as one GPU's link.
   public var switchRate: ByteRate?
   /// What passes out of a processor to the other, likewise.
@@ -35,20 +41,28 @@ public struct NodeFabric: Hashable, Sendable {
 
   /// How the usual node of a GPU is laid.
   ///
-  /// V100: DGX-1 (its data sheet). MI300X and later Instinct, Gaudi, four GH200 on a board: links from each
-  /// to each (data sheets of the platforms). Boards on PCIe, as the L40S and RTX PRO there is a measurement of:
+  /// V100: DGX-1 (its data sheet). MI300X and later Instinct, Gaudi, four GH200 or A100 40 GB on a board: links from
+  /// each to each (data sheets of the platforms). Boards on PCIe, as the L40S and RTX PRO there is a measurement of:
   /// PCIe, with what the larger of two measured collectives takes of a bridge (nccl-tests tables, see
   /// `FabricConstants`): of four GPUs a ring one GPU's rate there, an all-to-all that of two GPUs to the two of
-  /// the other pair, 2 × 2/3; of eight, 4 × 4/7 between processors. All others: switches.
+  /// the other pair, 2 × 2/3; of eight, 4 × 4/7 between processors. TPUs: a torus, of two axes v5e and v6e, of
+  /// three the others (Google Cloud documentation of each). All others: switches.
   public static func usual(of gpu: GPU, gpusPerNode: Int) -> NodeFabric {
     func isOne(of prefixes: String...) -> Bool {
       prefixes.contains { gpu.catalogueName.hasPrefix($0) }
     }
     if isOne(of: "v100"), gpusPerNode == 8 { return NodeFabric(.hybridCube) }
-    if isOne(of: "mi3", "gaudi") || isOne(of: "gh200") && gpusPerNode == 4 {
+    if isOne(of: "mi3", "gaudi") || isOne(of: "gh200", "a100-sxm-40gb") && gpusPerNode == 4 {
       return NodeFabric(.mesh)
     }
-    if isOne(of: "l40", "rtx", "l4", "a10g", "a100-pcie", "h100-pcie", "h100-nvl", "h200-nvl") {
+    if isOne(of: "tpu") {
+      var node = NodeFabric(.torus)
+      if isOne(of: "tpu-v5e", "tpu-v6e") { node.axes = 2 }
+      return node
+    }
+    if isOne(
+      of: "l40", "rtx", "l4", "l20", "a10g", "a40", "a100-pcie", "h100-pcie", "h100-nvl", "h200-nvl"
+    ) {
       var node = NodeFabric(.pcie)
       // L40S: 4/3 × 0.2 and 16/7 × 0.05 of 32 GB/s (rings: 0.25 and 0.07); RTX PRO: 4/3 × 0.5 and
       // 16/7 × 0.3 of 64 GB/s (rings: 0.4 and 0.3); other boards as the RTX PRO, of their link.
@@ -72,6 +86,10 @@ public struct NodeFabric: Hashable, Sendable {
 
   /// The part of a GPU's rate that reaches the `members` − 1 others of a group inside a node of `gpus`,
   /// the first ones there, when it sends to all of them.
+  ///
+  /// Of a torus, groups lie along whole axes, as `jax.experimental.mesh_utils.create_device_mesh` places the axes
+  /// of a device mesh: as many as a group's part of the logarithm of the slice is nearest to. Links along the
+  /// other axes lie idle meanwhile.
   public func share(of members: Int, gpus: Int) -> Double {
     guard members > 1, members < gpus else { return 1 }
     switch kind {
@@ -80,6 +98,9 @@ public struct NodeFabric: Hashable, Sendable {
     case .hybridCube:
       let within = (0..<min(members, 8)).map { Self.cube[$0].prefix(members).reduce(0, +) }
       return Double(max(1, within.min() ?? 1)) / Double(Self.cubeLinks)
+    case .torus:
+      let along = Double(axes) * log(Double(members)) / log(Double(gpus))
+      return max(1, along.rounded()) / Double(axes)
     }
   }
 
@@ -89,6 +110,7 @@ public struct NodeFabric: Hashable, Sendable {
     case .switched, .pcie: 1
     case .mesh: 1 / Double(max(1, gpus - 1))
     case .hybridCube: 1 / Double(Self.cubeLinks)
+    case .torus: 1 / Double(2 * axes)
     }
   }
 }
@@ -98,7 +120,7 @@ extension Cluster {
   /// and GPUs share more than their own link.
   public var sharesNodeLinks: Bool {
     if let sharing = node.sharing { return sharing == .shared }
-    return node.kind != .switched && sharesNetworkLinks
+    return node.kind != .switched && node.kind != .torus && sharesNetworkLinks
   }
 
   /// Whether messages slow one another anywhere.

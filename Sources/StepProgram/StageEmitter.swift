@@ -30,8 +30,8 @@ struct StageEmitter {
   var gatheredEarly: [Int: Set<Int>] = [:]
   /// Blocks of single kernels run beside the passes.
   var extraBlocks: [Kernel: Int] = [:]
-  /// What is sent to each rank that something is sent to, the same bytes every time: at twice its
-  /// index, and one more where another message comes back.
+  /// What is sent on each lane (activations into a virtual stage, then gradients), the same bytes every
+  /// time: at twice its index, and one more where another message comes back.
   private var transfers: [Transfer?]
 
   init(

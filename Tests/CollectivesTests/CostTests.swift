@@ -137,6 +137,38 @@ import Testing
     #expect(abs(usual - near - 0.56e-6) < 1e-12)
   }
 
+  @Test("a group along some axes of a torus has the links of these")
+  func tori() throws {
+    // 64 chips in 4 × 4 × 4: four along one axis, 16 along two; one of six links to a neighbour.
+    let cube = NodeFabric.usual(of: try #require(GPU.named("tpu-v5p")), gpusPerNode: 64)
+    #expect(cube.kind == .torus)
+    #expect(cube.share(of: 4, gpus: 64) == 1 / 3.0)
+    #expect(cube.share(of: 16, gpus: 64) == 2 / 3.0)
+    #expect(cube.share(of: 64, gpus: 64) == 1)
+    #expect(cube.pairShare(gpus: 64) == 1 / 6.0)
+    // 128 in 4 × 4 × 8: eight along the longest, 16 along the others. 3 · 3/7 and 3 · 4/7 of three axes.
+    #expect(cube.share(of: 8, gpus: 128) == 1 / 3.0)
+    #expect(cube.share(of: 16, gpus: 128) == 2 / 3.0)
+    // A v5e's 16 × 16.
+    let plane = NodeFabric.usual(of: try #require(GPU.named("tpu-v5e")), gpusPerNode: 256)
+    #expect(plane.share(of: 16, gpus: 256) == 1 / 2.0)
+    #expect(plane.share(of: 2, gpus: 256) == 1 / 2.0)
+    // A gather of 1 GiB among 16 of 64 chips has two thirds of the links: 1.5 times as long as on a switch.
+    var slice = try cluster("tpu-v5p", nodes: 1)
+    slice.gpusPerNode = 64
+    slice.gpuCount = 64
+    func seconds() -> Double {
+      CollectiveModel(cluster: slice).plan(
+        .allGather, bytes: 1 << 30, placement: group(16, perNode: 16), algorithm: .ring
+      ).seconds
+    }
+    slice.node = cube
+    let along = seconds()
+    slice.node = NodeFabric()
+    let ratio = along / seconds()
+    #expect(ratio > 1.45 && ratio <= 1.5)
+  }
+
   @Test("links to some of a node's GPUs carry their part of its rate")
   func meshes() throws {
     // Four A100 on a board, 4 of 12 links to each other: 100 of 300 GB/s between two, 200 among three.

@@ -179,6 +179,22 @@ import Testing
     #expect(close(KernelCost(gpu: gpu).seconds(for: kernel), 2 * second))
   }
 
+  @Test("a TPU's matrix units pad heads to their width")
+  func paddingOfMatrixUnits() throws {
+    func seconds(_ name: String, _ head: Int) throws -> Double {
+      let gpu = try #require(GPU.named(name))
+      var kernel = AttentionKernel(
+        algorithm: .flash2, pass: .forward, batch: 4, heads: 16, keyValueHeads: 16,
+        queryLength: 4_096, keyLength: 4_096, headDimension: head, valueDimension: head,
+        computedFraction: 0.5, format: .bf16)
+      kernel.countedFraction = 1
+      return KernelCost(gpu: gpu).seconds(for: kernel)
+    }
+    #expect(try seconds("tpu-v5p", 64) == seconds("tpu-v5p", 128))
+    #expect(try seconds("tpu-v5p", 128) < seconds("tpu-v5p", 256))
+    #expect(try seconds("tpu-v6e", 128) == seconds("tpu-v6e", 256))
+  }
+
   @Test("longer sequences run closer to the peak, and newer kernels faster")
   func efficiencies() throws {
     let h100 = KernelCost(gpu: try #require(GPU.named("h100-sxm-80gb")))

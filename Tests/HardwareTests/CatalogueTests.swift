@@ -11,7 +11,7 @@ import Testing
     "a100-pcie-40gb", "a100-pcie-80gb", "a800-sxm-80gb", "h100-pcie-80gb", "h100-nvl-94gb",
     "h200-nvl-141gb", "h20-sxm-96gb", "gh200-96gb", "gh200-144gb", "l4", "a10g", "rtx-3090",
     "rtx-4090", "rtx-5090", "rtx-6000-ada", "rtx-pro-6000", "mi250", "mi325x", "mi350x", "mi355x",
-    "tpu-v4", "tpu-v5e", "tpu-v6e", "tpu-v7x", "gaudi2", "gaudi3",
+    "tpu-v4", "tpu-v5e", "tpu-v6e", "tpu-v7x", "gaudi2", "gaudi3", "rtx-a6000", "a40", "l20",
   ]
 
   @Test("every name in use is in the catalogue, once")

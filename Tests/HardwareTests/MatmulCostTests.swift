@@ -45,6 +45,38 @@ import Testing
     #expect(close(seconds, 33.554432e-6))
   }
 
+  @Test("sums that lie in on-chip memory make blocks as large as that holds")
+  func blocksInCache() {
+    // Arithmetic costs nothing. Two units: 64 × 64 tiles of 128 × 128, operands of 2 · 8,192² · 2 = 268,435,456
+    // bytes. Half of 8 MiB holds 64 tiles of fp32 sums, 8 × 8: 64 blocks with borders of 16 · 128 rows of
+    // 16,384 bytes read 2,147,483,648 bytes, of which 8 of 256 MiB are found, so 1,820,327,936 beyond the
+    // first time; 134,217,728 are written. In all 2,222,981,120 bytes at 1 TB/s.
+    var gpu = GPU.simple(multiprocessors: 2, peak: 1e9, cache: .mebibytes(8))
+    let matmul = Matmul(m: 8_192, n: 8_192, k: 8_192, format: .bf16)
+    let inRegisters = KernelCost(gpu: gpu).seconds(for: matmul)
+    gpu.kernels.blockShareOfCache = 0.5
+    #expect(close(KernelCost(gpu: gpu).seconds(for: matmul), 2.222981120e-3, within: 1e-6))
+    // Two tiles at a time: √2 × √2, borders of 2√2 · 128 rows, 2,048 times.
+    #expect(close(inRegisters, 11.9128e-3, within: 1e-3))
+  }
+
+  @Test(
+    "a part's large multiply runs as its own was timed, less what training holds of it",
+    arguments: [
+      // TFLOP/s of the best multiply in loops, part of the clock held: an A100's 0.89 / 0.98 or all.
+      ("a100-sxm-80gb", 264.5, 0.908), ("l40s", 269.2, 0.908), ("a40", 122.3, 0.908),
+      ("rtx-a6000", 123.3, 0.908), ("l4", 57, 0.908), ("rtx-pro-6000", 413.7, 0.908),
+      ("rtx-3090", 76.5, 1), ("rtx-4090", 164, 1), ("rtx-5090", 239, 1), ("l20", 114.1, 1),
+    ])
+  func timedMultiplies(name: String, timed: Double, held: Double) throws {
+    let gpu = try #require(GPU.named(name))
+    let size = 10_240
+    let seconds = KernelCost(gpu: gpu).seconds(
+      for: Matmul(m: size, n: size, k: size, format: .bf16))
+    let rate = 2 * Double(size * size) * Double(size) / seconds / 1e12
+    #expect(abs(rate / (timed * held) - 1) < 0.06, "\(rate)")
+  }
+
   @Test("batched multiplies without 16-byte rows run on the fp32 units")
   func misalignedBatches() throws {
     let gpu = try #require(GPU.named("a100-sxm-80gb"))
@@ -120,14 +152,19 @@ import Testing
     #expect(cost.seconds(for: Matmul(m: 0, n: 8, k: 8, format: .bf16)) == 0)
   }
 
-  @Test("no GPU beats its data sheet", arguments: GPU.catalogue)
+  @Test(
+    "no GPU beats its data sheet, but consumers' boards, which run above its clock",
+    arguments: GPU.catalogue)
   func neverAboveThePeak(gpu: GPU) {
     let cost = KernelCost(gpu: gpu)
+    // Timed at 1.14 (RTX 5090), 1.07 (3090) and 0.99 of it by the median, 1.05 at best (4090).
+    let isConsumer = ["rtx-3090", "rtx-4090", "rtx-5090"].contains(gpu.name)
+    let most = isConsumer ? 1.2 : 1
     for format in NumberFormat.allCases {
       for m in [1, 100, 1_024, 4_096, 20_000] {
         let matmul = Matmul(m: m, n: 8_192, k: 4_096, format: format)
         let seconds = cost.seconds(for: Kernel.matmul(matmul))
-        #expect(matmul.flops.count / seconds <= gpu.peak(of: format).flopsPerSecond)
+        #expect(matmul.flops.count / seconds <= most * gpu.peak(of: format).flopsPerSecond)
       }
     }
   }
