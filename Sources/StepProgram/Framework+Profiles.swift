@@ -49,6 +49,8 @@ extension Framework {
       profile.fusion.gradientAccumulation = true
       profile.fusion.attentionCopies = true
     case .megatronDeepSpeed:
+      profile.zeroBuffers = ZeROBuffers()
+      profile.bucketParameters = 500_000_000
       profile.synchronizesPasses = true
       profile.fusion.crossEntropyInPlace = true
       profile.dataOverlap = .none
@@ -129,6 +131,9 @@ extension Framework {
       profile.selectiveRecomputesOperations = true
       profile.recomputesOnlyWhatIsRead = true
       profile.isFSDP = true
+      profile.copiesGathers = true
+      // What DTensor redistributes is the input of the multiply, which keeps it.
+      profile.fusion.keepsGatheredInputs = true
       // DTensor redistributes outside of the multiplies' autograd nodes, and what follows waits
       // (`torch/distributed/tensor/parallel/style.py`).
       profile.overlapsTensorBackward = false
@@ -234,6 +239,9 @@ extension Framework {
       profile.fusion.biasActivation = false
       profile.vocabularyMultiple = 1
     case .deepspeed:
+      profile.zeroBuffers = ZeROBuffers()
+      // `reduce_bucket_size` of its `runtime/zero/config.py`.
+      profile.bucketParameters = 500_000_000
       profile.contextStyle = .ulysses
       profile.dataOverlap = .gradients
       profile.gradientFormat = .bf16

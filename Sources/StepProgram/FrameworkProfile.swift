@@ -116,6 +116,8 @@ public struct FrameworkProfile: Hashable, Sendable {
   public var dataOverlap = DataOverlap.gradients
   /// The same under a sharded optimizer; `nil` for no difference.
   public var shardedDataOverlap: DataOverlap?
+  /// What ZeRO holds beside the states, where it is DeepSpeed's; `nil` for others.
+  public var zeroBuffers: ZeROBuffers?
   /// Parameters in a gradient bucket.
   public var bucketParameters = 40_000_000
   /// Whether tensor-parallel communication runs beside the other gradient multiply in backward: in
@@ -154,6 +156,11 @@ public struct FrameworkProfile: Hashable, Sendable {
   public var splitsLoss = true
   /// Whether ZeRO-3 gathers and reduces once per microbatch (FSDP) and casts to the compute format.
   public var isFSDP = false
+  /// Whether gathered parameters arrive in one buffer and are copied out of it, and gradients are copied
+  /// into one, in the format they travel in, that stays until the next layer's (PyTorch's FSDP2:
+  /// `foreach_all_gather`, `foreach_all_gather_copy_out` and `foreach_reduce` of `_fsdp_collectives.py`;
+  /// `all_gather_state` and `reduce_scatter_state` of `_fsdp_param_group.py`).
+  public var copiesGathers = false
   /// Whether ZeRO-3 is Megatron FSDP (`--use-megatron-fsdp`, `optim_grads_params`): layers are its units, and
   /// what is in no layer stays gathered.
   public var shardsAsMegatronFSDP = false

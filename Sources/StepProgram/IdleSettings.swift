@@ -103,7 +103,7 @@ extension TrainingJob {
         ? noReplicas
         : states.gathersParameters
           ? "under zero: 3 each layer is a bucket" : "gradients travel all at once",
-      when: sharding.bucketParameters != nil
+      when: sharding.bucketParameters != nil && !states.hasGradientBucket
         && (replicas == 1 || states.gathersParameters || !buckets))
     return idle
   }

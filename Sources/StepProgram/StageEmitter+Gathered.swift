@@ -58,7 +58,9 @@ extension StageEmitter {
       let wire =
         sharding.quantizesWeights
         ? size / Int64(job.training.precision.activationFormat.bytesPerValue) : size
-      if var call = compiler.dataCall(.allGather, on: axis, bytes: wire) {
+      if var call = compiler.dataCall(.allGather, on: axis, bytes: wire)
+        ?? compiler.copyAlone(.allGather, on: axis, bytes: wire)
+      {
         if states.offloadsParameters {
           call.append(
             hostCopy: hostCopy(unit.parameters, beside: axis, value: states.parameterBytes))
@@ -195,9 +197,15 @@ extension StageEmitter {
   }
 
   /// Whether a unit's parameters are given back behind its forward pass and gathered again for its
-  /// backward pass: not those of the last, which comes next; under Megatron FSDP those of all layers.
+  /// backward pass: not those of the last, which comes next, and under DeepSpeed of as many before it as are
+  /// used again soon (`__params_to_release` of its `partitioned_param_coordinator.py`); under Megatron FSDP
+  /// those of all layers.
   private func isReleased(_ units: [UnitBlocks], _ index: Int) -> Bool {
-    profile.shardsAsMegatronFSDP ? !isEnd(units[index]) : index < units.count - 1
+    if profile.shardsAsMegatronFSDP { return !isEnd(units[index]) }
+    guard index < units.count - 1 else { return false }
+    guard let buffers = profile.zeroBuffers else { return true }
+    let behind = units[(index + 1)...].reduce(0) { $0 + Int64($1.parameters.total) }
+    return 2 * behind >= buffers.reuseElements
   }
 
   mutating func emitGatheredBackward(_ chunk: ChunkBlocks, _ turn: Turn) {
@@ -229,7 +237,9 @@ extension StageEmitter {
       }
       let gathered = gathersHere && isReleased(units, index) ? slot(units, index) : nil
       if let gathered, !compiler.gathersBeside { awaitGather(unit, slot: gathered) }
-      if profile.shardsAsMegatronFSDP {
+      if profile.copiesGathers, profile.layerGathers == .ahead {
+        emitCopiedBackward(unit, turn, releases: releases)
+      } else if profile.shardsAsMegatronFSDP {
         emitQueuedBackward(unit, in: chunk, &queue)
         if releases, !isEnd(unit) { release(unit) }
       } else {
@@ -238,6 +248,10 @@ extension StageEmitter {
       }
     }
     instructions.append(.memory(.gradients, -queue.emptied()))
+    if reduceInput > 0 {
+      instructions.append(.memory(.gradients, -reduceInput))
+      reduceInput = 0
+    }
     if profile.layerGathers != .ahead, compiler.states.reducesEachMicrobatch || isLast {
       var all = ParameterCount()
       for unit in units {
@@ -322,38 +336,13 @@ extension StageEmitter {
     instructions.append(.memory(.gradients, -(fresh + (isEmbedding ? table : 0) + done)))
   }
 
-  private mutating func release(_ unit: UnitBlocks) {
+  mutating func release(_ unit: UnitBlocks) {
     instructions.append(
       .memory(.parameters, -heldBytes(unit, value: compiler.states.workingBytes)))
   }
 
   private func slot(_ units: [UnitBlocks], _ index: Int) -> Int {
     2 * (units[index].layer + 1)
-  }
-}
-
-/// Buckets of whole gradients whose reduction is under way, oldest first.
-struct GradientQueue {
-  /// Elements it may hold.
-  let capacity: Int64
-  private var buckets: [(elements: Int64, bytes: Int64)] = []
-
-  init(capacity: Int64) { self.capacity = capacity }
-
-  /// Adds a bucket; those that go for it, in bytes.
-  ///
-  /// The queue is looked through before a bucket joins it.
-  mutating func add(elements: Int64, bytes: Int64) -> Int64 {
-    var gone: Int64 = 0
-    while buckets.reduce(0, { $0 + $1.elements }) > capacity { gone += buckets.removeFirst().bytes }
-    buckets.append((elements, bytes))
-    return gone
-  }
-
-  /// Bytes of all that are left, which go.
-  mutating func emptied() -> Int64 {
-    defer { buckets = [] }
-    return buckets.reduce(0) { $0 + $1.bytes }
   }
 }
 

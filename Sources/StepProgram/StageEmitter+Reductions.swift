@@ -49,11 +49,17 @@ extension StageEmitter {
         instructions.append(.memory(.gradients, Int64(unit.parameters.total) * whole))
       }
       emitPass(unit.backward, peak: unit.backwardPeak, net: -unit.saved)
+      let copies = whole > 0 && compiler.states.hasGradientBucket
+      if copies {
+        instructions.append(.memory(.gradients, -Int64(unit.parameters.total) * whole))
+      }
       pending.dense += unit.parameters.dense
       pending.expert += unit.parameters.expert
       if pending.total >= profile.bucketParameters || index == 0 {
         reduce(pending, operation: reduction)
-        if whole > 0 { instructions.append(.memory(.gradients, -Int64(pending.total) * whole)) }
+        if whole > 0, !copies {
+          instructions.append(.memory(.gradients, -Int64(pending.total) * whole))
+        }
         pending = ParameterCount()
       }
     }
@@ -111,10 +117,10 @@ extension StageEmitter {
     let isQuantized = operation == .reduceScatter && job.parallelism.sharding.quantizesGradients
     let bytes =
       isQuantized ? (Int64(elements) + 1) / 2 : Int64(elements) * compiler.states.reduceBytes
-    guard var call = compiler.dataCall(operation, on: axis, bytes: bytes)
-    else {
-      return
-    }
+    guard
+      var call = compiler.dataCall(operation, on: axis, bytes: bytes)
+        ?? compiler.copyAlone(operation, on: axis, bytes: bytes)
+    else { return }
     if compiler.states.streamsGradients, axis != .replica, axis != .expertReplica {
       call.append(
         hostCopy: hostCopy(count, beside: axis, value: compiler.states.gradientBytes))

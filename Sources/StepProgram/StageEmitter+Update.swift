@@ -25,6 +25,8 @@ extension StageEmitter {
     }
     let copies = compiler.states.gradientCopyBytes(ofStage: stage)
     if copies > 0 { instructions.append(.scratch(.gradients, copies)) }
+    let meanwhile = compiler.states.updateBytes(ofStage: stage)
+    if meanwhile > 0 { instructions.append(.scratch(.gradients, meanwhile)) }
     instructions.append(.run(optimizerBlock(local)))
     if job.parallelism.zero == 1 {
       let value = Int64(job.training.precision.activationFormat.bytesPerValue)

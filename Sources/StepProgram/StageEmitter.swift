@@ -24,6 +24,8 @@ struct StageEmitter {
   var reductionSlots: [Int] = []
   /// Bytes of reduced gradients that exist from their reduction on.
   var lateGradients: Int64 = 0
+  /// Bytes of the buffer that is being reduced, where gradients are copied into one.
+  var reduceInput: Int64 = 0
   /// For each chunk and unit the slot its parameters arrive by, where a bucket ends.
   var gatherSlots: [[Int?]] = []
   /// Units of each chunk whose parameters were gathered again before anything asked for them.

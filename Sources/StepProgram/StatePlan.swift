@@ -81,7 +81,11 @@ final class StatePlan {
   var tableCount: Int { parameters.tableCount }
 
   /// Whether parameters are gathered layer by layer.
-  var gathersParameters: Bool { job.parallelism.zero >= 3 && shardDegree > 1 }
+  ///
+  /// By one rank alone where they wait in the host's memory.
+  var gathersParameters: Bool {
+    job.parallelism.zero >= 3 && (shardDegree > 1 || job.parallelism.offloadsParameters)
+  }
 
   /// Ranks that share one copy of the dense sharded states.
   var shardDegree: Int {
@@ -115,7 +119,7 @@ final class StatePlan {
   /// Whether gradients are whole until the last microbatch though their owners keep only their share
   /// then: where they are not reduced in buckets within each backward pass.
   var keepsWholeGradients: Bool {
-    job.parallelism.zero == 2
+    job.parallelism.zero == 2 && !streamsAlone
       && !(reducesEachMicrobatch && bucketsOverlap && !job.parallelism.schedule.splitsBackward)
   }
 
@@ -221,7 +225,7 @@ final class StatePlan {
 
   /// Whether they leave the device then: where their owners keep only their share.
   var offloadsGradients: Bool {
-    streamsGradients && job.parallelism.zero >= 2 && !keepsWholeGradients
+    streamsAlone || streamsGradients && job.parallelism.zero >= 2 && !keepsWholeGradients
   }
 
   /// Bytes of the stage's states that the host holds.
@@ -308,6 +312,7 @@ final class StatePlan {
       MemoryItem(
         name: Self.workspaceName, category: .buffers,
         bytes: workspaces.total(of: profile).count))
+    if let bucket = gradientBucket { items.append(bucket) }
     if profile.groupsExpertMultiplies, job.architecture.experts != nil {
       items.append(
         MemoryItem(

@@ -98,4 +98,18 @@ extension StepCompiler {
     }
     return call
   }
+
+  /// What stands for a collective of one rank whose data cross the host link: nothing is exchanged, and
+  /// the copy is added by whoever asks; `nil` on other axes, among several, and where none crosses.
+  func copyAlone(
+    _ operation: CollectiveOperation, on axis: CommunicationAxis, bytes: Int64
+  ) -> CollectiveCall? {
+    let placement = pricing.placements.placement(of: axis)
+    guard states.offloadsParameters, axis == .shard, placement.ranks == 1, bytes > 0 else {
+      return nil
+    }
+    return CollectiveCall(
+      axis: axis, operation: operation, bytes: bytes, placement: placement, duration: .zero,
+      category: .data)
+  }
 }

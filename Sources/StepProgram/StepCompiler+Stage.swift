@@ -244,7 +244,9 @@ extension StepCompiler {
     let microbatches = Int64(job.microbatchCount)
     let received = turns.count { $0.kind == .forward && !chunks[$0.chunk].plan.hasEmbedding }
     let held = turns.mostHeld { chunks[$0].plan.hasEmbedding ? 0 : 1 }
-    let inputs = Int64(received) - held
+    // A buffer's gradient, which goes back to the stage it came from, stays until the next step
+    // (`clear_runtime_states`).
+    let inputs = 2 * Int64(received) - held
     let gradients = Int64(
       turns.count { $0.kind == .forward && !chunks[$0.chunk].plan.hasHead })
     var items = [
@@ -277,6 +279,7 @@ extension StepCompiler {
     items += [gatherBuffers, sharedBuffer(in: chunks)].compactMap { $0 }
     if let logits = lastLogits(in: chunks) { items.append(logits) }
     items += stageBuffers(in: chunks, turns: turns)
+    if let buffer = gatherBuffer(in: chunks) { items.append(buffer) }
     var resident = [Int64](repeating: 0, count: MemoryCategory.allCases.count)
     for item in items { resident[item.category.rawValue] += item.bytes }
     let copies = states.gradientCopyBytes(ofStage: stage)

@@ -273,6 +273,15 @@ public struct StepCompiler {
       if profile.selectiveRecomputesAllButMultiplies {
         isRepeated = operations.map { $0.isAttentionCore || $0.savedCheaply > 0 }
       }
+      if profile.selectiveRecomputesOperations, profile.fusion.keepsGatheredInputs {
+        // What is kept is what multiplies make; inputs are gathered again with what is made again.
+        for index in kept.indices where !isRepeated[index] {
+          guard let gather = kept[index].beforeForward, gather.axis == .tensor else { continue }
+          let others = gather.bytes - gather.bytes / Int64(shard.tensor)
+          kept[index].saved -= min(others, kept[index].saved)
+          kept[index].backwardScratch += others
+        }
+      }
       let repeated = operations.indices.filter { isRepeated[$0] }.map { operations[$0] }
       again.append(builder.forward(repeated, call: price))
       for index in kept.indices where isRepeated[index] {

@@ -175,7 +175,7 @@ struct OffloadTests {
       layout.sharding.secondaryGroup = 2
       let program = StepCompiler.compile(
         try SmallJobs.job(
-          layout, model: SmallJobs.model(layers: 2), microbatches: 1, framework: .deepspeed))
+          layout, model: SmallJobs.model(layers: 2), microbatches: 1, framework: .generic))
       return program.calls.filter { $0.axis == axis && $0.operation == .allGather }.map {
         $0.duration.picoseconds
       }

@@ -20,10 +20,10 @@ struct PipelineBufferTests {
     }
     let stages = try items()
     // 2,048 tokens of 1,024 values of 2 bytes: eight gradients come back to the first stage; of eight
-    // inputs of the last one is in flight and counted with the activations.
+    // inputs of the last one is in flight and counted with the activations, and all their gradients stay.
     let sent: Int64 = 2_048 * 1_024 * 2
     #expect(stages[0]["receive buffers"] == 8 * sent)
-    #expect(stages[1]["receive buffers"] == 7 * sent)
+    #expect(stages[1]["receive buffers"] == 15 * sent)
     #expect(stages[0]["outputs of all microbatches"] == nil)
     let logits: Int64 = 8 * 2_048 * 32_000 * 2
     #expect(stages[1]["outputs of all microbatches"] == logits)
@@ -38,15 +38,16 @@ struct PipelineBufferTests {
         (stage.items.first { $0.name == "receive buffers" }?.bytes ?? 0) / (2_048 * 1_024 * 2)
       }
     }
-    // All eight inputs are in flight at once: what stays are the gradients' buffers.
-    #expect(try buffers(Parallelism(pipeline: 4, schedule: .gpipe)) == [8, 8, 8, 0])
-    // 8 inputs less 3, 2, 1 of stages 1 to 3.
-    #expect(try buffers(Parallelism(pipeline: 4)) == [8, 13, 14, 7])
+    // All eight inputs are in flight at once: what stays are the gradients' buffers, and the inputs'
+    // gradients.
+    #expect(try buffers(Parallelism(pipeline: 4, schedule: .gpipe)) == [8, 16, 16, 8])
+    // 8 inputs less 3, 2, 1 of stages 1 to 3, 8 gradients of inputs.
+    #expect(try buffers(Parallelism(pipeline: 4)) == [8, 21, 22, 15])
     let two = try buffers(
       Parallelism(pipeline: 2, virtualStages: 2, schedule: .interleaved))
-    // Rank 0: 8 inputs of its second chunk, of which 2 are in flight at most; 16 gradients.
-    // Rank 1: 16 inputs, 3 in flight; 8 gradients.
-    #expect(two == [22, 21])
+    // Rank 0: 8 inputs of its second chunk, of which 2 are in flight at most, and their gradients; 16
+    // gradients. Rank 1: 16 inputs, 3 in flight, and their gradients; 8 gradients.
+    #expect(two == [30, 37])
   }
 
   @Test(
