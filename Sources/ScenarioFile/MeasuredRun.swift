@@ -166,7 +166,11 @@ public struct MeasuredRun: Hashable, Sendable {
   }
 
   /// The release a row's `software` names, as in "NeMo container 26.04.01".
+  ///
+  /// NVIDIA's dgxc-benchmarking 25.05 runs NeMo 25.04 (`FW_VERSION` beside `GSW_VERSION` in its
+  /// `llama4/launch.sh`).
   static func release(inSoftware text: String) -> FrameworkRelease? {
+    if text.contains("(dgxc-benchmarking v25.05") { return FrameworkRelease(25, 4) }
     let words = text.split(separator: " ")
     guard words.count == 3, words[0] == "NeMo", words[1] == "container" else { return nil }
     return FrameworkRelease(String(words[2]))

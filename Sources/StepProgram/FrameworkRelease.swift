@@ -42,6 +42,9 @@ extension TrainingJob {
   /// is said.
   ///
   /// - Before 25.02 the loss is compiled: Transformer Engine's own came with 2.1 (Megatron-LM, issue 1481).
+  /// - In 25.02 and 25.04 DeepSeek-V3's tokens beyond a capacity of one are dropped, and go by all-to-all
+  ///   (`use_tokendrop` in NeMo's `scripts/performance/llm/pretrain_deepseek_v3.py`); on Blackwell no library
+  ///   attends with heads of 192 and 128 yet (cuDNN 9.11, `fused_attn.cpp` of Transformer Engine).
   /// - Since 26.06 mixtures in MXFP8 on racks of 72 GPUs are one CUDA graph, with fused experts and hidden
   ///   exchanges (`full_iteration`, `cutedsl_fused_grouped_mlp`, `moe_a2a_overlap` in Megatron-Bridge's
   ///   `scripts/performance/configs`). Those of latent attention have a micro-batch of one then
@@ -56,8 +59,17 @@ extension TrainingJob {
     {
       training.switches.loss = .compiled
     }
-    let isRack = cluster.gpu.scaleUpDomain >= 72
     let isLatent = architecture.attention.latent != nil
+    if release < FrameworkRelease(25, 7), isLatent, architecture.experts != nil {
+      if training.dispatch == ExpertDispatch() {
+        training.dispatch.dispatcher = .allToAll
+        training.dispatch.capacityFactor = 1
+      }
+      if training.attention == .flash2, (cluster.gpu.computeCapability ?? 0) >= 100 {
+        training.attention = .unfused
+      }
+    }
+    let isRack = cluster.gpu.scaleUpDomain >= 72
     guard release >= FrameworkRelease(26, 6), isRack, architecture.experts != nil,
       architecture.recurrence == nil, training.precision.matmulFormat == .mxfp8,
       !isLatent || training.microBatch == 1, training.switches.graph != SoftwareSwitches.Graph.none,

@@ -61,6 +61,14 @@ import Transformer
     job.followRelease()
     #expect(job.training.switches.graph == .step)
 
+    // Before cuDNN had kernels for its heads on Blackwell, and with tokens dropped.
+    job.training.switches = SoftwareSwitches()
+    job.training.dispatch = ExpertDispatch()
+    job.training.release = FrameworkRelease(25, 4)
+    job.followRelease()
+    #expect(job.training.attention == .unfused)
+    #expect(job.training.dispatch == ExpertDispatch(dispatcher: .allToAll, capacityFactor: 1))
+
     func mistake(_ more: String) -> String { Sample.mistakes(Sample.text + more).first ?? "" }
     #expect(mistake("\n  framework: nemo\n  release: \"26.13\"").contains("is no release"))
     #expect(mistake("\n  release: \"26.04\"").contains("releases are known of nemo"))
@@ -84,7 +92,9 @@ import Transformer
     let later = try training("NeMo container 25.04.01")
     #expect(later.release == FrameworkRelease(25, 4))
     #expect(later.switches == SoftwareSwitches())
-    for text in ["NeMo / Megatron-Core (dgxc-benchmarking v25.05.05)", "NeMo container llama"] {
+    let dgxc = "NeMo / Megatron-Core (dgxc-benchmarking v25.05.05)"
+    #expect(try training(dgxc).release == FrameworkRelease(25, 4))
+    for text in ["NeMo / Megatron-Core (dgxc-benchmarking v25.02.02)", "NeMo container llama"] {
       #expect(try training(text).release == nil)
     }
     #expect(try training("NeMo container 24.07", framework: "nanotron").release == nil)
