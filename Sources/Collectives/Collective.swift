@@ -34,11 +34,14 @@ public struct GroupPlacement: Hashable, Sendable {
   public var ranks: Int
   /// Ranks of the group in each node it touches (equal in all nodes).
   public var ranksPerNode: Int
-  /// Groups of the same kind that use the NICs of a node at the same time, this one included:
-  /// a node of 8 GPUs whose 8 tensor ranks each reduce with their own data group has 8.
+  /// Groups of the same kind that use the NICs of a node at the same time, this one included.
+  ///
+  /// A node of 8 GPUs whose 8 tensor ranks each reduce with their own data group has 8.
   public var groupsPerNode: Int
-  /// Nodes from one node of the group to its next: a data group around 4 pipeline stages of whole
-  /// nodes has 1 where stages are outermost, 4 where they are innermost.
+  /// Nodes from one node of the group to its next.
+  ///
+  /// A data group around 4 pipeline stages of whole nodes has 1 where stages are outermost, 4 where they are
+  /// innermost.
   public var nodeStride: Int
 
   /// A group of `ranks`, `ranksPerNode` to a node, beside `groupsPerNode` − 1 others.

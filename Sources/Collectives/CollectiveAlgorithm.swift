@@ -1,10 +1,12 @@
 /// How a collective moves its bytes.
 public enum CollectiveAlgorithm: String, Hashable, Sendable, CaseIterable {
-  /// Each rank talks to its two neighbours; bandwidth-optimal, latency grows with the ranks.
-  /// Broadcast and reduce run it as a pipelined chain.
+  /// Each rank talks to its two neighbours.
+  ///
+  /// Bandwidth-optimal, latency grows with the ranks. Broadcast and reduce run it as a pipelined chain.
   case ring
-  /// Two complementary binary trees over the nodes, a chain inside each node, half of the buffer
-  /// on each (Sanders, Speck, Träff 2009; NCCL's tree).
+  /// Two complementary binary trees over the nodes, a chain inside each node, half of the buffer on each.
+  ///
+  /// Sanders, Speck, Träff 2009; NCCL's tree.
   case doubleBinaryTree = "tree"
   /// Partners at distance 1, 2, 4, …; logarithmic steps; a power of two of ranks.
   case halvingDoubling = "halving-doubling"
@@ -15,18 +17,20 @@ public enum CollectiveAlgorithm: String, Hashable, Sendable, CaseIterable {
   /// Additions done by switches: by the scale-up switch (NVLS); across nodes by the network's too
   /// (SHARP), NCCL's NVLS on several nodes.
   case inNetwork = "in-network"
-  /// Additions done by the scale-up switch inside nodes and by two binary trees between them, each
-  /// GPU's share through its own card (NCCL's NVLSTree).
+  /// Additions done by the scale-up switch inside nodes and by two binary trees between them.
+  ///
+  /// Each GPU's share goes through its own card (NCCL's NVLSTree).
   case nvlsTree = "nvls-tree"
-  /// Additions done by the network's switches between nodes (SHARP); inside, every GPU gathers its
-  /// share from the others at once (NCCL's CollNetDirect).
+  /// Additions done by the network's switches between nodes (SHARP).
+  ///
+  /// Inside, every GPU gathers its share from the others at once (NCCL's CollNetDirect).
   case collNetDirect = "collnet-direct"
-  /// The same with a chain inside the nodes, where no scale-up switch joins all GPUs (NCCL's
-  /// CollNetChain).
+  /// The same with a chain inside the nodes, where no scale-up switch joins all GPUs (NCCL's CollNetChain).
   case collNetChain = "collnet-chain"
 
-  /// Whether every rank of a node sends to other nodes through its own card; otherwise one message
-  /// stands for what all of the group's cards in the node carry.
+  /// Whether every rank of a node sends to other nodes through its own card.
+  ///
+  /// Otherwise one message stands for what all of the group's cards in the node carry.
   public var sendsFromEachRank: Bool {
     switch self {
     case .ring, .doubleBinaryTree: false

@@ -111,9 +111,10 @@ extension CollectivePlan {
     }
   }
 
-  /// Steps of lane 0 from `step` on, that one included, in which each member's message differs from the
-  /// one before only in its pieces, in waiting for one arrival more, and from the second on in
-  /// waiting where the others of these steps arrive.
+  /// Steps of lane 0, `step` and those behind it, in which each member's message is like the one before.
+  ///
+  /// It differs only in its pieces, in waiting for one arrival more, and from the second on in waiting where
+  /// the others of these steps arrive.
   public func stepsAlike(from step: Int) -> Int {
     switch algorithm {
     case .ring where operation != .broadcast && operation != .reduce:

@@ -3,8 +3,9 @@ public import Quantities
 
 /// What a collective takes from the kernels that run beside it.
 extension CollectiveModel {
-  /// Multiprocessors a collective keeps: a thread block for each of NCCL's channels; `nil` of chips whose
-  /// library uses others (AMD, TPU, Gaudi).
+  /// Multiprocessors a collective keeps: a thread block for each of NCCL's channels.
+  ///
+  /// `nil` of chips whose library uses others (AMD, TPU, Gaudi).
   ///
   /// Inside a node twice the links of a GPU, at most 24 (an all-gather on an H100 launches 24 blocks:
   /// NVIDIA developer forum, topic 337991); 12 of a V100 with its six links. Over PCIe, which one ring
@@ -23,8 +24,9 @@ extension CollectiveModel {
       rate: min(cluster.interNode.rate.bytesPerSecond, links / Double(cards)) / 1e9)
   }
 
-  /// Channels of a ring between nodes: two for each that the search of the topology finds, which is one a
-  /// card that the group drives.
+  /// Channels of a ring between nodes.
+  ///
+  /// Two for each that the search of the topology finds, which is one a card that the group drives.
   ///
   /// Those of 25 GB/s and more are halved in rate and doubled in number, beyond Ampere up to four of
   /// them only below 50 GB/s (`ncclTopoDupChannels` in NCCL's `src/graph/search.cc`; the rates it tries

@@ -52,8 +52,9 @@ extension CollectivePlan {
       awaiting: turn == 0 ? 0b10 : 0b100, arrivals: turn == 0 ? nodes - 1 + inside : turn)
   }
 
-  /// Time with additions in the network: pieces come from within every `inside`, leave the card every
-  /// `across`; the last sum arrives behind whichever is slower, then complete pieces go the same way back.
+  /// Time with additions in the network: pieces come from within every `inside`, leave the card every `across`.
+  ///
+  /// The last sum arrives behind whichever is slower, then complete pieces go the same way back.
   func switched() -> SimDuration {
     let inside = intraNode.occupancy(nodePiece) * (ranksPerNode - 1)
     let within = ranksPerNode > 1 ? intraNode.latency : .zero
@@ -131,8 +132,9 @@ extension CollectivePlan {
       reduced: isUp, awaiting: isUp ? own : whole, arrivals: chunk + 1)
   }
 
-  /// Time over trees: a line of stages as in a pipeline, into the share, up and down the tree, out of it;
-  /// the slowest sets the pace of the pairs of chunks, one of each tree.
+  /// Time over trees: a line of stages as in a pipeline, into the share, up and down the tree, out of it.
+  ///
+  /// The slowest sets the pace of the pairs of chunks, one of each tree.
   func switchTree() -> SimDuration {
     let inside = intraNode.occupancy(blockBytes) * (ranksPerNode - 1)
     let across = interNode.occupancy(blockBytes)

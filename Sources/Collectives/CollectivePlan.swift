@@ -88,8 +88,9 @@ public struct CollectivePlan: Hashable, Sendable {
   /// Nodes the group touches.
   public var nodes: Int { ranks / ranksPerNode }
 
-  /// What additions in the network spare of the bytes that its messages stand for: each card sends and
-  /// receives its share once, not 2 (N − 1) / N times.
+  /// What additions in the network spare of the bytes that its messages stand for.
+  ///
+  /// Each card sends and receives its share once, not 2 (N − 1) / N times.
   var spared: Double { Double(nodes) / Double(2 * (nodes - 1)) }
 
   /// Bytes whose occupancy the smallest message inside nodes, or between them, has.
@@ -199,8 +200,9 @@ extension CollectivePlan {
         max(max(chain(kink), chain(min(kink + 1, most))), chain(most)))
   }
 
-  /// A line of hops through which chunks follow each other: the first chunk crosses all, the others
-  /// follow at the pace of the slowest.
+  /// A line of hops through which chunks follow each other.
+  ///
+  /// The first chunk crosses all, the others follow at the pace of the slowest.
   private func pipeline(intraHops: Int, interHops: Int) -> SimDuration {
     let near = intraNode.occupancy(blockBytes)
     let far = interNode.occupancy(blockBytes)

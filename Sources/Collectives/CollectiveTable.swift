@@ -49,9 +49,10 @@ public struct CollectiveTable: Hashable, Sendable {
 }
 
 extension CollectiveOperation {
-  /// Bus bandwidth over algorithm bandwidth (nccl-tests, `doc/PERFORMANCE.md`): 2 (n − 1) / n for
-  /// all-reduce, (n − 1) / n for all-gather, reduce-scatter, all-to-all, gather and scatter, 1
-  /// otherwise.
+  /// Bus bandwidth over algorithm bandwidth (nccl-tests, `doc/PERFORMANCE.md`).
+  ///
+  /// 2 (n − 1) / n for all-reduce, (n − 1) / n for all-gather, reduce-scatter, all-to-all, gather and scatter,
+  /// 1 otherwise.
   public func busFactor(ranks: Int) -> Double {
     let others = Double(ranks - 1) / Double(ranks)
     return switch self {

@@ -12,8 +12,9 @@ struct ProtocolLine: Hashable, Sendable {
   var step: Double
   /// Fraction of the link's rate with additions on the way (all-reduce, reduce).
   var reduceFraction: Double
-  /// Fraction of the link's rate when bytes are only moved or reduced once (all-gather,
-  /// reduce-scatter, broadcast, all-to-all).
+  /// Fraction of the link's rate when bytes are only moved or reduced once.
+  ///
+  /// All-gather, reduce-scatter, broadcast, all-to-all.
   var moveFraction: Double
 
   /// A line from microseconds and fractions.
@@ -156,10 +157,10 @@ struct FabricConstants: Hashable, Sendable {
   /// Constants of the measured kind nearest to a GPU of that catalogue name.
   ///
   /// V100 (NVLink 2) and MI250X follow the A100; H200, H800, H20 and GH200 the H100; B300, GB200 and GB300
-  /// the B200; boards on PCIe the RTX PRO's fractions of their link, since the L40S were measured in a host
-  /// whose bridges let an unusual little through; Instinct, TPU and Gaudi the H100 without
-  /// additions in the switch, Instinct at the 313 of 448 GB/s that an all-reduce of 8 MI300X reaches
-  /// (stas00/ml-engineering, network/README.md).
+  /// the B200; boards on PCIe (L20, L4, A40, A10G, GeForce and RTX, among them the RTX A6000, and those of A100,
+  /// H100 and H200) the RTX PRO's fractions of their link, since the L40S were measured in a host whose bridges
+  /// let an unusual little through; Instinct, TPU and Gaudi the H100 without additions in the switch, Instinct at
+  /// the 313 of 448 GB/s that an all-reduce of 8 MI300X reaches (stas00/ml-engineering, network/README.md).
   static func nearest(to name: String) -> FabricConstants {
     func isOne(of prefixes: String...) -> Bool { prefixes.contains { name.hasPrefix($0) } }
     if isOne(of: "b200", "b300", "gb") { return blackwell }
@@ -183,8 +184,9 @@ struct FabricConstants: Hashable, Sendable {
 }
 
 extension FabricConstants {
-  /// The constants in a node whose PCIe bridges let another rate through than where they were measured:
-  /// what is left when ranks share them goes with it.
+  /// The constants in a node whose PCIe bridges let another rate through than where they were measured.
+  ///
+  /// What is left when ranks share them goes with it.
   func bridged(in cluster: Cluster) -> Self {
     let usual = NodeFabric.usual(of: cluster.gpu, gpusPerNode: cluster.gpusPerNode)
     guard cluster.node.kind == .pcie, usual.kind == .pcie else { return self }
@@ -230,9 +232,10 @@ struct NetworkConstants: Hashable, Sendable {
     }
   }
 
-  /// Seconds a step inside nodes costs before and after additions in the network: of a chain each link,
-  /// of sends from all at once one, and something for each further sender (NCCL's tuner: `hwLat` 2.8, 3.7 and
-  /// `0.4` µs).
+  /// Seconds a step inside nodes costs before and after additions in the network.
+  ///
+  /// Of a chain each link, of sends from all at once one, and something for each further sender (NCCL's tuner:
+  /// `hwLat` 2.8, 3.7 and `0.4` µs).
   static let chainStep = 2.8e-6
   static let directStep = 3.7e-6
   static let directArity = 0.4e-6
@@ -261,8 +264,9 @@ struct NetworkConstants: Hashable, Sendable {
     }
   }
 
-  /// How many times longer the steps of a ring all-reduce over several nodes take under Simple, from 64 bytes
-  /// a channel and rank on (NCCL's tuner, "plateau effect": 1.4, before Ampere 1.9).
+  /// How many times longer the steps of a ring all-reduce over several nodes take under Simple.
+  ///
+  /// From 64 bytes a channel and rank on (NCCL's tuner, "plateau effect": 1.4, before Ampere 1.9).
   static func ringPlateau(_ gpu: String) -> Double { gpu.hasPrefix("v100") ? 1.9 : 1.4 }
 
   /// Fraction of a ring's rate between nodes that a tree reaches.

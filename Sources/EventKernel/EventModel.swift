@@ -1,30 +1,33 @@
 public import Quantities
 
-/// What is simulated: the states of the logical processes of this MPI process and what an event does
-/// to them.
+/// What is simulated.
+///
+/// The states of the logical processes of this MPI process and what an event does to them.
 ///
 /// A model must keep two rules, which make a run independent of the number of processes. An event
 /// changes the state of its destination only (or of logical processes that no partition in use
 /// separates from it). An event for a logical process that may live on another process comes at
 /// least ``lookahead`` after the one that scheduled it.
 public protocol EventModel: ~Copyable {
-  /// The smallest delay of any event that crosses processes; greater than zero when there are
-  /// several.
+  /// The smallest delay of any event that crosses processes.
+  ///
+  /// Greater than zero when there are several.
   var lookahead: SimDuration { get }
 
-  /// Schedules the first events of the logical processes in `context.localProcesses`, each for
-  /// itself.
+  /// Schedules the first events of the logical processes in `context.localProcesses`, each for itself.
   mutating func start(_ context: inout EventContext)
 
   /// Changes the state of `event.destination` and schedules what follows.
   mutating func handle(_ event: Event, _ context: inout EventContext)
 
-  /// The logical processes of this process that still wait for something; asked when no event is
-  /// left anywhere. An empty answer means that the simulation is complete.
+  /// The logical processes of this process that still wait for something.
+  ///
+  /// Asked when no event is left anywhere. An empty answer means that the simulation is complete.
   func stuckProcesses() -> [StuckProcess]
 
-  /// Bytes that the model holds for the logical processes of this process, for
-  /// ``ProcessShare/stateBytes``; zero when it does not say.
+  /// Bytes that the model holds for the logical processes of this process, for ``ProcessShare/stateBytes``.
+  ///
+  /// Zero when it does not say.
   var stateBytes: Int { get }
 }
 
@@ -88,11 +91,13 @@ public struct ProcessShare: Hashable, Sendable {
   public var blockedSeconds: Double
   /// Wall-clock seconds from its first event to its last, ``blockedSeconds`` included.
   public var wallSeconds: Double
-  /// Bytes the model and the kernel hold for its logical processes, pending events not counted: room
-  /// that was taken, whether or not it is full.
+  /// Bytes the model and the kernel hold for its logical processes, pending events not counted.
+  ///
+  /// Room that was taken, whether or not it is full.
   public var stateBytes: Int
-  /// Bytes of room for pending events and for those on their way to other processes; as it never
-  /// shrinks, the most of the run.
+  /// Bytes of room for pending events and for those on their way to other processes.
+  ///
+  /// As it never shrinks, the most of the run.
   public var pendingBytes: Int
   /// The most bytes of memory the process ever had resident, program and all (`getrusage(2)`).
   public var residentBytes: Int

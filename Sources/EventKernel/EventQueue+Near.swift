@@ -132,8 +132,9 @@ extension EventQueue {
     }
   }
 
-  /// Merges neighbouring sorted pieces until one is left; pieces already in order are only copied
-  /// when their neighbours are not.
+  /// Merges neighbouring sorted pieces until one is left.
+  ///
+  /// Pieces already in order are only copied when their neighbours are not.
   private mutating func mergeRun(count: Int, sortedWidth: Int) {
     if scratchCapacity < count {
       unsafe scratch.deallocate()

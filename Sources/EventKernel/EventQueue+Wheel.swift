@@ -166,8 +166,9 @@ extension EventQueue {
 
 /// Fixed-size pieces of memory for the slots of a queue, allocated in slabs and used again.
 @safe @usableFromInline struct PagePool: ~Copyable {
-  /// Events in one page; with the link before them 31 × 32 bytes, so that pages do not fall on the
-  /// same cache sets.
+  /// Events in one page.
+  ///
+  /// With the link before them 31 × 32 bytes, so that pages do not fall on the same cache sets.
   @inlinable static var events: Int { 30 }
   /// Pages in one slab.
   private static var slabPages: Int { 256 }

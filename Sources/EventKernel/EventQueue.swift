@@ -76,8 +76,9 @@ public import Quantities
   @inlinable static var radix: Int { 1 << digitBits }
   /// Levels for 63 bits of time.
   @inlinable static var levelCount: Int { (63 + digitBits - 1) / digitBits }
-  /// The largest number of events that are sorted at once; of 12, 24 and 48 the fastest with the
-  /// hold model.
+  /// The largest number of events that are sorted at once.
+  ///
+  /// Of 12, 24 and 48 the fastest with the hold model.
   @inlinable static var runLimit: Int { 48 }
   /// The smallest number of late events that is worth a way back to the wheel.
   @inlinable static var lateMinimum: Int { 256 }

@@ -17,8 +17,9 @@ import Quantities
 
   /// The largest group in which every process sends to every peer in every window.
   static var allPairsLimit: Int { 8 }
-  /// Events in the first message: with the header's room (122 × 32 bytes) below 4 KiB less the
-  /// library's own header.
+  /// Events in the first message.
+  ///
+  /// With the header's room (122 × 32 bytes) below 4 KiB less the library's own header.
   private static var eagerEvents: Int { 121 }
 
   private let communicator: any Communicator

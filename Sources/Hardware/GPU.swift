@@ -7,8 +7,9 @@ public import Quantities
 public struct GPU: Hashable, Sendable {
   /// Catalogue name, for example `h100-sxm-80gb`.
   public var name: String
-  /// Name in the catalogue of what it is, or was made from: what the library's transfers reach and how its
-  /// usual node is laid goes by it, whatever the GPU is called.
+  /// Name in the catalogue of what it is, or was made from.
+  ///
+  /// What the library's transfers reach and how its usual node is laid goes by it, whatever the GPU is called.
   public var catalogueName: String
   /// Memory an allocator can hand out in all (device memory less what the driver reserves).
   public var memory: Bytes
@@ -34,8 +35,10 @@ public struct GPU: Hashable, Sendable {
   public var idlePower: Watts
   /// A usual rental price of one GPU for one hour.
   public var hourlyPrice: Dollars
-  /// CUDA compute capability, major and minor digit: 90 is Hopper's 9.0 (NVIDIA, CUDA C++ programming
-  /// guide, compute capabilities); `nil` of other makers' chips, whose collectives are not NCCL's.
+  /// CUDA compute capability, major and minor digit.
+  ///
+  /// 90 is Hopper's 9.0 (NVIDIA, CUDA C++ programming guide, compute capabilities); `nil` of other makers'
+  /// chips, whose collectives are not NCCL's.
   public var computeCapability: Int?
   /// What its kernels reach of the data sheet.
   public var kernels: KernelConstants
@@ -68,8 +71,9 @@ public struct GPU: Hashable, Sendable {
     self.sources = sources
   }
 
-  /// The rate at which operands of `format` are multiplied: the data sheet's, or that of the
-  /// nearest format the GPU has when it has no units for this one.
+  /// The rate at which operands of `format` are multiplied.
+  ///
+  /// The data sheet's, or that of the nearest format the GPU has when it has no units for this one.
   ///
   /// Block-scaled formats fall back to plain fp8, 8 bits to 16, fp16 to bf16, tf32 and fp32 to each
   /// other and then to bf16 (a TPU's default precision). A GPU with fp16 but no bf16 (V100)

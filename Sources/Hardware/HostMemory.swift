@@ -25,8 +25,9 @@ extension GPU {
     Double(bytes) / (0.8 * hostRate.bytesPerSecond)
   }
 
-  /// Time the host takes to read and write `bytes` in the course of an update, at half the rate of its
-  /// memory (an assumption: vectorised code over all cores, two sockets).
+  /// Time the host takes to read and write `bytes` in the course of an update, at half the rate of its memory.
+  ///
+  /// An assumption: vectorised code over all cores, two sockets.
   public func hostUpdateSeconds(bytes: Int64) -> Double {
     Double(bytes) / (0.5 * hostMemoryRate.bytesPerSecond)
   }

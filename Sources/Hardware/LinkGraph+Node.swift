@@ -75,8 +75,9 @@ struct NodeLinks: Sendable {
     one < 8 && other < 8 ? NodeFabric.cube[one][other] : 0
   }
 
-  /// Appends the PCIe links from a GPU to the card it sends with, and from the other's card; after a
-  /// fault the cards, numbered by their own GPUs, are others.
+  /// Appends the PCIe links from a GPU to the card it sends with, and from the other's card.
+  ///
+  /// After a fault the cards, numbered by their own GPUs, are others.
   func appendCardLinks(
     from source: Int, to destination: Int, cards: (out: Int, into: Int), perCard: Double,
     _ append: (_ link: Int, _ weight: Double) -> Void

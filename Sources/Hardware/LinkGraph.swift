@@ -3,8 +3,8 @@ import Quantities
 /// The links between the nodes of a cluster and inside them, and the ways over them.
 ///
 /// A directed graph whose links are numbered: cards out of the nodes, cards into them, what the
-/// topology has above, then what nodes have inside, where that is shared. Capacities are in units of one card's rate, so that a message that fills one
-/// card has a demand of 1. Switches do not block.
+/// topology has above, then what nodes have inside, where that is shared. Capacities are in units of one
+/// card's rate, so that a message that fills one card has a demand of 1. Switches do not block.
 public struct LinkGraph: Sendable {
   /// A link that a message crosses.
   public struct Hop: Hashable, Sendable {

@@ -2,11 +2,13 @@ public import Quantities
 
 /// How a message finds its way where several lead to its destination.
 public enum Routing: String, Hashable, Sendable, CaseIterable {
-  /// Spread packet by packet over all equal paths (InfiniBand's adaptive routing, packet spraying);
-  /// on a dragonfly and a torus, the less loaded of a few paths when the message begins.
+  /// Spread packet by packet over all equal paths (InfiniBand's adaptive routing, packet spraying).
+  ///
+  /// On a dragonfly and a torus, the less loaded of a few paths when the message begins.
   case adaptive
-  /// One path for each pair of cards and each communicator, by a hash (Ethernet's equal-cost
-  /// multipath): two may meet on one link while another is idle.
+  /// One path for each pair of cards and each communicator, by a hash (Ethernet's equal-cost multipath).
+  ///
+  /// Two may meet on one link while another is idle.
   case ecmp
   /// One path for each destination (destination modulo width, InfiniBand's static tables).
   case deterministic
@@ -20,13 +22,13 @@ public enum LinkSharing: String, Hashable, Sendable, CaseIterable {
   case separate
 }
 
-/// What joins the nodes, beyond ``Cluster/topology`` and ``Cluster/oversubscription``, and what is
-/// wrong with it.
+/// What joins the nodes, beyond ``Cluster/topology`` and ``Cluster/oversubscription``, and what is wrong with it.
 public struct Network: Hashable, Sendable {
   /// Levels of switches of a fat tree, 2 or 3.
   public var levels = 2
-  /// Nodes whose cards of a rail (rail fat tree), or whose cards altogether (fat tree), share a leaf
-  /// switch; `nil` for what half of a 64-port switch holds.
+  /// Nodes whose cards of a rail (rail fat tree), or whose cards altogether (fat tree), share a leaf switch.
+  ///
+  /// `nil` for what half of a 64-port switch holds.
   public var nodesPerLeaf: Int?
   /// Of three levels, groups of ``nodesPerLeaf`` nodes below one pod's switches.
   public var leavesPerPod = 32
@@ -34,11 +36,13 @@ public struct Network: Hashable, Sendable {
   public var coreOversubscription = 1.0
   /// Nodes of a dragonfly's group.
   public var nodesPerGroup: Int?
-  /// Nodes along each axis of a torus, which node numbers follow fastest first; empty for three as
-  /// equal as possible.
+  /// Nodes along each axis of a torus, which node numbers follow fastest first.
+  ///
+  /// Empty for three as equal as possible.
   public var dimensions: [Int] = []
-  /// Rate of one link between groups of a dragonfly, or between neighbours of a torus, per
-  /// direction; `nil` for the rate of all cards behind it, evenly divided.
+  /// Rate of one link between groups of a dragonfly, or between neighbours of a torus, per direction.
+  ///
+  /// `nil` for the rate of all cards behind it, evenly divided.
   public var linkRate: ByteRate?
   /// What a cable and a switch add to the latency of a message.
   ///
@@ -97,12 +101,14 @@ public struct Network: Hashable, Sendable {
 }
 
 extension Cluster {
-  /// Ports of a leaf switch towards nodes: half of a 64-port switch (NVIDIA Quantum-2 QM9700 data
-  /// sheet: 64 ports of 400 Gb/s).
+  /// Ports of a leaf switch towards nodes.
+  ///
+  /// Half of a 64-port switch (NVIDIA Quantum-2 QM9700 data sheet: 64 ports of 400 Gb/s).
   static let leafRadix = 32
 
-  /// Nodes whose cards of one rail (rail fat tree), or whose cards altogether, share a leaf switch,
-  /// or that form a dragonfly's group; `Int.max` where nothing above could block.
+  /// Nodes that share a leaf switch, or that form a dragonfly's group.
+  ///
+  /// With their cards of one rail (rail fat tree), or with all; `Int.max` where nothing above could block.
   public var nodesPerLeaf: Int {
     switch topology {
     case .singleSwitch, .torus: .max
@@ -125,16 +131,18 @@ extension Cluster {
     return Double(topology == .railFatTree ? ports / gpusPerNode : ports) / max(oversubscription, 1)
   }
 
-  /// Whether messages between nodes slow one another: as the network says, else where paths
-  /// may meet or something is out of order.
+  /// Whether messages between nodes slow one another.
+  ///
+  /// As the network says, else where paths may meet or something is out of order.
   public var sharesNetworkLinks: Bool {
     if let sharing = network.sharing { return sharing == .shared }
     return network.isFaulty || network.routing != .adaptive || oversubscription > 1
       || network.coreOversubscription > 1 || topology == .torus || topology == .dragonfly
   }
 
-  /// The same cluster where no link above the cards ever blocks: what a collective's own cost is
-  /// before it meets other traffic.
+  /// The same cluster where no link above the cards ever blocks.
+  ///
+  /// What a collective's own cost is before it meets other traffic.
   public var unblocked: Cluster {
     var cluster = self
     cluster.oversubscription = 1

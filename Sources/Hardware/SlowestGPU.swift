@@ -18,8 +18,9 @@ public enum SlowestGPU {
     3.6261, 3.8023, 3.9714, 4.1341, 4.2911, 4.4430, 4.5903,
   ]
 
-  /// Deviations by which the largest of `count` standard normal numbers is expected above their mean;
-  /// between powers of two on the line between theirs.
+  /// Deviations by which the largest of `count` standard normal numbers is expected above their mean.
+  ///
+  /// Between powers of two on the line between theirs.
   static func deviations(_ count: Int) -> Double {
     guard count > 1 else { return 0 }
     let power = min(

@@ -1,5 +1,6 @@
-/// A step of a recurrence over the sequence, fused into one kernel: small multiplies chunk by chunk, or
-/// a scan on the vector units.
+/// A step of a recurrence over the sequence, fused into one kernel.
+///
+/// Small multiplies chunk by chunk, or a scan on the vector units.
 ///
 /// Kernels of this kind (Triton's in mamba_ssm and flash-linear-attention, the CUDA selective scan) keep
 /// decays, masks and gates on the chip, like flash attention does its scores.

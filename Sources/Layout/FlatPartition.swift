@@ -43,14 +43,16 @@ public enum ShardRule: Hashable, Sendable {
   case buffer(alignment: Int)
   /// Each unit (a layer; embedding and head) in a buffer of its own: FSDP 1, ZeRO 3.
   case unit(alignment: Int)
-  /// Each tensor cut along dimension 0 in chunks of ⌈rows/ranks⌉: FSDP 2's per-parameter
-  /// sharding; the last ranks may hold nothing of a short tensor.
+  /// Each tensor cut along dimension 0 in chunks of ⌈rows/ranks⌉: FSDP 2's per-parameter sharding.
+  ///
+  /// The last ranks may hold nothing of a short tensor.
   case rows
 }
 
 extension ShardRule {
-  /// Elements the rank at `index` holds of `units`, lists of tensors, cut over `ranks`; padding
-  /// included where the rule pads.
+  /// Elements the rank at `index` holds of `units`, lists of tensors, cut over `ranks`.
+  ///
+  /// Padding included where the rule pads.
   public func shardCount(of units: [[LocalTensor]], over ranks: Int, at index: Int = 0) -> Int {
     switch self {
     case .buffer(let alignment):

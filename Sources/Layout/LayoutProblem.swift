@@ -41,8 +41,9 @@ public struct LayoutProblem: Hashable, Sendable {
 }
 
 extension LayoutProblem: CustomStringConvertible {
-  /// The problem as a sentence, key first, for example `parallelism.tensor: 6 does not divide the
-  /// 32 attention heads; use 1, 2, 4, 8, 16 or 32`.
+  /// The problem as a sentence, key first.
+  ///
+  /// For example `parallelism.tensor: 6 does not divide the 32 attention heads; use 1, 2, 4, 8, 16 or 32`.
   public var description: String { "\(keyPath): \(text)" }
 
   /// The problem as a sentence without the key.

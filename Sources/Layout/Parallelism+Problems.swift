@@ -131,8 +131,9 @@ extension Parallelism {
     return []
   }
 
-  /// Heads of a recurrence that tensor parallelism must divide; Megatron-Core's `MambaMixer` and
-  /// `GatedDeltaNet` give each rank whole groups as well.
+  /// Heads of a recurrence that tensor parallelism must divide.
+  ///
+  /// Megatron-Core's `MambaMixer` and `GatedDeltaNet` give each rank whole groups as well.
   private func recurrenceHeads(of architecture: Architecture) -> [(name: String, count: Int)] {
     guard let recurrence = architecture.recurrence else { return [] }
     switch recurrence.kind {
@@ -149,8 +150,10 @@ extension Parallelism {
     }
   }
 
-  /// Recurrences over context ranks: they exchange tokens for heads (Megatron-Core's
-  /// `mamba_context_parallel.py`), where the software has that; of the others nobody passes the states on.
+  /// Recurrences over context ranks.
+  ///
+  /// They exchange tokens for heads (Megatron-Core's `mamba_context_parallel.py`), where the software has that;
+  /// of the others nobody passes the states on.
   private func recurrenceContextProblems(_ request: LayoutRequest) -> [LayoutProblem] {
     guard let recurrence = request.architecture.recurrence else { return [] }
     switch recurrence.kind {
@@ -257,8 +260,9 @@ extension Parallelism {
     return problems
   }
 
-  /// Sequences cut over context ranks: two pieces each, from both ends, to balance the causal mask;
-  /// under Ulysses one piece, and the heads over the ranks.
+  /// Sequences cut over context ranks: two pieces each, from both ends, to balance the causal mask.
+  ///
+  /// Under Ulysses one piece, and the heads over the ranks.
   private func contextProblems(_ request: LayoutRequest) -> [LayoutProblem] {
     let length = request.sequenceLength
     guard context > 1 else { return [] }
@@ -359,8 +363,9 @@ extension Parallelism {
     return problems
   }
 
-  /// Groups are cut from ranks at regular distances: those of the gradients from data × context, those of
-  /// the experts from a pipeline stage.
+  /// Groups are cut from ranks at regular distances.
+  ///
+  /// Those of the gradients from data × context, those of the experts from a pipeline stage.
   private func orderProblems(_ request: LayoutRequest) -> [LayoutProblem] {
     var problems: [LayoutProblem] = []
     if context > 1, let inner = order.firstIndex(of: .context),

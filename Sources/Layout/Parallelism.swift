@@ -16,8 +16,9 @@ public struct Parallelism: Hashable, Sendable {
   public var context: Int
   /// How context-parallel ranks attend to whole sequences.
   public var contextStyle: ContextStyle
-  /// Expert-parallel degree: ranks that share the routed experts; divides context × data (times
-  /// tensor when experts are not tensor parallel).
+  /// Expert-parallel degree: ranks that share the routed experts.
+  ///
+  /// Divides context × data (times tensor when experts are not tensor parallel).
   public var expert: Int
   /// Tensor degree inside the experts.
   public var expertTensor: Int
@@ -25,20 +26,22 @@ public struct Parallelism: Hashable, Sendable {
   public var data: Int
   /// Ranks that share one copy of the sharded states; equal to ``data`` × ``context`` unless hybrid.
   public var shardGroup: Int?
-  /// ZeRO stage: 0 nothing, 1 optimizer states, 2 and gradients, 3 and parameters partitioned over
-  /// data ranks (arXiv:1910.02054).
+  /// ZeRO stage: 0 nothing, 1 optimizer states, 2 and gradients, 3 and parameters partitioned over data ranks.
+  ///
+  /// arXiv:1910.02054.
   public var zero: Int
-  /// Whether optimizer states, masters included, are held and updated by the host
-  /// (arXiv:2101.06840).
+  /// Whether optimizer states, masters included, are held and updated by the host (arXiv:2101.06840).
   public var offloadsOptimizer = false
-  /// Whether the shards of parameters that are gathered layer by layer wait in the host's memory, and
-  /// with optimizer states offloaded those of their gradients, too (`offload_param` of
-  /// arXiv:2104.07857; PyTorch FSDP2's `CPUOffloadPolicy`).
+  /// Whether the shards of parameters that are gathered layer by layer wait in the host's memory.
+  ///
+  /// With optimizer states offloaded those of their gradients, too (`offload_param` of arXiv:2104.07857;
+  /// PyTorch FSDP2's `CPUOffloadPolicy`).
   public var offloadsParameters = false
   /// Whether communication the framework can overlap is overlapped.
   public var overlaps: Bool
-  /// Whether what a layer's sharded parameters need of other ranks runs beside that layer alone, not the
-  /// ones before and behind it, whatever the framework does.
+  /// Whether what a layer's sharded parameters need of other ranks runs beside that layer alone.
+  ///
+  /// Not beside the ones before and behind it, whatever the framework does.
   public var overlapsWithinLayers = false
   /// Layers of each pipeline stage, in model order; `nil` for as even as they divide.
   public var stageLayers: [Int]?
@@ -82,19 +85,21 @@ public struct Parallelism: Hashable, Sendable {
 public enum PipelineSchedule: String, Hashable, Sendable, CaseIterable {
   /// All forwards, then all backwards (arXiv:1811.06965).
   case gpipe
-  /// Warm-up, then one forward and one backward in turn (arXiv:1806.03377, flushing variant of
-  /// arXiv:2104.04473).
+  /// Warm-up, then one forward and one backward in turn (arXiv:1806.03377, flushing variant of arXiv:2104.04473).
   case oneForwardOneBackward = "1f1b"
   /// 1F1B over several model chunks per rank (arXiv:2104.04473).
   case interleaved
   /// Backward split into input and weight gradients to fill the bubble (arXiv:2401.10241).
   case zeroBubble = "zero-bubble"
-  /// Down the ranks and back up, two chunks on each: DualPipe cut in half, without a second copy of the
-  /// weights (DualPipeV in deepseek-ai/DualPipe; arXiv:2412.19437).
+  /// Down the ranks and back up, two chunks on each.
+  ///
+  /// DualPipe cut in half, without a second copy of the weights (DualPipeV in deepseek-ai/DualPipe;
+  /// arXiv:2412.19437).
   case dualPipe = "dualpipe"
-  /// DualPipe as published: half of the microbatches go down the ranks, half up, and each rank holds
-  /// the stages of both directions, so that all weights are there twice (arXiv:2412.19437, section
-  /// 3.2.1).
+  /// DualPipe as published.
+  ///
+  /// Half of the microbatches go down the ranks, half up, and each rank holds the stages of both directions, so
+  /// that all weights are there twice (arXiv:2412.19437, section 3.2.1).
   case bidirectional = "dualpipe-bidirectional"
 }
 
@@ -102,8 +107,9 @@ extension Parallelism {
   /// Whether stages are held twice, for either direction of the pipeline.
   public var isBidirectional: Bool { schedule == .bidirectional && pipeline > 1 }
 
-  /// Whether stages go down the ranks and back up, two a rank: under DualPipe, and under zero-bubble with
-  /// two chunks a rank.
+  /// Whether stages go down the ranks and back up, two a rank.
+  ///
+  /// Under DualPipe, and under zero-bubble with two chunks a rank.
   public var isVShaped: Bool {
     pipeline > 1 && (schedule == .dualPipe || schedule == .zeroBubble && virtualStages == 2)
   }

@@ -55,11 +55,13 @@ public enum Optimizer: String, Hashable, Sendable, CaseIterable {
   case sgdMomentum = "sgd-momentum"
   /// fp32 momentum, 4 bytes a parameter, whose sign is the update (arXiv:2302.06675, algorithm 2).
   case lion
-  /// Variance factored into row and column sums of each matrix, no momentum (arXiv:1804.04235,
-  /// algorithm 4); vectors keep theirs whole.
+  /// Variance factored into row and column sums of each matrix, no momentum (arXiv:1804.04235, algorithm 4).
+  ///
+  /// Vectors keep theirs whole.
   case adafactor
-  /// fp32 momentum of the layers' matrices, orthogonalised by Newton–Schulz iterations; AdamW for
-  /// embeddings, head and vectors (arXiv:2502.16982, section 2).
+  /// fp32 momentum of the layers' matrices, orthogonalised by Newton–Schulz iterations.
+  ///
+  /// AdamW for embeddings, head and vectors (arXiv:2502.16982, section 2).
   case muon
 
   /// Moments it keeps of every parameter: none where only sums are kept.
@@ -86,8 +88,9 @@ public enum Optimizer: String, Hashable, Sendable, CaseIterable {
     }
   }
 
-  /// The same with moments of `bytes` a value; those of 8-bit Adam and Adafactor's sums have their own
-  /// formats.
+  /// The same with moments of `bytes` a value.
+  ///
+  /// Those of 8-bit Adam and Adafactor's sums have their own formats.
   public func stateBytes(momentBytes bytes: Int) -> Int {
     switch self {
     case .adamw, .sgdMomentum, .lion, .muon: stateBytesPerParameter / 4 * bytes

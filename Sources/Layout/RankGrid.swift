@@ -184,8 +184,9 @@ public struct RankGrid: Hashable, Sendable {
     parallelism.shardGroup ?? parallelism.data * parallelism.context
   }
 
-  /// Ranks that share one copy of the experts' sharded states: there are as many copies as of the
-  /// other states, as far as the expert-data group divides (Megatron-Core's
+  /// Ranks that share one copy of the experts' sharded states.
+  ///
+  /// There are as many copies as of the other states, as far as the expert-data group divides (Megatron-Core's
   /// `num_distributed_optimizer_instances`; torchtitan's `dp_replicate`).
   public var expertShardGroup: Int {
     var copies = min(parallelism.data * parallelism.context / shardGroup, expertData)

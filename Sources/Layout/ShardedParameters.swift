@@ -8,8 +8,9 @@ public struct LocalTensor: Hashable, Sendable {
   public var layer: Int?
   /// Extents of the part, padding included.
   public var shape: [Int]
-  /// Whether another pipeline rank holds the same values: the token table again where the output
-  /// projection is tied to it, or where next-token prediction reads it.
+  /// Whether another pipeline rank holds the same values.
+  ///
+  /// The token table again where the output projection is tied to it, or where next-token prediction reads it.
   public var isCopy: Bool
 
   /// Elements of the part.
@@ -161,8 +162,9 @@ public struct ShardedParameters: Hashable, Sendable {
     return counts
   }
 
-  /// Elements of the layers' weights that narrow formats are used for, on the first rank of each group:
-  /// all that tokens are multiplied by but the routers'.
+  /// Elements of the layers' weights that narrow formats are used for, on the first rank of each group.
+  ///
+  /// All that tokens are multiplied by but the routers'.
   public func multipliedCount(pipelineRank: Int) -> Int {
     let place = Place(tensor: 0, expert: 0, expertTensor: 0)
     var known: [(kind: Architecture.LayerKind, count: Int)] = []

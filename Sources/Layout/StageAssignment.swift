@@ -8,8 +8,9 @@ public struct ModelChunk: Hashable, Sendable {
   public var pipelineRank: Int
   /// Which of the rank's chunks it is, in model order.
   public var index: Int
-  /// The layers, numbered through the model; those from the layer count on are next-token
-  /// prediction modules.
+  /// The layers, numbered through the model.
+  ///
+  /// Those from the layer count on are next-token prediction modules.
   public var layers: Range<Int>
   /// Whether it begins with the token embedding.
   public var hasEmbedding: Bool
@@ -21,15 +22,19 @@ public struct ModelChunk: Hashable, Sendable {
 public struct StageAssignment: Hashable, Sendable {
   /// How the stages are dealt out to the pipeline ranks.
   public enum Placement: String, Hashable, Sendable {
-    /// One stage a rank, or several in rounds: chunk c of rank p is stage c·P + p (interleaved
-    /// schedule, arXiv:2104.04473).
+    /// One stage a rank, or several in rounds.
+    ///
+    /// Chunk c of rank p is stage c·P + p (interleaved schedule, arXiv:2104.04473).
     case rounds
-    /// Two stages a rank, down and back up: stage s and stage 2P − 1 − s share a rank (zero-bubble
-    /// V, arXiv:2405.15362; DualPipeV, the form of DualPipe without a second copy of the weights).
+    /// Two stages a rank, down and back up.
+    ///
+    /// Stage s and stage 2P − 1 − s share a rank (zero-bubble V, arXiv:2405.15362; DualPipeV, the form of
+    /// DualPipe without a second copy of the weights).
     case vShape
-    /// Each stage twice, for microbatches that go down the ranks and for those that go up: rank p has
-    /// stage p of the one and stage P − 1 − p of the other (DualPipe, arXiv:2412.19437). Stages of the
-    /// way up are numbered on from P.
+    /// Each stage twice, for microbatches that go down the ranks and for those that go up.
+    ///
+    /// Rank p has stage p of the one and stage P − 1 − p of the other (DualPipe, arXiv:2412.19437). Stages of
+    /// the way up are numbered on from P.
     case mirrored
   }
 
@@ -98,8 +103,9 @@ public struct StageAssignment: Hashable, Sendable {
     chunks.reduce(0) { $0 + ($1.pipelineRank == pipelineRank ? $1.layers.count : 0) }
   }
 
-  /// Layers of each stage in model order where those of each pipeline rank are given: split evenly over
-  /// its chunks, earlier ones first.
+  /// Layers of each stage in model order where those of each pipeline rank are given.
+  ///
+  /// Split evenly over its chunks, earlier ones first.
   public static func layersPerStage(_ perRank: [Int], _ parallelism: Parallelism) -> [Int] {
     let ranks = parallelism.pipeline
     let placement = placement(parallelism)

@@ -117,8 +117,9 @@ public struct StridedGroup: Hashable, Sendable {
     return result
   }
 
-  /// The levels split into the first `count` members and the steps from one such block to the
-  /// next; `nil` when a block would end inside a level that it does not divide.
+  /// The levels split into the first `count` members and the steps from one such block to the next.
+  ///
+  /// `nil` when a block would end inside a level that it does not divide.
   static func split(_ levels: [Level], after count: Int) -> (inner: [Level], outer: [Level])? {
     var inner: [Level] = []
     var outer: [Level] = []

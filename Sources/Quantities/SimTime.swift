@@ -40,8 +40,9 @@
   /// The interval's length in picoseconds.
   public var picoseconds: Int64
 
-  /// The longest interval anything simulated may take: 26.7 days, a quarter of what `Int64` holds, so that
-  /// a few of them can be added.
+  /// The longest interval anything simulated may take.
+  ///
+  /// 26.7 days, a quarter of what `Int64` holds, so that a few of them can be added.
   ///
   /// What is computed to be longer is cut to it; a step that is as long is refused, never reported.
   public static let longest = SimDuration(picoseconds: (1 << 61) - 1)

@@ -4,8 +4,9 @@
 /// the same value. Decimal prefixes are powers of 1000 (`GB` is 10^9), binary ones of 1024 (`GiB`
 /// is 2^30); `b` is a bit, `B` a byte. A number without a unit is refused.
 public protocol UnitTextConvertible: Sendable {
-  /// Unit name and its size in the quantity's base unit, from the smallest to the largest; the
-  /// printer uses those marked as preferred.
+  /// Unit name and its size in the quantity's base unit, from the smallest to the largest.
+  ///
+  /// The printer uses those marked as preferred.
   static var units: [TextUnit] { get }
 
   /// The quantity, in its base unit.
@@ -78,8 +79,10 @@ extension UnitTextConvertible {
     self.init(baseValue: number * known.size)
   }
 
-  /// The quantity in the largest preferred unit that leaves a number of at least one; where that has many
-  /// digits, in the largest that leaves a whole one below a million: 50,000 h are not 5.7077… y.
+  /// The quantity in the largest preferred unit that leaves a number of at least one.
+  ///
+  /// Where that has many digits, in the largest that leaves a whole one below a million: 50,000 h are not
+  /// 5.7077… y.
   public var unitText: String {
     let magnitude = abs(baseValue)
     let preferred = Self.units.filter(\.isPreferred)

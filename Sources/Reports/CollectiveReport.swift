@@ -110,8 +110,7 @@ public struct CollectiveReport {
       + "\(Format.number(link.latency.seconds * 1e6)) us"
   }
 
-  /// Column widths and headings of nccl-tests (`src/util.cu`), so that scripts that read its output
-  /// read this.
+  /// Column widths and headings of nccl-tests (`src/util.cu`), so that scripts that read its output read this.
   private var table: [String] {
     let operation = rows[0].operation
     var lines = [

@@ -1,8 +1,7 @@
 public import StepProgram
 public import StepSimulation
 
-/// A rank's memory over the step as PyTorch's allocator would record it, for the page
-/// pytorch.org/memory_viz.
+/// A rank's memory over the step as PyTorch's allocator would record it, for the page pytorch.org/memory_viz.
 ///
 /// The format is that of `torch.cuda.memory._snapshot` (PyTorch, `torch/cuda/memory.py`): segments
 /// with the blocks they hold at the end, and each allocation and release in order. What the simulation

@@ -13,8 +13,9 @@ enum PickleValue {
 /// Opcodes are those of CPython's `pickletools`; only ones the unpickler of PyTorch's `memory_viz`
 /// page knows are used.
 enum Pickle {
-  /// Items a list grows by at once, as CPython's pickler has it: the page's unpickler passes them as
-  /// arguments of one call, of which a browser takes some ten thousands.
+  /// Items a list grows by at once, as CPython's pickler has it.
+  ///
+  /// The page's unpickler passes them as arguments of one call, of which a browser takes some ten thousands.
   private static let batch = 1_000
 
   /// The pickle of `value`.

@@ -1,7 +1,9 @@
 import Foundation
 
-/// Throughput over a swept key, as SVG: one line for each combination of the other keys, logarithmic
-/// axes, and for GPUs the line of perfect scaling from the first point.
+/// Throughput over a swept key, as SVG.
+///
+/// One line for each combination of the other keys, logarithmic axes, and for GPUs the line of perfect scaling
+/// from the first point.
 struct ScalingPlot {
   /// One line.
   struct Series {

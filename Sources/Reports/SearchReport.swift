@@ -108,8 +108,9 @@ public struct SearchReport {
     return .object(members)
   }
 
-  /// Whether the step of the layout at `place` is as good as the first one's; it may be shorter where
-  /// layouts are not ranked by it.
+  /// Whether the step of the layout at `place` is as good as the first one's.
+  ///
+  /// It may be shorter where layouts are not ranked by it.
   private func isTie(_ place: Int) -> Bool {
     let difference = difference(best[place])
     return place > 0 && (difference == 0 || order.isTie(difference: abs(difference)))
@@ -150,8 +151,9 @@ public struct SearchReport {
     ]
   }
 
-  /// Every layout, one a row, as comma-separated values; of those not simulated (`bound-does-not-fit`,
-  /// `worse`) the least time and memory they can take.
+  /// Every layout, one a row, as comma-separated values.
+  ///
+  /// Of those not simulated (`bound-does-not-fit`, `worse`) the least time and memory they can take.
   public var csv: String {
     var table = CommaSeparated([
       "tensor", "sequence", "context", "pipeline", "virtual_stages", "schedule", "expert",

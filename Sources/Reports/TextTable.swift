@@ -1,5 +1,6 @@
-/// Rows of text under a heading, columns as wide as they need: words to the left, numbers to the
-/// right.
+/// Rows of text under a heading, columns as wide as they need.
+///
+/// Words to the left, numbers to the right.
 struct TextTable {
   private var rows: [[String]]
   private let leftColumns: Int

@@ -2,8 +2,9 @@ import Studies
 
 /// How sure the order of layouts is, and what finding the best asks for.
 extension ValidationReport {
-  /// For `validation.md`: what independent errors would make of the sweeps, and how often pairs of layouts
-  /// came in order.
+  /// For `validation.md`.
+  ///
+  /// What independent errors would make of the sweeps, and how often pairs of layouts came in order.
   var orderLines: [String] {
     let sweeps = LayoutSweep.all(in: validation.predictions)
     let families = validation.families.map { family in

@@ -2,8 +2,9 @@ public import Studies
 import Quantities
 import ScenarioFile
 
-/// Predictions against measurements: as text, JSON, comma-separated values, and as the document
-/// `Results/validation.md` with its figure.
+/// Predictions against measurements.
+///
+/// As text, JSON, comma-separated values, and as the document `Results/validation.md` with its figure.
 public struct ValidationReport: Sendable {
   /// What is reported.
   public var validation: Validation

@@ -10,13 +10,15 @@ public struct CheckpointSearch: Hashable, Sendable {
   /// Mean wall time of the runs drawn under it.
   public var wallTime: Seconds
 
-  /// Events (failures) that are drawn in all; more would tell neighbouring intervals apart better
-  /// than anybody can use.
+  /// Events (failures) that are drawn in all.
+  ///
+  /// More would tell neighbouring intervals apart better than anybody can use.
   private static let events = 200_000.0
 
-  /// Draws the same runs under intervals a quarter of an octave apart, eight times fewer to eight times
-  /// more than the one Young's formula gives, each of whole steps; `nil` without checkpoints or failures, and where one run
-  /// alone has too many.
+  /// Draws the same runs under intervals a quarter of an octave apart.
+  ///
+  /// Eight times fewer to eight times more than the one Young's formula gives, each of whole steps; `nil`
+  /// without checkpoints or failures, and where one run alone has too many.
   ///
   /// - Parameters:
   ///   - plan: the phases with their steps.

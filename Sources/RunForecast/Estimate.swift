@@ -149,8 +149,10 @@ public struct Estimate: Hashable, Sendable {
   /// Tokens a compute-optimal model of that size is trained on: D = 20P (arXiv:2203.15556).
   public static func optimalTokens(parameters: Double) -> Double { 20 * parameters }
 
-  /// Fewer training tokens than this are warned about: models since Llama 1 see 10^12 or more
-  /// whatever their size (arXiv:2302.13971, table 2), and small data sets make weak models.
+  /// Fewer training tokens than this are warned about.
+  ///
+  /// Models since Llama 1 see 10^12 or more whatever their size (arXiv:2302.13971, table 2), and small data
+  /// sets make weak models.
   public static let fewTokens = 200e9
 
   /// Sentences about what is unusual.
@@ -230,10 +232,11 @@ public struct ActivationShape: Hashable, Sendable {
     self.kept = kept
   }
 
-  /// Bytes one GPU keeps of one microbatch through all layers, 16-bit values and 1-byte dropout
-  /// masks (arXiv:2205.05198, table 2): sbhL(34 + 5as/h) on one GPU, sbhL(10 + 24/t + 5as/(ht))
-  /// under tensor parallelism, sbhL/t · (34 + 5as/h) with the sequence split too; without the 5as/h
-  /// term when the attention core is computed again, 2sbhL when only inputs are kept.
+  /// Bytes one GPU keeps of one microbatch through all layers, 16-bit values and 1-byte dropout masks.
+  ///
+  /// By arXiv:2205.05198, table 2: sbhL(34 + 5as/h) on one GPU, sbhL(10 + 24/t + 5as/(ht)) under tensor
+  /// parallelism, sbhL/t · (34 + 5as/h) with the sequence split too; without the 5as/h term when the attention
+  /// core is computed again, 2sbhL when only inputs are kept.
   public var bytes: Double {
     let size = Double(sequenceLength) * Double(microBatch) * Double(hiddenSize) * Double(layers)
     let degree = Double(tensor)
@@ -250,8 +253,10 @@ public struct ActivationShape: Hashable, Sendable {
 
 /// The largest model that can be served within a budget: what a training run is sized by first.
 public enum InferenceBudget {
-  /// Parameters whose weights fill five sixths of `memory`; the rest is left for the key
-  /// and value cache and buffers (total ≈ 1.2 × weights, EleutherAI "Transformer Math 101").
+  /// Parameters whose weights fill five sixths of `memory`.
+  ///
+  /// The rest is left for the key and value cache and buffers (total ≈ 1.2 × weights, EleutherAI "Transformer
+  /// Math 101").
   public static func parameters(in memory: Bytes, format: NumberFormat) -> Double {
     Double(memory.count) / (1.2 * format.bytesPerValue)
   }

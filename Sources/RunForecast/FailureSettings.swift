@@ -30,8 +30,10 @@ public struct CheckpointSettings: Hashable, Sendable {
   }
 }
 
-/// The nearer of two levels of checkpoints: in the nodes' memory or disks, with copies on neighbours
-/// (Gemini, SOSP 2023; MegaScale, arXiv:2402.15627, section 4.4).
+/// The nearer of two levels of checkpoints.
+///
+/// In the nodes' memory or disks, with copies on neighbours (Gemini, SOSP 2023; MegaScale, arXiv:2402.15627,
+/// section 4.4).
 public struct LocalCheckpointSettings: Hashable, Sendable {
   /// Training time between two of them.
   public var interval: Seconds
@@ -50,8 +52,9 @@ public struct LocalCheckpointSettings: Hashable, Sendable {
 
 /// How often something breaks, and how long it takes to go on.
 public struct FailureSettings: Hashable, Sendable {
-  /// Mean time between failures of one GPU with its share of everything else; a job of N GPUs
-  /// fails N times as often.
+  /// Mean time between failures of one GPU with its share of everything else.
+  ///
+  /// A job of N GPUs fails N times as often.
   public var gpuMeanTimeBetweenFailures: Seconds
   /// Mean time between failures of one node as a whole; `nil` when counted with its GPUs.
   public var nodeMeanTimeBetweenFailures: Seconds?

@@ -25,8 +25,9 @@ public struct PhaseSettings: Hashable, Sendable {
   }
 }
 
-/// A batch that grows by equal amounts after equal numbers of tokens (Megatron-LM's
-/// `--rampup-batch-size`, there in samples).
+/// A batch that grows by equal amounts after equal numbers of tokens.
+///
+/// Megatron-LM's `--rampup-batch-size`, there in samples.
 public struct BatchRamp: Hashable, Sendable {
   /// Sequences of the first batch.
   public var first: Int
@@ -49,8 +50,10 @@ public struct BatchRamp: Hashable, Sendable {
 }
 
 extension RunPlan {
-  /// Simulates what a run is made of: a step of each phase, of several batches where the batch grows,
-  /// the forward passes of an evaluation, a step beside a checkpoint.
+  /// Simulates what a run is made of.
+  ///
+  /// A step of each phase, of several batches where the batch grows, the forward passes of an evaluation, a
+  /// step beside a checkpoint.
   ///
   /// - Parameters:
   ///   - phases: the phases in order.
@@ -165,8 +168,9 @@ private struct PhaseSimulation {
     phase.jitter = phase.stepTime * max(0, uneven / whole.seconds - 1)
   }
 
-  /// How much longer a step takes in which one rank is slow: by simulation of a program in which the
-  /// first rank is.
+  /// How much longer a step takes in which one rank is slow.
+  ///
+  /// By simulation of a program in which the first rank is.
   private mutating func slow(_ program: StepProgram, _ step: Step) throws(StepSimulationError) {
     guard let slow = settings.stragglers else { return }
     let speeds = RankSpeeds(
@@ -192,8 +196,9 @@ private struct PhaseSimulation {
     return step.hardwareFlops * steps
   }
 
-  /// Batches of a ramp that are simulated; the steps of those between lie on the line between them,
-  /// as they nearly do once a pipeline is full.
+  /// Batches of a ramp that are simulated.
+  ///
+  /// The steps of those between lie on the line between them, as they nearly do once a pipeline is full.
   private static let simulatedBatches = 8
 
   /// Steps of the batches on the way to the whole one.
@@ -265,8 +270,9 @@ private struct PhaseSimulation {
   /// Microbatches of an evaluation that are simulated.
   private static let simulatedPasses = 2_048
 
-  /// What a checkpoint costs that is written beside training through its network: the steps meanwhile
-  /// have what is left of each GPU's rate out of its node, at least a twentieth.
+  /// What a checkpoint costs that is written beside training through its network.
+  ///
+  /// The steps meanwhile have what is left of each GPU's rate out of its node, at least a twentieth.
   private mutating func drag(_ step: Step) throws(StepSimulationError) {
     guard let checkpoint = settings.checkpoint, checkpoint.isAsynchronous, checkpoint.sharesNetwork
     else { return }

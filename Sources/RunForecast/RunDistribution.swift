@@ -54,14 +54,17 @@ public struct RunDistribution: Hashable, Sendable {
   /// Mean time that they add, with that of their replacement.
   public var meanStragglerTime: Seconds
 
-  /// Runs to draw where the scenario does not say: 1,000, or 100 where each has so many failures that
-  /// they hardly differ (the spread of a run's time falls with the root of their number).
+  /// Runs to draw where the scenario does not say.
+  ///
+  /// 1,000, or 100 where each has so many failures that they hardly differ (the spread of a run's time falls
+  /// with the root of their number).
   public static func usualDraws(_ forecast: RunForecast) -> Int {
     forecast.failures + forecast.stragglers > 5_000 ? 100 : 1_000
   }
 
-  /// Events (failures, ranks that become slow, ends of runs) that are drawn in all, some ten seconds of
-  /// them: no more runs are drawn when there have been as many.
+  /// Events (failures, ranks that become slow, ends of runs) that are drawn in all, some ten seconds of them.
+  ///
+  /// No more runs are drawn when there have been as many.
   public static let eventLimit = 100_000_000
 
   /// The most ranks that may become slow in a run that is drawn, as many as failures.

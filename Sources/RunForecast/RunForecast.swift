@@ -39,8 +39,9 @@ public struct RunForecast: Hashable, Sendable {
   public var stragglers: Double
   /// What one checkpoint costs, in the last phase; `nil` without checkpoints.
   public var checkpoint: CheckpointCost?
-  /// Work between two checkpoints in storage as they are written, in the last phase: what was asked
-  /// for, rounded up to whole steps; `nil` without checkpoints.
+  /// Work between two checkpoints in storage as they are written, in the last phase.
+  ///
+  /// What was asked for, rounded up to whole steps; `nil` without checkpoints.
   public var checkpointInterval: Seconds?
   /// The checkpoint interval of whole steps that loses least; `nil` without checkpoints or failures.
   public var bestCheckpointInterval: Seconds?
@@ -198,8 +199,10 @@ struct ExpectedSegment {
     return (2 * write * between).squareRoot() * (1 + ratio.squareRoot() / 3 + ratio / 9) - write
   }
 
-  /// The interval of whole steps that loses least: of the two about ``bestInterval(write:between:)``
-  /// the one under which an amount of work takes less, (e^((τ+δ)/M) − 1)/τ.
+  /// The interval of whole steps that loses least.
+  ///
+  /// Of the two about ``bestInterval(write:between:)`` the one under which an amount of work takes less,
+  /// (e^((τ+δ)/M) − 1)/τ.
   static func bestInterval(write: Double, between: Double, step: Double) -> Double {
     let upper = RunSegment.steps(in: bestInterval(write: write, between: between), of: step)
     let lower = max(1, upper - 1)

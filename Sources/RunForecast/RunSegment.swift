@@ -59,12 +59,15 @@ struct RunSegment: Sendable {
   /// Failures a second.
   var rate: Double { rates.reduce(0, +) }
 
-  /// The part of the time in which at least one rank is slow: slow ranks come at a constant rate and
-  /// stay for a constant time, so their number is Poisson's (the M/G/∞ queue).
+  /// The part of the time in which at least one rank is slow.
+  ///
+  /// Slow ranks come at a constant rate and stay for a constant time, so their number is Poisson's (the M/G/∞
+  /// queue).
   var slowShare: Double { -expm1(-slowRate * foundAfter) }
 
-  /// The time work takes with slow ranks among the others, over that without: in ``slowShare`` of the
-  /// time only 1/``stretch`` of the work is done.
+  /// The time work takes with slow ranks among the others, over that without.
+  ///
+  /// In ``slowShare`` of the time only 1/``stretch`` of the work is done.
   var dilation: Double { 1 / (1 - slowShare * (1 - 1 / stretch)) }
 
   /// Segments of a plan: phases that start the job anew begin one.

@@ -41,8 +41,9 @@ public struct EvaluationSettings: Hashable, Sendable {
   public enum Length: Hashable, Sendable {
     /// A time that is given.
     case duration(Seconds)
-    /// Forward passes over so many sequences, simulated; `nil` sequences a microbatch for as many as
-    /// in training.
+    /// Forward passes over so many sequences, simulated.
+    ///
+    /// `nil` sequences a microbatch for as many as in training.
     case sequences(Int, microBatch: Int?)
   }
 
@@ -65,8 +66,9 @@ public struct EvaluationSettings: Hashable, Sendable {
 
 /// What energy and carbon are computed from.
 public struct PowerSettings: Hashable, Sendable {
-  /// Mean draw of one GPU with its share of the node, whatever it does; `nil` for what its activity
-  /// in the simulated step comes to.
+  /// Mean draw of one GPU with its share of the node, whatever it does.
+  ///
+  /// `nil` for what its activity in the simulated step comes to.
   public var gpu: Watts?
   /// Draw of a node beside its GPUs; `nil` for the usual share of their limit.
   public var node: Watts?
@@ -100,8 +102,9 @@ public struct PriceSettings: Hashable, Sendable {
   /// Price of one GB (10^9 bytes) of storage for a month of 30 days; `nil` for none.
   public var storage: Dollars?
 
-  /// Write-off usual for servers: Meta, Microsoft and Alphabet state 4 to 6 years in their annual
-  /// reports; the shortest is taken.
+  /// Write-off usual for servers: Meta, Microsoft and Alphabet state 4 to 6 years in their annual reports.
+  ///
+  /// The shortest is taken.
   public static let usualLife = Seconds(4 * 31_536_000)
 
   /// Rent at the catalogue's price, nothing else charged, unless given.

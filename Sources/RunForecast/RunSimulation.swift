@@ -200,8 +200,9 @@ struct RunDrawing {
     for index in firstFound..<found.count { found[index] += spent }
   }
 
-  /// Something breaks: work is lost, and the job is down until a whole restart passes without another
-  /// failure.
+  /// Something breaks.
+  ///
+  /// Work is lost, and the job is down until a whole restart passes without another failure.
   private mutating func fail(_ segment: RunSegment, cycle: Double) -> Bool {
     let written = (progress - segment.commit / cycle).rounded(.down)
     far = max(far, (written / segment.cyclesPerRemote).rounded(.down) * segment.cyclesPerRemote)
@@ -246,8 +247,9 @@ struct RunDrawing {
     return true
   }
 
-  /// Time to the next failure of the job: Weibull with the mean of all rates together; shape 1 is
-  /// the exponential distribution.
+  /// Time to the next failure of the job: Weibull with the mean of all rates together.
+  ///
+  /// Shape 1 is the exponential distribution.
   private mutating func interval(_ segment: RunSegment) -> Double {
     guard segment.rate > 0 else { return .infinity }
     let mean = 1 / segment.rate

@@ -37,8 +37,9 @@ public enum StepPower {
     return Watts(gpu.idlePower.value + active * (gpu.power.value - gpu.idlePower.value))
   }
 
-  /// Draw of a node beside its GPUs (processors, memory, network cards, fans, power supplies), over
-  /// the power limit of its GPUs.
+  /// Draw of a node beside its GPUs, over the power limit of its GPUs.
+  ///
+  /// Processors, memory, network cards, fans, power supplies.
   ///
   /// A node of 8 H100 (8 × 700 W) draws 76 % of its rated 10.2 kW in demanding training
   /// (arXiv:2506.14551), its GPUs 85 % of their limit (arXiv:2503.05804): 7.75 kW − 4.76 kW.

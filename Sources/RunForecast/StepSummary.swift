@@ -113,8 +113,9 @@ public struct RankMemory: Hashable, Sendable {
   public var reserved: Bytes
   /// States in the host's memory.
   public var host: Bytes
-  /// What runs at that moment, `backward of microbatch 3, layer 31`; empty when all of it is held
-  /// from the start.
+  /// What runs at that moment, `backward of microbatch 3, layer 31`.
+  ///
+  /// Empty when all of it is held from the start.
   public var peakMoment: String
 
   /// The memory of one kind of rank; parts not named are zero.
@@ -182,8 +183,9 @@ public struct SimulationRecord: Hashable, Sendable {
   /// Seconds of all processes spent exchanging events or waiting for others.
   public var blockedSeconds: Double { shares.reduce(0) { $0 + $1.blockedSeconds } }
 
-  /// How many times as fast as one process, estimated: the time all processes were busy over the
-  /// time it took.
+  /// How many times as fast as one process, estimated.
+  ///
+  /// The time all processes were busy over the time it took.
   public var speedUp: Double {
     let wall = shares.map(\.wallSeconds).max() ?? 0
     return wall <= 0 ? 1 : shares.reduce(0) { $0 + $1.busySeconds } / wall

@@ -90,8 +90,9 @@ public enum UnevenRanks {
 }
 
 extension TrainingJob {
-  /// The job with fewer replicas, each with as much to do; `nil` when experts or shards do not divide
-  /// over them.
+  /// The job with fewer replicas, each with as much to do.
+  ///
+  /// `nil` when experts or shards do not divide over them.
   func cut(toReplicas replicas: Int) -> TrainingJob? {
     var smaller = self
     smaller.parallelism.data = replicas
@@ -117,8 +118,9 @@ extension TrainingJob {
 }
 
 extension RankSpeeds {
-  /// The speeds of a job with fewer replicas: those with slow ranks come along, the slowest first, with
-  /// each slow rank at its place in its replica.
+  /// The speeds of a job with fewer replicas.
+  ///
+  /// Those with slow ranks come along, the slowest first, with each slow rank at its place in its replica.
   func cut(toReplicas replicas: Int, of layout: Parallelism) -> RankSpeeds {
     guard !slowdowns.isEmpty else { return self }
     var plain = self

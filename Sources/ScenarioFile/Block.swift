@@ -1,8 +1,10 @@
 import Quantities
 import Transformer
 
-/// A mapping being read: hands out its values by key, checks their kind, remembers what was asked
-/// for, and at the end reports every key nobody asked for.
+/// A mapping being read.
+///
+/// Hands out its values by key, checks their kind, remembers what was asked for, and at the end reports every
+/// key nobody asked for.
 ///
 /// A wrong value is reported and replaced by the default, so that one reading finds all mistakes.
 final class Block {

@@ -61,8 +61,9 @@ extension JSONValue: ExpressibleByDictionaryLiteral, ExpressibleByArrayLiteral,
 }
 
 extension JSONValue {
-  /// The value as JSON text, two spaces an indent; objects and lists without nested ones, and
-  /// short enough, take one line.
+  /// The value as JSON text, two spaces an indent.
+  ///
+  /// Objects and lists without nested ones, and short enough, take one line.
   public var text: String {
     var result = ""
     write(to: &result, indent: 0)

@@ -1,8 +1,9 @@
 public import RunForecast
 public import StepProgram
 
-/// A question read from a file: what is trained, on what, how, for how long; checked, with every
-/// default filled in.
+/// A question read from a file: what is trained, on what, how, for how long.
+///
+/// Checked, with every default filled in.
 public struct Scenario: Hashable, Sendable {
   /// Display name.
   public var name: String

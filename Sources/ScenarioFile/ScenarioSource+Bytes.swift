@@ -1,6 +1,7 @@
 extension ScenarioSource {
-  /// The source as bytes that ``init(bytes:)`` reads back: to hand what one process has read to all
-  /// others.
+  /// The source as bytes that ``init(bytes:)`` reads back.
+  ///
+  /// To hand what one process has read to all others.
   public var bytes: [UInt8] {
     var fields = [path, text]
     for file in [modelFile, clusterFile] {

@@ -1,7 +1,8 @@
 import Foundation
 
-/// The text a scenario is read from, with everything it refers to: enough to read it again on a
-/// machine without the files.
+/// The text a scenario is read from, with everything it refers to.
+///
+/// Enough to read it again on a machine without the files.
 public struct ScenarioSource: Hashable, Sendable {
   /// The file as it was named.
   public var path: String

@@ -10,13 +10,16 @@ struct BlockBuilder {
   let profile: FrameworkProfile
   /// Whether expert-parallel traffic hides behind the kernels of another microbatch.
   let hidesExpertTraffic: Bool
-  /// Part of the multiprocessors that traffic of experts keeps for itself while it hides; `nil` where it
-  /// takes some only while it runs.
+  /// Part of the multiprocessors that traffic of experts keeps for itself while it hides.
+  ///
+  /// `nil` where it takes some only while it runs.
   let reservedShare: Double?
   /// Part of a multiply's speed lost while a collective runs beside it, where ``collectives`` is `nil`.
   let interference: Double
-  /// What tensor-parallel collectives of the library take from multiplies beside them; `nil` where they
-  /// are cut up with their multiplies (Transformer Engine's userbuffers), by kernels of their own.
+  /// What tensor-parallel collectives of the library take from multiplies beside them.
+  ///
+  /// `nil` where they are cut up with their multiplies (Transformer Engine's userbuffers), by kernels of their
+  /// own.
   let collectives: CollectiveModel?
   /// Whether the host waits for each kernel it launches.
   let blocksLaunches: Bool
@@ -62,8 +65,9 @@ struct BlockBuilder {
     return blocks.count - 1
   }
 
-  /// The host and device time of kernels; multiplies of `experts` are launched one by one where the
-  /// framework does so.
+  /// The host and device time of kernels.
+  ///
+  /// Multiplies of `experts` are launched one by one where the framework does so.
   func work(_ kernels: [Kernel], experts: Int = 0) -> WorkSummary {
     var summary = WorkSummary.empty
     for kernel in kernels {
@@ -122,9 +126,10 @@ struct BlockAssembly {
     busy[index] = SimDuration(picoseconds: busy[index] + time).cut.picoseconds
   }
 
-  /// Counts matrix-unit work by the convention of published HFU figures: attention in full whatever
-  /// blocks a causal kernel skips, its backward as two forwards, so that HFU less MFU is what
-  /// recomputation repeats.
+  /// Counts matrix-unit work by the convention of published HFU figures.
+  ///
+  /// Attention in full whatever blocks a causal kernel skips, its backward as two forwards, so that HFU less
+  /// MFU is what recomputation repeats.
   mutating func count(_ kernels: [Kernel]) {
     for kernel in kernels {
       computedFlops += kernel.flops.count
@@ -163,9 +168,10 @@ struct BlockAssembly {
     if blocksLaunches { append(.hostOnly(call.duration)) }
   }
 
-  /// A collective beside the work since the last one, which stands for as much of another
-  /// microbatch: DualPipe runs a forward and a backward together so that the kernels of one hide
-  /// the expert traffic of the other (arXiv:2412.19437, figure 4).
+  /// A collective beside the work since the last one, which stands for as much of another microbatch.
+  ///
+  /// DualPipe runs a forward and a backward together so that the kernels of one hide the expert traffic of the
+  /// other (arXiv:2412.19437, figure 4).
   mutating func exchangeBesidePending(_ index: Int, call: CollectiveCall, host: SimDuration) {
     let work = pending
     pending = .empty
@@ -173,8 +179,10 @@ struct BlockAssembly {
     fork(index, call: call, host: host, work: work, reserving: reservedShare)
   }
 
-  /// A collective beside `work`: done when both are, the work slowed while the collective runs, or all
-  /// along where it reserves a share of the multiprocessors.
+  /// A collective beside `work`.
+  ///
+  /// Done when both are, the work slowed while the collective runs, or all along where it reserves a share of
+  /// the multiprocessors.
   mutating func fork(
     _ index: Int, call: CollectiveCall, host: SimDuration, work: WorkSummary,
     reserving share: Double? = nil, interference: Double? = nil
@@ -262,8 +270,9 @@ extension BlockBuilder {
     }
   }
 
-  /// Host time of a collective: what it takes to start one, and the wait for the slowest of its
-  /// ranks' hosts.
+  /// Host time of a collective.
+  ///
+  /// What it takes to start one, and the wait for the slowest of its ranks' hosts.
   ///
   /// Of n hosts whose delays are exponential with the same mean the slowest is H(n) − 1 means behind
   /// the average one, H(n) = 1 + 1/2 + … + 1/n. Only a step bound by its hosts feels it.
@@ -378,8 +387,7 @@ struct MemoryShape {
   var saved: Int64 = 0
   /// Most held at once while running forward, kept bytes included.
   var forwardPeak: Int64 = 0
-  /// Most held at once while running backward, above what was held before it, kept bytes counted
-  /// as held before.
+  /// Most held at once while running backward, above what was held before it, kept bytes counted as held before.
   var backwardPeak: Int64 = 0
 
   init(_ operations: [Operation], flowing: Int64) {

@@ -1,8 +1,7 @@
 import Layout
 import Quantities
 
-/// Plays a rank's first steps to the caching allocator, tensor by tensor, and reads what it has taken
-/// from the device.
+/// Plays a rank's first steps to the caching allocator, tensor by tensor, and reads what it has taken from the device.
 ///
 /// Two steps are enough: the optimizer makes its states at the end of the first, out of cached
 /// blocks where they fit, and the second starts with what is left. Of a step's microbatches those that
@@ -23,8 +22,9 @@ public struct CacheReplay {
   /// How far the device falls behind.
   var lead = HostLead()
 
-  /// Microbatches played beyond those in flight: blocks are cut anew in the first few, and more change
-  /// next to nothing.
+  /// Microbatches played beyond those in flight.
+  ///
+  /// Blocks are cut anew in the first few, and more change next to nothing.
   private static let extraMicrobatches = 4
 
   /// What the allocator has taken at the end.
@@ -78,8 +78,9 @@ public struct CacheReplay {
     return turns.reduce(0) { $0 + ($1.kind == .forward ? each[$1.chunk] : 0) }
   }
 
-  /// The passes of a step, the first or another, of which `skipped` entries behind the first backward
-  /// pass are not played; whether there was room.
+  /// The passes of a step, the first or another; whether there was room.
+  ///
+  /// `skipped` entries behind the first backward pass are not played.
   private func run(
     _ turns: [Turn], skipped: Int, isFirst: Bool, on allocator: inout CachingAllocator
   ) -> Bool {
@@ -192,16 +193,16 @@ struct HostLead: Hashable {
   /// Ranks of the tensor group.
   var tensorRanks = 1
 
-  /// Entries a host is ahead of its device for each rank of the tensor group, where nothing else lets
-  /// it: a collective waits for the slowest of its hosts, and the others go on.
+  /// Entries a host is ahead of its device for each rank of the tensor group, where nothing else lets it.
+  ///
+  /// A collective waits for the slowest of its hosts, and the others go on.
   ///
   /// From nanotron's sweep: with 16 ranks 16, with 32 ranks 32 to 48. Smaller groups are taken to do the
   /// same: it moves the peaks of their rows by 0.6 % at the median, and the sweep's mean error is 5.9 %
   /// with it and without.
   static let entriesPerTensorRank = 1
 
-  /// Part of its work by which a host is ahead of the slowest of its tensor group, at whose pace
-  /// collectives run.
+  /// Part of its work by which a host is ahead of the slowest of its tensor group, at whose pace collectives run.
   ///
   /// From nanotron's sweep: where hosts decide the pace, 16 microbatches of 1,400 entries each bring it
   /// a third of the queue's depth, 64 all of it.
@@ -217,8 +218,9 @@ struct HostLead: Hashable {
     max(drift, 1 - Double(issue) / Double(max(1, busy)))
   }
 
-  /// Entries a host that never waits is ahead when it has put `entries` into the queue since it last
-  /// waited for the device; at most the queue's depth.
+  /// Entries a host that never waits is ahead of its device, the queue's depth at most.
+  ///
+  /// When it has put `entries` into the queue since it last waited for the device.
   func entries(behind entries: Int) -> Int { min(depth, Int(share * Double(entries))) }
 
   /// Entries the device is behind in a pass when `sent` messages have gone to the next stage.

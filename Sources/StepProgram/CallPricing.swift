@@ -12,6 +12,8 @@ final class CallPricing {
   let collectives: CollectiveModel
   let placements: Placements
   /// Those of the data axes, between nodes with the latency the network's software adds.
+  ///
+  /// What comes of it is multiplied by the profile's `dataCollectiveCost`, that latency included.
   private let dataCollectives: CollectiveModel
 
   /// Prices on `cluster`.

@@ -4,8 +4,7 @@ import Layout
 public import Quantities
 
 extension StepProgram {
-  /// What a caching allocator has taken from the device when a rank of `stage` holds `held` bytes
-  /// by category.
+  /// What a caching allocator has taken from the device when a rank of `stage` holds `held` bytes by category.
   ///
   /// As played to one (``CacheReplay``), or with a share of what comes and goes, that is of activations,
   /// in freed blocks that no later request fits (``FrameworkProfile/fragmentation``).

@@ -3,8 +3,10 @@ import Quantities
 import Transformer
 
 extension Framework {
-  /// The attention it runs unless told otherwise: Megatron-LM's own layers fuse the softmax, and take
-  /// FlashAttention with `--use-flash-attn` only (`arguments.py`).
+  /// The attention it runs unless told otherwise.
+  ///
+  /// Megatron-LM's own layers fuse the softmax, and take FlashAttention with `--use-flash-attn` only
+  /// (`arguments.py`).
   public var defaultAttention: AttentionAlgorithm {
     switch self {
     case .megatronLM, .megatronDeepSpeed: .fusedSoftmax
@@ -12,8 +14,9 @@ extension Framework {
     }
   }
 
-  /// Time of data-parallel collectives between nodes over that at the NICs' rate in nanotron, whose rows come
-  /// from one cluster over AWS EFA.
+  /// Time of data-parallel collectives between nodes over that at the NICs' rate in nanotron.
+  ///
+  /// Its rows come from one cluster over AWS EFA.
   ///
   /// The all-reduces behind a sharded optimizer's last pass want 1.5 to 2 on 2, 4, 8 and 16 nodes for either
   /// model: it does not grow.
@@ -140,8 +143,8 @@ extension Framework {
       profile.gradientFormat = .fp32
       profile.reduceFormat = .fp32
       profile.fusion.crossEntropy = false
-      // Eager unless compiled (`training.compile` is false by default): separate kernels, but for
-      // RMSNorm.
+      // Eager unless compiled (`training.compile` is false by default): separate kernels. `StepCompiler` says
+      // when RMSNorm is one and what a compiled model fuses.
       profile.fusion.rotary = false
       profile.fusion.gate = false
       profile.vocabularyMultiple = 1

@@ -13,21 +13,22 @@ public struct FrameworkOffer: Hashable, Sendable {
   public var schedules: [PipelineSchedule]
   /// Whether layers can be split by tensor parallelism.
   public var hasTensor: Bool
-  /// Whether activations between tensor-parallel regions can be split along the sequence, and
-  /// whether they can be left whole.
+  /// Whether activations between tensor-parallel regions can be split along the sequence, and can be left whole.
   public var sequence: [Bool]
   /// Whether states can be sharded within groups of the replicas (hybrid sharding).
   public var hasShardGroups: Bool
-  /// Whether some layers of each model chunk can be recomputed and the others not (Megatron-LM's
-  /// `--recompute-method block --recompute-num-layers`).
+  /// Whether some layers of each model chunk can be recomputed and the others not.
+  ///
+  /// Megatron-LM's `--recompute-method block --recompute-num-layers`.
   public var recomputesSomeLayers: Bool
   /// Orders of the axes on the nodes, fastest first.
   public var orders: [[Axis]]
   /// Where this is documented.
   public var source: String
 
-  /// An offer; sequence parallelism always with tensor parallelism, whole groups and the usual order
-  /// where nothing else is said.
+  /// An offer, of the usual where nothing else is said.
+  ///
+  /// Sequence parallelism always with tensor parallelism, whole groups and the usual order.
   init(
     zeroStages: [Int], zeroStagesInPipeline: [Int], schedules: [PipelineSchedule],
     hasTensor: Bool, sequence: [Bool] = [true], hasShardGroups: Bool = false,
@@ -45,8 +46,9 @@ public struct FrameworkOffer: Hashable, Sendable {
     self.source = source
   }
 
-  /// Stages of a model copy next to one another before its replicas are: Megatron-LM's
-  /// `--use-tp-pp-dp-mapping`.
+  /// Stages of a model copy next to one another before its replicas are.
+  ///
+  /// Megatron-LM's `--use-tp-pp-dp-mapping`.
   static let pipelineBeforeData: [Axis] = [.tensor, .context, .pipeline, .data]
 }
 

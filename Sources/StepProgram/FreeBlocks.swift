@@ -27,8 +27,9 @@ struct FreeBlocks {
     _ = remove(at: Self.place(of: size, address, in: lists[list]), from: list)
   }
 
-  /// Removes the smallest block of `size` bytes or more, of equals the one at the lowest address; `nil`
-  /// when there is none.
+  /// Removes the smallest block of `size` bytes or more, of equals the one at the lowest address.
+  ///
+  /// `nil` when there is none.
   mutating func removeFirst(ofAtLeast size: Int64) -> CachingAllocator.Handle? {
     let list = Self.list(of: size)
     let place = Self.place(of: size, 0, in: lists[list])

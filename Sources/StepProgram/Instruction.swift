@@ -150,8 +150,9 @@ public enum Stream: Int, Hashable, Sendable, CaseIterable {
 public enum Instruction: Hashable, Sendable {
   /// Runs a block on the compute stream.
   case run(Int)
-  /// Starts a collective on the data stream; it waits for the compute stream's work so far when
-  /// `afterCompute`, and its end is kept in `slot`.
+  /// Starts a collective on the data stream.
+  ///
+  /// It waits for the compute stream's work so far when `afterCompute`, and its end is kept in `slot`.
   case launch(call: Int, afterCompute: Bool, slot: Int)
   /// The compute stream waits for a slot; `category` names the wait.
   case wait(slot: Int, TimeCategory)
@@ -194,8 +195,9 @@ public struct Phase: Hashable, Sendable {
   public var microbatch: Int
   /// Which model chunk of the rank.
   public var chunk: Int
-  /// The unit of the chunk that holds most activations meanwhile: a layer of the model, −1 the
-  /// embedding, the number of layers (next-token ones included) the head.
+  /// The unit of the chunk that holds most activations meanwhile.
+  ///
+  /// A layer of the model, −1 the embedding, the number of layers (next-token ones included) the head.
   public var layer: Int
 
   /// A part of the step.

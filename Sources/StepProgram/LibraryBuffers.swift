@@ -3,18 +3,21 @@ import Layout
 import Quantities
 import Transformer
 
-/// What lands in the one buffer of Megatron that grows to its largest use and stays
-/// (`GlobalMemoryBuffer` in Megatron-Core's `core/utils.py`; every user here asks for it by the same
-/// name and format).
+/// What lands in the one buffer of Megatron that grows to its largest use and stays.
+///
+/// `GlobalMemoryBuffer` in Megatron-Core's `core/utils.py`; every user here asks for it by the same name and
+/// format.
 public enum SharedBufferUse: Hashable, Sendable {
   /// No such buffer.
   case none
-  /// Tokens gathered before the output projection under sequence parallelism, and those an all-gather
-  /// dispatcher gathers: everything else is Transformer Engine's, which allocates anew
+  /// Tokens gathered before the output projection, and those an all-gather dispatcher gathers.
+  ///
+  /// The former under sequence parallelism. Everything else is Transformer Engine's, which allocates anew
   /// (`tensor_parallel/layers.py`, `moe/token_dispatcher.py`).
   case ends
-  /// Those, tokens gathered before any column-parallel layer, and scores of an attention that has them
-  /// (`DotProductAttention` asks for a buffer of their size as the operand a product is added to).
+  /// Those, tokens gathered before any column-parallel layer, and scores of an attention that has them.
+  ///
+  /// `DotProductAttention` asks for a buffer of their size as the operand a product is added to.
   case all
 }
 
@@ -92,9 +95,10 @@ extension StepCompiler {
     return min(job.training.switches.deferredGradients, job.microbatchCount - 1)
   }
 
-  /// Bytes a microbatch holds for a weight gradient of the output projection that waits: the gradient
-  /// of its logits and the projection's input (`embedding_activation_buffer` and `grad_output_buffer`
-  /// in Megatron-Core's `tensor_parallel/layers.py`).
+  /// Bytes a microbatch holds for a weight gradient of the output projection that waits.
+  ///
+  /// The gradient of its logits and the projection's input (`embedding_activation_buffer` and
+  /// `grad_output_buffer` in Megatron-Core's `tensor_parallel/layers.py`).
   var bytesOfDeferredGradient: Int64 {
     shard.bytes(shard.tokens, shard.vocabularyShare)
       + shard.bytes(shard.tokensOutside, job.architecture.hiddenSize)

@@ -21,26 +21,31 @@ struct LibraryWorkspaces {
     return capability >= 90 ? .mebibytes(32) : Bytes(8_320 * 1_024)
   }
 
-  /// Workspace of a Transformer Engine multiply: 32 MiB on Hopper and later, 4 MiB before
-  /// (`get_cublas_workspace_size_bytes` in its `pytorch/module/base.py`); AMD's taken for Hoppers.
+  /// Workspace of a Transformer Engine multiply.
+  ///
+  /// 32 MiB on Hopper and later, 4 MiB before (`get_cublas_workspace_size_bytes` in its
+  /// `pytorch/module/base.py`); AMD's taken for Hoppers.
   var transformerEngine: Bytes {
     if gpu.isTPU { return .zero }
     return .mebibytes(gpu.computeCapability ?? 90 >= 90 ? 32 : 4)
   }
 
-  /// What XLA hands a multiply as scratch, one at a time: 32 MiB from Hopper on, 4 MiB elsewhere
-  /// (`GemmConfig` in XLA's `service/gpu/matmul_utils.h`).
+  /// What XLA hands a multiply as scratch, one at a time.
+  ///
+  /// 32 MiB from Hopper on, 4 MiB elsewhere (`GemmConfig` in XLA's `service/gpu/matmul_utils.h`).
   var xla: Bytes {
     if gpu.isTPU { return .zero }
     return .mebibytes(gpu.computeCapability ?? 0 >= 90 ? 32 : 4)
   }
 
-  /// Tensors Megatron-Core holds between steps beside states and workspaces: masks, random states, the
-  /// loss; what is left of the constant in the static memory of its own tests.
+  /// Tensors Megatron-Core holds between steps beside states and workspaces: masks, random states, the loss.
+  ///
+  /// What is left of the constant in the static memory of its own tests.
   var remainderOfMegatron: Bytes { .mebibytes(gpu.computeCapability ?? 90 >= 90 ? 3 : 2) }
 
-  /// All of a framework's: PyTorch's of the forward and of the backward thread, and Transformer Engine's
-  /// where that multiplies.
+  /// All of a framework's.
+  ///
+  /// PyTorch's of the forward and of the backward thread, and Transformer Engine's where that multiplies.
   func total(of profile: FrameworkProfile) -> Bytes {
     if gpu.isTPU { return .zero }
     if profile.plansBuffers { return xla }

@@ -2,8 +2,9 @@ import Kernels
 import Layout
 import Transformer
 
-/// Moments a stage keeps for its local tensors before any partition over data ranks, where they
-/// are not the same for every parameter; and what their update multiplies.
+/// Moments a stage keeps for its local tensors before any partition, and what their update multiplies.
+///
+/// Before a partition over data ranks, where they are not the same for every parameter.
 struct OptimizerStates {
   /// Bytes for tensors outside routed experts.
   var dense: Int64 = 0

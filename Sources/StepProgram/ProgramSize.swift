@@ -2,8 +2,9 @@ import Layout
 import Transformer
 
 extension TrainingJob {
-  /// About how many instructions the programs of all stages have, within a factor of two where there are
-  /// many microbatches.
+  /// About how many instructions the programs of all stages have.
+  ///
+  /// Within a factor of two where there are many microbatches.
   ///
   /// A pass of a microbatch through a chunk is eight or so: where it comes from, its memory, the block,
   /// where it goes. Where a layer's parameters or gradients travel in every microbatch, the passes of each
@@ -21,8 +22,9 @@ extension TrainingJob {
     return Double(microbatchCount) * (8 * passes * chunks + perLayer * layers)
   }
 
-  /// The most instructions of all stages that are compiled and simulated: some ten seconds and two
-  /// gigabytes (fifty times Llama 3.1 405B's sixteen stages at 512 microbatches).
+  /// The most instructions of all stages that are compiled and simulated.
+  ///
+  /// Some ten seconds and two gigabytes (fifty times Llama 3.1 405B's sixteen stages at 512 microbatches).
   public static let instructionLimit = 50_000_000.0
 
   /// The most instructions that ranks of different speeds may have together: some ten minutes.

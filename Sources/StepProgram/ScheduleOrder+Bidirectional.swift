@@ -1,5 +1,7 @@
-/// The order of a pipeline that microbatches enter from both ends: DualPipe with two copies of the
-/// weights (arXiv:2412.19437, figure 5; phases and their lengths as in deepseek-ai/DualPipe).
+/// The order of a pipeline that microbatches enter from both ends.
+///
+/// DualPipe with two copies of the weights (arXiv:2412.19437, figure 5; phases and their lengths as in
+/// deepseek-ai/DualPipe).
 ///
 /// With f the direction that enters on the rank's half of the pipeline and b the other, P ranks, M/2
 /// microbatches a direction, and d the rank's distance from the nearer end:

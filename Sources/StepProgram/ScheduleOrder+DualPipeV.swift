@@ -1,5 +1,7 @@
-/// DualPipe's order in a V as it is published (`dualpipev.py` of deepseek-ai/DualPipe, steps 1 to 8;
-/// arXiv:2412.19437, section 3.2.1): every rank's turns follow from its place alone.
+/// DualPipe's order in a V as it is published.
+///
+/// Every rank's turns follow from its place alone (`dualpipev.py` of deepseek-ai/DualPipe, steps 1 to 8;
+/// arXiv:2412.19437, section 3.2.1).
 ///
 /// Between warm-up and cool-down a rank does both gradients of a pass at once, two chunks in turn, so its
 /// bubble does not grow with the microbatches: an order that decides pass by pass, and puts no more weight

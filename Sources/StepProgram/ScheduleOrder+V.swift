@@ -41,8 +41,9 @@ public struct PassLengths: Hashable, Sendable {
   }
 }
 
-/// The order of a pipeline whose stages run down the ranks and back up, two on each: zero-bubble V
-/// (arXiv:2405.15362) and DualPipe with one copy of the weights (DualPipeV; arXiv:2412.19437,
+/// The order of a pipeline whose stages run down the ranks and back up, two on each.
+///
+/// Zero-bubble V (arXiv:2405.15362) and DualPipe with one copy of the weights (DualPipeV; arXiv:2412.19437,
 /// section 3.2.1).
 ///
 /// It is built by list scheduling with the passes' lengths, as the zero-bubble papers plan theirs on
@@ -60,8 +61,9 @@ struct VShapedOrder {
   let microbatches: Int
   let lengths: PassLengths
   private(set) var turns: [[Turn]]
-  /// When each pass's result is there for the next stage, by stage and microbatch; a large number
-  /// before it is scheduled.
+  /// When each pass's result is there for the next stage, by stage and microbatch.
+  ///
+  /// A large number before it is scheduled.
   private var forwardEnd: [[Int64]]
   private var backwardEnd: [[Int64]]
   /// The next microbatch of each stage: they pass in order.
@@ -92,8 +94,9 @@ struct VShapedOrder {
     useShorter()
   }
 
-  /// Takes the published order where it ends sooner; with too few microbatches for it, the order that
-  /// fills the V without those that are not there.
+  /// Takes the published order where it ends sooner.
+  ///
+  /// With too few microbatches for it, the order that fills the V without those that are not there.
   ///
   /// A pass less on a rank delays no other: no step of fewer microbatches is longer than that.
   private mutating func useShorter() {

@@ -8,8 +8,9 @@ public struct Turn: Hashable, Sendable {
   public var microbatch: Int
   /// Which of the rank's chunks.
   public var chunk: Int
-  /// Whether it and the next turn are one: it waits for what both need, and what it makes leaves when
-  /// both are done.
+  /// Whether it and the next turn are one.
+  ///
+  /// It waits for what both need, and what it makes leaves when both are done.
   public var isJoined: Bool
 
   /// A turn.
@@ -22,8 +23,7 @@ public struct Turn: Hashable, Sendable {
 }
 
 extension [Turn] {
-  /// Most that passes between their forward and their backward hold at once, when one of chunk `c` holds
-  /// `size(c)`.
+  /// Most that passes between their forward and their backward hold at once, when one of chunk `c` holds `size(c)`.
   func mostHeld(_ size: (Int) -> Int64) -> Int64 {
     var held: Int64 = 0
     var most: Int64 = 0

@@ -3,8 +3,9 @@ import Kernels
 public import Quantities
 public import Transformer
 
-/// Switches of Megatron-Core that change what a framework holds or launches; what is not said stays
-/// as ``FrameworkProfile`` has it.
+/// Switches of Megatron-Core that change what a framework holds or launches.
+///
+/// What is not said stays as ``FrameworkProfile`` has it.
 public struct SoftwareSwitches: Hashable, Sendable {
   /// Whose layers run (`--transformer-impl`).
   public enum Layers: String, Hashable, Sendable, CaseIterable {
@@ -18,12 +19,14 @@ public struct SoftwareSwitches: Hashable, Sendable {
   public enum Loss: String, Hashable, Sendable, CaseIterable {
     /// Operation by operation, in place on an fp32 copy of the logits.
     case plain
-    /// The same compiled (`native`): fewer launches, but where a value is both written in place and
-    /// summed up the compiler makes a new tensor and copies it back (comment on in-place semantics in
-    /// Megatron-Core's `fusions/fused_cross_entropy.py`).
+    /// The same compiled (`native`).
+    ///
+    /// Fewer launches, but where a value is both written in place and summed up the compiler makes a new tensor
+    /// and copies it back (comment on in-place semantics in Megatron-Core's `fusions/fused_cross_entropy.py`).
     case compiled
-    /// One kernel a direction over the logits as they are, the gradient written over them
-    /// (`te`; Transformer Engine's `pytorch/triton/cross_entropy.py`).
+    /// One kernel a direction over the logits as they are, the gradient written over them.
+    ///
+    /// `te`; Transformer Engine's `pytorch/triton/cross_entropy.py`.
     case fused
   }
 
@@ -31,9 +34,10 @@ public struct SoftwareSwitches: Hashable, Sendable {
   public enum Graph: String, Hashable, Sendable, CaseIterable {
     /// Nothing: every kernel is launched by itself.
     case none
-    /// A whole step but for the update: the host launches it once and waits for nothing inside, not even
-    /// the number of tokens each expert gets (`--cuda-graph-impl full_iteration` of Megatron-Core, with
-    /// `--moe-paged-stash`).
+    /// A whole step but for the update.
+    ///
+    /// The host launches it once and waits for nothing inside, not even the number of tokens each expert gets
+    /// (`--cuda-graph-impl full_iteration` of Megatron-Core, with `--moe-paged-stash`).
     case step
   }
 
@@ -45,35 +49,41 @@ public struct SoftwareSwitches: Hashable, Sendable {
   public var layers: Layers?
   /// Whether experts are multiplied in groups (`--moe-grouped-gemm`) or one after the other.
   public var groupsExperts: Bool?
-  /// PyTorch's cuBLAS workspace of each of its two threads (`CUBLAS_WORKSPACE_CONFIG`); `nil` for what
-  /// PyTorch takes without it (``LibraryWorkspaces``).
+  /// PyTorch's cuBLAS workspace of each of its two threads (`CUBLAS_WORKSPACE_CONFIG`).
+  ///
+  /// `nil` for what PyTorch takes without it (``LibraryWorkspaces``).
   public var cublasWorkspace: Bytes?
-  /// Whether multiplies add weight gradients to the accumulated ones themselves; not with
-  /// `--no-gradient-accumulation-fusion`.
+  /// Whether multiplies add weight gradients to the accumulated ones themselves.
+  ///
+  /// Not with `--no-gradient-accumulation-fusion`.
   ///
   /// Said to do so, the output projection's multiply keeps a stand-in as the layers' do, and all of them
   /// between steps (`tensor_parallel/layers.py` of Megatron-Core since late 2025).
   public var fusesGradientAccumulation: Bool?
   /// How the loss is computed.
   public var loss: Loss?
-  /// Microbatches whose weight gradient of the output projection waits for the end of the step, where
-  /// other stages still work (`--defer-embedding-wgrad-compute`, `--wgrad-deferral-limit`).
+  /// Microbatches whose weight gradient of the output projection waits for the end of the step.
+  ///
+  /// Where other stages still work (`--defer-embedding-wgrad-compute`, `--wgrad-deferral-limit`).
   public var deferredGradients = 0
   /// Whether the working copy of multiplied weights is the quantised one (`--fp8-param-gather`).
   public var quantizesParameters: Bool?
   /// Whether queries and keys are rotated by one kernel; not with `--no-rope-fusion`.
   public var fusesRotary: Bool?
-  /// Whether attention's products are in the multiplies' format where that has eight bits
-  /// (`fp8_dot_product_attention`).
+  /// Whether attention's products are in the multiplies' format where that has eight bits.
+  ///
+  /// `fp8_dot_product_attention`.
   public var narrowsAttention: Bool?
-  /// Whether everything is done in the same order every time (`--deterministic-mode`, with
-  /// `NVTE_ALLOW_NONDETERMINISTIC_ALGO=0` and an `NCCL_ALGO` that is not NVLS).
+  /// Whether everything is done in the same order every time.
+  ///
+  /// `--deterministic-mode`, with `NVTE_ALLOW_NONDETERMINISTIC_ALGO=0` and an `NCCL_ALGO` that is not NVLS.
   public var isDeterministic = false
 
   /// What is kept for the backward pass in narrower formats than it is computed in.
   public var keptFormats = KeptFormats()
-  /// Whether computation goes on while stages of the interleaved schedule send to each other; `nil` for the
-  /// framework's (``FrameworkProfile/interleavedSendsBlock``).
+  /// Whether computation goes on while stages of the interleaved schedule send to each other.
+  ///
+  /// `nil` for the framework's (``FrameworkProfile/interleavedSendsBlock``).
   public var overlapsSends: Bool?
 
   /// Nothing said.

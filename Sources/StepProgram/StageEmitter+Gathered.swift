@@ -35,8 +35,9 @@ extension StageEmitter {
       unit, (bytes.dense - first, bytes.expert), slot: slot, backward: backward, awaited: false)
   }
 
-  /// The part of a unit's dense parameters that it multiplies first, and whose gradient comes last: of a
-  /// layer the projections into attention; all of the embedding and of the head.
+  /// The part of a unit's dense parameters that it multiplies first, and whose gradient comes last.
+  ///
+  /// Of a layer the projections into attention; all of the embedding and of the head.
   private func outerShare(_ unit: UnitBlocks) -> Double {
     let model = job.architecture
     guard (0..<model.layerCount + model.nextTokenLayers).contains(unit.layer) else { return 1 }
@@ -138,8 +139,9 @@ extension StageEmitter {
     unit.layer < 0 || unit.layer >= compiler.unitCount - 2
   }
 
-  /// Whether a unit of a chunk is gathered for a forward pass of a microbatch; Megatron FSDP keeps the
-  /// ends of the model from their first use on.
+  /// Whether a unit of a chunk is gathered for a forward pass of a microbatch.
+  ///
+  /// Megatron FSDP keeps the ends of the model from their first use on.
   private func isGathered(_ unit: UnitBlocks, for turn: Turn) -> Bool {
     !(profile.shardsAsMegatronFSDP && isEnd(unit)) || turn.microbatch == 0
   }
@@ -182,9 +184,10 @@ extension StageEmitter {
     }
   }
 
-  /// Gathers the first layers again beside the head, up to where Megatron FSDP reaches: the ends of the
-  /// model are one bucket, the first, so whatever comes behind the head's call for it is prefetched
-  /// (`all_gather_params` of its `param_and_grad_buffer.py`).
+  /// Gathers the first layers again beside the head, up to where Megatron FSDP reaches.
+  ///
+  /// The ends of the model are one bucket, the first, so whatever comes behind the head's call for it is
+  /// prefetched (`all_gather_params` of its `param_and_grad_buffer.py`).
   private mutating func gatherEarly(_ units: [UnitBlocks], _ turn: Turn) {
     guard gatheredEarly[turn.chunk, default: []].isEmpty else { return }
     var elements = units.reduce(0) { $0 + (isEnd($1) ? Int64($1.parameters.total) : 0) }
@@ -196,10 +199,11 @@ extension StageEmitter {
     }
   }
 
-  /// Whether a unit's parameters are given back behind its forward pass and gathered again for its
-  /// backward pass: not those of the last, which comes next, and under DeepSpeed of as many before it as are
-  /// used again soon (`__params_to_release` of its `partitioned_param_coordinator.py`); under Megatron FSDP
-  /// those of all layers.
+  /// Whether a unit's parameters are given back behind its forward pass and gathered again for its backward pass.
+  ///
+  /// Not those of the last, which comes next, and under DeepSpeed of as many before it as are used again soon
+  /// (`__params_to_release` of its `partitioned_param_coordinator.py`); under Megatron FSDP those of all
+  /// layers.
   private func isReleased(_ units: [UnitBlocks], _ index: Int) -> Bool {
     if profile.shardsAsMegatronFSDP { return !isEnd(units[index]) }
     guard index < units.count - 1 else { return false }
@@ -262,8 +266,9 @@ extension StageEmitter {
     }
   }
 
-  /// A unit's backward pass, its gradients whole until they are reduced; at `slot` it waits for the
-  /// parameters gathered beside it.
+  /// A unit's backward pass, its gradients whole until they are reduced.
+  ///
+  /// At `slot` it waits for the parameters gathered beside it.
   private mutating func emitReducedBackward(
     _ unit: UnitBlocks, _ turn: Turn, releases: Bool, beside slot: Int?
   ) {
@@ -304,10 +309,11 @@ extension StageEmitter {
     }
   }
 
-  /// A unit's backward pass under Megatron FSDP: its gradients are put into a bucket in the format they
-  /// are accumulated in, by the multiplies or copied when the unit is done, and buckets wait in a queue
-  /// until it holds too much or the pass is done (`_grad_acc`, `reduce_gradients` and
-  /// `wait_for_previous_grad_reduce` of Megatron-FSDP).
+  /// A unit's backward pass under Megatron FSDP.
+  ///
+  /// Its gradients are put into a bucket in the format they are accumulated in, by the multiplies or copied
+  /// when the unit is done, and buckets wait in a queue until it holds too much or the pass is done
+  /// (`_grad_acc`, `reduce_gradients` and `wait_for_previous_grad_reduce` of Megatron-FSDP).
   ///
   /// The gradient of a table both ends use is complete when the embedding's is: until then it is in the
   /// parameters' format.
@@ -353,8 +359,9 @@ extension StepCompiler {
     return layers.reduce(0) { $0 + Int64($1.parameters.total) } / Int64(max(1, layers.count))
   }
 
-  /// Elements Megatron FSDP has under way at once: two layers, a thousand million at least
-  /// (`suggested_communication_unit_size` in its `megatron_fsdp.py`).
+  /// Elements Megatron FSDP has under way at once.
+  ///
+  /// Two layers, a thousand million at least (`suggested_communication_unit_size` in its `megatron_fsdp.py`).
   private static let megatronUnit: Int64 = 1_000_000_000
 
   /// Whether a unit begins with some of its parameters and the others are gathered beside it.
@@ -362,9 +369,10 @@ extension StepCompiler {
     job.parallelism.overlaps && profile.layerGathers == .beside && !states.offloadsParameters
   }
 
-  /// Units whose parameters are gathered ahead of the one that runs: one, but none where nothing overlaps
-  /// or they are gathered before it or beside it; under Megatron FSDP until with that one half of what is
-  /// under way at once is there (`suggested_AG_prefetch_size`).
+  /// Units whose parameters are gathered ahead of the one that runs.
+  ///
+  /// One, but none where nothing overlaps or they are gathered before it or beside it; under Megatron FSDP
+  /// until with that one half of what is under way at once is there (`suggested_AG_prefetch_size`).
   func unitsGatheredAhead(_ units: [UnitBlocks]) -> Int {
     guard job.parallelism.overlaps else { return 0 }
     guard profile.shardsAsMegatronFSDP else {
@@ -379,8 +387,7 @@ extension StepCompiler {
     max(Self.megatronUnit, 2 * layerElements(units)) / 2
   }
 
-  /// Elements of whole gradients that may wait for their reduction under Megatron FSDP
-  /// (`suggested_RS_queue_capacity`).
+  /// Elements of whole gradients that may wait for their reduction under Megatron FSDP (`suggested_RS_queue_capacity`).
   func gradientsInFlight(_ units: [UnitBlocks]) -> Int64 {
     max(Self.megatronUnit, 2 * layerElements(units))
   }

@@ -68,8 +68,9 @@ extension StageEmitter {
         + compiler.states.owned(local.expert, over: compiler.states.expertShardDegree))
   }
 
-  /// Adds up the gradients of the two ranks that hold the same stages for the two directions: each
-  /// sends the other half of its shard, and of unsharded gradients the sums of its own half as well.
+  /// Adds up the gradients of the two ranks that hold the same stages for the two directions.
+  ///
+  /// Each sends the other half of its shard, and of unsharded gradients the sums of its own half as well.
   private mutating func emitMirroredGradients(_ local: ParameterCount) {
     guard job.parallelism.isBidirectional else { return }
     let isSharded = job.parallelism.zero > 0

@@ -32,8 +32,9 @@ struct StageEmitter {
   var gatheredEarly: [Int: Set<Int>] = [:]
   /// Blocks of single kernels run beside the passes.
   var extraBlocks: [Kernel: Int] = [:]
-  /// What is sent on each lane (activations into a virtual stage, then gradients), the same bytes every
-  /// time: at twice its index, and one more where another message comes back.
+  /// What is sent on each lane (activations into a virtual stage, then gradients), the same bytes every time.
+  ///
+  /// At twice its index, and one more where another message comes back.
   private var transfers: [Transfer?]
 
   init(
@@ -72,8 +73,9 @@ struct StageEmitter {
     var net: Int64
   }
 
-  /// A chunk's virtual stage and the ranks that hold those before and behind it; `nil` at the model's ends
-  /// and where it is this one.
+  /// A chunk's virtual stage and the ranks that hold those before and behind it.
+  ///
+  /// `nil` at the model's ends and where it is this one.
   private struct ChunkLinks {
     var stage: Int
     var previous: Int?
@@ -239,8 +241,9 @@ struct StageEmitter {
     if rules.sendsHoldHost { instructions.append(.synchronizeHost) }
   }
 
-  /// What one microbatch's activations take to another stage; `isTwofold` if another message comes back
-  /// from it first.
+  /// What one microbatch's activations take to another stage.
+  ///
+  /// `isTwofold` if another message comes back from it first.
   private func transfer(to target: Int, isTwofold: Bool, isGradient: Bool) -> Transfer {
     let whole = compiler.shard.bytes(
       compiler.shard.tokensOutside, job.architecture.hiddenSize)
@@ -266,8 +269,10 @@ struct StageEmitter {
     return Transfer(bytes: bytes, duration: SimDuration(seconds: seconds))
   }
 
-  /// What a message to another stage waits beyond its way: where both sides take part in each
-  /// exchange, a stage between two others stands still for those of both neighbours.
+  /// What a message to another stage waits beyond its way.
+  ///
+  /// Where both sides take part in each exchange, a stage between two others stands still for those of both
+  /// neighbours.
   private func stall(to target: Int) -> Double {
     let placements = compiler.pricing.placements
     guard placements.placement(of: .tensor).nodes >= profile.stallingTensorNodes else { return 0 }

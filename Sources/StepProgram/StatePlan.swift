@@ -68,9 +68,11 @@ final class StatePlan {
     chunkCounts[stage].reduce(0) { $0 + $1.chunk.layers.count }
   }
 
-  /// Bytes of the stage's embedding and head, whole: Megatron FSDP gathers by layers, and what is in none
-  /// stays gathered from its first use on, from one step to the next (`_pre_forward_param_unshard`;
-  /// `preserve_non_fsdp_units` of its all-gather pipeline since 2026, earlier until the step's end).
+  /// Bytes of the stage's embedding and head, whole.
+  ///
+  /// Megatron FSDP gathers by layers, and what is in none stays gathered from its first use on, from one step
+  /// to the next (`_pre_forward_param_unshard`; `preserve_non_fsdp_units` of its all-gather pipeline since
+  /// 2026, earlier until the step's end).
   private func gatheredEndBytes(ofStage stage: Int) -> Int64 {
     chunkCounts[stage].reduce(0) {
       $0 + Int64($1.embedding.total + $1.head.total) * workingBytes
@@ -103,8 +105,9 @@ final class StatePlan {
     job.parallelism.zero > 0 ? expertShardDegree * job.parallelism.stageCopies : 1
   }
 
-  /// Whether gradients are summed over data ranks after every microbatch: where their owners keep
-  /// nothing but their share, or parameters are gathered anew.
+  /// Whether gradients are summed over data ranks after every microbatch.
+  ///
+  /// Where their owners keep nothing but their share, or parameters are gathered anew.
   var reducesEachMicrobatch: Bool {
     if let stated = job.parallelism.sharding.reducesEachMicrobatch { return stated }
     return gathersParameters ? !keepsGathered : job.parallelism.zero == 2
@@ -116,8 +119,9 @@ final class StatePlan {
       && job.parallelism.data * job.parallelism.context > 1
   }
 
-  /// Whether gradients are whole until the last microbatch though their owners keep only their share
-  /// then: where they are not reduced in buckets within each backward pass.
+  /// Whether gradients are whole until the last microbatch though their owners keep only their share then.
+  ///
+  /// Where they are not reduced in buckets within each backward pass.
   var keepsWholeGradients: Bool {
     job.parallelism.zero == 2 && !streamsAlone
       && !(reducesEachMicrobatch && bucketsOverlap && !job.parallelism.schedule.splitsBackward)
@@ -165,8 +169,9 @@ final class StatePlan {
   /// Bytes of a gradient value on the wire.
   var reduceBytes: Int64 { Int64((profile.reduceFormat ?? gradientFormat).bytesPerValue) }
 
-  /// Bytes of optimizer state per parameter: masters, where they are not the parameters
-  /// themselves, and moments.
+  /// Bytes of optimizer state per parameter.
+  ///
+  /// Masters, where they are not the parameters themselves, and moments.
   var optimizerBytes: Int64 {
     masterBytes + momentBytes
   }
@@ -189,8 +194,9 @@ final class StatePlan {
     job.training.precision.hasMasters && !profile.isFSDP ? 4 : 0
   }
 
-  /// Bytes of optimizer state a rank of the stage owns: masters, where they are not the parameters
-  /// themselves, and moments.
+  /// Bytes of optimizer state a rank of the stage owns.
+  ///
+  /// Masters, where they are not the parameters themselves, and moments.
   func ownedOptimizerBytes(ofStage stage: Int) -> Int64 {
     let owned = ownedCount(ofStage: stage)
     guard let moments = moments[stage] else { return owned * optimizerBytes }
@@ -215,9 +221,10 @@ final class StatePlan {
   /// Whether the shards that are gathered wait in the host's memory.
   var offloadsParameters: Bool { job.parallelism.offloadsParameters && gathersParameters }
 
-  /// Whether gradients go to the host as they are reduced, beside the rest of the backward pass
-  /// (arXiv:2101.06840, section 4.2; `async_inplace_copy_grad_to_fp32_buffer_from_gpu` of DeepSpeed's
-  /// `stage_1_and_2.py`).
+  /// Whether gradients go to the host as they are reduced, beside the rest of the backward pass.
+  ///
+  /// arXiv:2101.06840, section 4.2; `async_inplace_copy_grad_to_fp32_buffer_from_gpu` of DeepSpeed's
+  /// `stage_1_and_2.py`.
   var streamsGradients: Bool {
     job.parallelism.offloadsOptimizer
       && (gathersParameters || bucketsOverlap && !job.parallelism.schedule.splitsBackward)
@@ -257,8 +264,9 @@ final class StatePlan {
       + (offloadsParameters ? update : max(update, gpu.hostCopySeconds(bytes: copy)))
   }
 
-  /// Bytes of moments of what a rank of the stage trains, shared with nobody; `nil` where every
-  /// parameter has the same.
+  /// Bytes of moments of what a rank of the stage trains, shared with nobody.
+  ///
+  /// `nil` where every parameter has the same.
   func momentBytes(ofStage stage: Int) -> (dense: Int64, expert: Int64)? {
     moments[stage].map { ($0.dense, $0.expert) }
   }

@@ -25,8 +25,9 @@ extension StepCompiler {
       && states.hasLikeMoments
   }
 
-  /// Whether no operation runs again: selective recomputation drops scores, which fused attention has
-  /// not.
+  /// Whether no operation runs again.
+  ///
+  /// Selective recomputation drops scores, which fused attention has not.
   private var keepsEverything: Bool {
     switch job.training.recompute {
     case .none: true
@@ -38,8 +39,9 @@ extension StepCompiler {
     }
   }
 
-  /// Most passes of a warm-up that are played: the allocator's lists grow with what is in flight, and
-  /// GPipe may have thousands.
+  /// Most passes of a warm-up that are played.
+  ///
+  /// The allocator's lists grow with what is in flight, and GPipe may have thousands.
   private static let longestWarmUp = 384
 
   /// The tensors of a chunk's passes.
@@ -91,9 +93,10 @@ extension StepCompiler {
     return replay.play(turns, capacity: .max / 2)
   }
 
-  /// Tensors in which updated parameters are gathered where that is not done in place: the rank's own
-  /// part, every rank's, and one for all of them, from which those are copied (`all_gather_coalesced`
-  /// in nanotron's `distributed.py`; `allgather` in PyTorch's `ProcessGroupNCCL.cpp`).
+  /// Tensors in which updated parameters are gathered where that is not done in place.
+  ///
+  /// The rank's own part, every rank's, and one for all of them, from which those are copied
+  /// (`all_gather_coalesced` in nanotron's `distributed.py`; `allgather` in PyTorch's `ProcessGroupNCCL.cpp`).
   func gatherTensors(ofStage stage: Int) -> [Int64] {
     guard profile.gatheredTensorsPerLayer > 0, job.parallelism.zero == 1, states.shardDegree > 1
     else { return [] }

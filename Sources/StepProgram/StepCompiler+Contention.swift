@@ -99,8 +99,10 @@ extension StepCompiler {
     return call
   }
 
-  /// What stands for a collective of one rank whose data cross the host link: nothing is exchanged, and
-  /// the copy is added by whoever asks; `nil` on other axes, among several, and where none crosses.
+  /// What stands for a collective of one rank whose data cross the host link.
+  ///
+  /// Nothing is exchanged, and the copy is added by whoever asks; `nil` on other axes, among several, and where
+  /// none crosses.
   func copyAlone(
     _ operation: CollectiveOperation, on axis: CommunicationAxis, bytes: Int64
   ) -> CollectiveCall? {

@@ -23,7 +23,8 @@ struct ChunkBlocks {
   /// Shapes of the gradients its layers' multiplies accumulate, and its output projection's.
   var gradientShapes: Set<GradientShape>
   var headShapes: Set<GradientShape>
-  /// The backward pass without the output projection's weight gradient, and that gradient by itself;
+  /// The backward pass without the output projection's weight gradient, and that gradient by itself.
+  ///
   /// `nil` where none is put off.
   var deferral: (backward: Int, gradient: Int)?
   /// Bytes of a microbatch the host keeps from forward to backward.
@@ -198,8 +199,9 @@ extension StepCompiler {
       forwardPeakLayer: forwardPeakLayer, backwardPeakLayer: backwardPeakLayer)
   }
 
-  /// The backward pass of a chunk without the weight gradient of its output projection, and that
-  /// gradient; `nil` where it is not put off.
+  /// The backward pass of a chunk without the weight gradient of its output projection, and that gradient.
+  ///
+  /// `nil` where it is not put off.
   private mutating func deferral(_ parts: [ChunkPart], name: String)
     -> (backward: Int, gradient: Int)?
   {
@@ -234,10 +236,11 @@ extension StepCompiler {
       bytes: shard.bytes(shard.tokens, width))
   }
 
-  /// What PyTorch's `PipelineStage` allocates for its schedule: a buffer for each microbatch's input
-  /// and one for each gradient of its output (`args_recv_info`, `grad_recv_info` of its `stage.py`), of
-  /// which inputs in flight are counted with the activations; and on the last stage the outputs of all
-  /// microbatches, where the caller takes them (`output_chunks`).
+  /// What PyTorch's `PipelineStage` allocates for its schedule.
+  ///
+  /// A buffer for each microbatch's input and one for each gradient of its output (`args_recv_info`,
+  /// `grad_recv_info` of its `stage.py`), of which inputs in flight are counted with the activations; and on
+  /// the last stage the outputs of all microbatches, where the caller takes them (`output_chunks`).
   private func stageBuffers(in chunks: [ChunkBlocks], turns: [Turn]) -> [MemoryItem] {
     guard profile.receivesIntoOwnBuffers, job.parallelism.pipeline > 1 else { return [] }
     let sent = shard.bytes(shard.tokensOutside, job.architecture.hiddenSize)

@@ -18,8 +18,10 @@ public struct StepCompiler {
   var layerCache: [LayerKey: LayerBlocks] = [:]
   var contention = Contention()
 
-  /// Part of a kernel's speed lost while a collective runs beside it: NCCL's channels take their
-  /// multiprocessors and memory bandwidth (16–24 of an A100's 108, NCCL's default channel count).
+  /// Part of a kernel's speed lost while a collective runs beside it.
+  ///
+  /// NCCL's channels take their multiprocessors and memory bandwidth (16–24 of an A100's 108, NCCL's default
+  /// channel count).
   static let interference = 0.12
 
   /// What distinguishes one layer's work from another's.
@@ -176,8 +178,9 @@ public struct StepCompiler {
       blocksLaunches: job.training.blocksLaunches)
   }
 
-  /// Multiprocessors that DualPipe's dispatch and combine kernels keep for themselves; none of a chip
-  /// that has only a few large ones (a TPU), whose exchanges run beside them.
+  /// Multiprocessors that DualPipe's dispatch and combine kernels keep for themselves.
+  ///
+  /// None of a chip that has only a few large ones (a TPU), whose exchanges run beside them.
   ///
   /// 20 of an H800's 132 (arXiv:2412.19437, section 3.2.2). Multiplies lose 20 of the other 112, passes
   /// over memory next to nothing; their share of all lies between.
@@ -208,8 +211,10 @@ public struct StepCompiler {
   /// Units of the model that are gathered or reduced at once: embedding, layers, head.
   var unitCount: Int { job.architecture.layerCount + job.architecture.nextTokenLayers + 2 }
 
-  /// Slots a rank needs: for each unit its gather and the end of its computation; and one each for
-  /// reductions and for the gather after the update.
+  /// Slots a rank needs.
+  ///
+  /// For each unit its gather and the end of its computation, and one each for reductions and for the gather
+  /// after the update.
   var slotCount: Int { 2 * unitCount + 2 }
 
   /// What distinguishes `layer`'s work from other layers'.
@@ -350,9 +355,10 @@ public struct StepCompiler {
     return Array(operations[...(end ?? operations.endIndex - 1)])
   }
 
-  /// Inputs and output gradients of an operation's multiplies, which its weight gradient starts from
-  /// (arXiv:2401.10241, section 2: 32·s·b·h bytes of a GPT layer); of what tensor-parallel ranks share
-  /// out along the sequence, the part; both as quantised where inputs are kept so.
+  /// Inputs and output gradients of an operation's multiplies, which its weight gradient starts from.
+  ///
+  /// arXiv:2401.10241, section 2: 32·s·b·h bytes of a GPT layer. Of what tensor-parallel ranks share out along
+  /// the sequence, the part; both as quantised where inputs are kept so.
   private func heldForWeights(_ operation: Operation) -> Int64 {
     var bytes: Int64 = 0
     for case .matmul(let gradient) in operation.weightGradient {

@@ -23,9 +23,10 @@ extension StepProgram {
     return passes
   }
 
-  /// Bytes a checkpoint holds: working copies, masters and optimizer states, each once however many
-  /// ranks hold it; and the largest part one rank writes when the ranks that hold the same states
-  /// share the writing (PyTorch's distributed checkpoints, Megatron-Core's fully parallel saving).
+  /// Bytes a checkpoint holds, and the largest part one rank writes.
+  ///
+  /// Working copies, masters and optimizer states, each once however many ranks hold it; ranks that hold the
+  /// same states share the writing (PyTorch's distributed checkpoints, Megatron-Core's fully parallel saving).
   public var checkpointBytes: (total: Int64, largestPart: Int64) {
     let plan = StatePlan(job: job, profile: job.training.profile)
     let layout = job.parallelism

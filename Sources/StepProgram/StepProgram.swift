@@ -1,7 +1,8 @@
 public import Quantities
 
-/// What every rank does in one training step: one program per pipeline stage, shared by all its
-/// ranks.
+/// What every rank does in one training step.
+///
+/// One program per pipeline stage, shared by all its ranks.
 ///
 /// Both fidelities interpret this value: `folded` runs one rank of each stage with collectives at
 /// their closed form, `full` runs every rank with collectives as messages.
@@ -36,12 +37,14 @@ public struct StageProgram: Sendable {
   public var resident: [Int64]
   /// What is held in each category, named; sums to ``resident`` and documents it.
   public var items: [MemoryItem]
-  /// Bytes a step leaves behind that the next one replaces, or makes again, before its peak: the inputs
-  /// its chunks got last, and their gradients; fp32 copies of gradients; stand-ins.
+  /// Bytes a step leaves behind that the next one replaces, or makes again, before its peak.
+  ///
+  /// The inputs its chunks got last, and their gradients; fp32 copies of gradients; stand-ins.
   public var leftBehind: Bytes
-  /// Bytes of states that the first update makes, where the first steps come without one: fp16 starts
-  /// with a loss scale of 2³², halved in each step that overflows and does not update (Megatron-LM's
-  /// `--initial-loss-scale`).
+  /// Bytes of states that the first update makes, where the first steps come without one.
+  ///
+  /// fp16 starts with a loss scale of 2³², halved in each step that overflows and does not update
+  /// (Megatron-LM's `--initial-loss-scale`).
   public var madeByFirstUpdate: Bytes
   /// Bytes of states in the host's memory, of one rank.
   public var hostBytes: Bytes

@@ -51,9 +51,10 @@ struct MoveWriter {
   let attentionLaunches: Int
   /// Whether the output projection's weight is the embedding's table.
   var sharesTable = false
-  /// Bytes of the multiply library's workspace that the backward pass's thread takes with its first
-  /// multiply, out of what is free then: with logits and activations there, mostly a piece of the logits'
-  /// fp32 copy, which finds no room there any more (`getCUDABlasWorkspace` and its kin in PyTorch's
+  /// Bytes of the multiply library's workspace that the backward pass's thread takes with its first multiply.
+  ///
+  /// Out of what is free then: with logits and activations there, mostly a piece of the logits' fp32 copy,
+  /// which finds no room there any more (`getCUDABlasWorkspace` and its kin in PyTorch's
   /// `CublasHandlePool.cpp`: a workspace for each handle, and a handle for each thread).
   var workspace: Int64 = 0
 

@@ -5,10 +5,11 @@ public import Quantities
 import Transformer
 
 extension TrainingJob {
-  /// Layers of each stage when blocks are dealt out by cumulative multiply cost, as nanotron does:
-  /// a layer costs 4·heads·d·h + 3·f·h, the output projection V·h; a rank's share ends with the
-  /// block that brings the cumulative cost to its threshold (nanotron's `get_block_compute_costs`;
-  /// the rounding is what the activation memory of its first stages shows).
+  /// Layers of each stage when blocks are dealt out by cumulative multiply cost, as nanotron does.
+  ///
+  /// A layer costs 4·heads·d·h + 3·f·h, the output projection V·h; a rank's share ends with the block that
+  /// brings the cumulative cost to its threshold (nanotron's `get_block_compute_costs`; the rounding is what
+  /// the activation memory of its first stages shows).
   var layersPerStageByCost: [Int] {
     let hidden = Double(architecture.hiddenSize)
     let attention = architecture.attention
@@ -29,9 +30,10 @@ extension TrainingJob {
     return counts
   }
 
-  /// Layers of each stage when the embedding, the final norm and the head are dealt out evenly with
-  /// them, a remainder one each to the first stages (`pipe_partition_uniform` of Aleph Alpha's scaling
-  /// library); `nil` where that leaves a stage without, and where a rank has more stages than one.
+  /// Layers of each stage when the embedding, the final norm and the head are dealt out evenly with them.
+  ///
+  /// A remainder goes one each to the first stages (`pipe_partition_uniform` of Aleph Alpha's scaling library);
+  /// `nil` where that leaves a stage without, and where a rank has more stages than one.
   var layersPerStageWithEnds: [Int]? {
     let ranks = parallelism.pipeline
     guard ranks > 1, parallelism.virtualStages == 1, !parallelism.isVShaped else { return nil }
@@ -42,8 +44,10 @@ extension TrainingJob {
     return counts.allSatisfy { $0 >= 0 } ? counts : nil
   }
 
-  /// Layers of each stage where they do not divide: the stage with the output projection and the
-  /// next-token modules gets fewer; `nil` where they divide, or do with the ends counted as layers.
+  /// Layers of each stage where they do not divide.
+  ///
+  /// The stage with the output projection and the next-token modules gets fewer; `nil` where they divide, or do
+  /// with the ends counted as layers.
   ///
   /// Megatron-Bridge lays DeepSeek-V3's 61 layers out so on 4 to 32 stages (`recipes/deepseek`), and so
   /// did DeepSeek, its shallowest and deepest layers on one rank (arXiv:2412.19437, section 3.2.3). One
@@ -86,8 +90,9 @@ extension TrainingJob {
     return isV ? counts.map { ($0 + 1) / 2 } + counts.reversed().map { $0 / 2 } : counts
   }
 
-  /// Model FLOPs of a step over all ranks: forward and backward, no recomputation, attention
-  /// counted in full as most published MFU figures do.
+  /// Model FLOPs of a step over all ranks.
+  ///
+  /// Forward and backward, no recomputation, attention counted in full as most published MFU figures do.
   public var modelFlops: Flops {
     architecture.modelFlopsPerStep(
       tokens: tokensPerStep, sequenceLength: training.sequenceLength, causal: false)

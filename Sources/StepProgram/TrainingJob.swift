@@ -59,15 +59,18 @@ public struct TrainingSettings: Hashable, Sendable {
   public var blocksLaunches: Bool
   /// The software that runs it.
   public var framework: Framework { didSet { profile = framework.profile } }
-  /// What that software fuses, overlaps and launches: the framework's ``Framework/profile`` unless
-  /// set afterwards, as fits of its constants do.
+  /// What that software fuses, overlaps and launches.
+  ///
+  /// The framework's ``Framework/profile`` unless set afterwards, as fits of its constants do.
   public var profile: FrameworkProfile
   /// Release of that software, where it is said; of NeMo only.
   public var release: FrameworkRelease?
   /// How tokens get to their experts.
   public var dispatch: ExpertDispatch
-  /// Format of the optimizer's moments; `nil` for the optimizer's own, or where there are no masters and
-  /// the framework has PyTorch's or optax's optimizers, which make them like the parameters, for theirs.
+  /// Format of the optimizer's moments.
+  ///
+  /// `nil` for the optimizer's own, or where there are no masters and the framework has PyTorch's or optax's
+  /// optimizers, which make them like the parameters, for theirs.
   public var momentFormat: NumberFormat?
   /// What is compiled; `nil` for the framework's way.
   public var compiled: CompiledParts?
@@ -101,8 +104,9 @@ public struct TrainingSettings: Hashable, Sendable {
   }
 }
 
-/// Whose kernels run where a scenario says FlashAttention-2, as `--attention-backend` of Megatron-Core
-/// (`AttnBackend` in its `transformer/enums.py`) names them.
+/// Whose kernels run where a scenario says FlashAttention-2.
+///
+/// Named as by `--attention-backend` of Megatron-Core (`AttnBackend` in its `transformer/enums.py`).
 public enum AttentionBackend: String, Hashable, Sendable, CaseIterable {
   /// Those of the `flash-attn` package, FlashAttention-2.
   case flash

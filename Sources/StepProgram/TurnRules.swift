@@ -30,8 +30,10 @@ struct TurnRules {
   /// Whether of two messages that meet one waits for the other.
   let exchangesStagesInTurn: Bool
 
-  /// Instructions of a turn in one piece at most: its part of the step, what it waits for, its memory before
-  /// and behind it, its block, what it sends, and where the host waits for the device.
+  /// Instructions of a turn in one piece at most.
+  ///
+  /// Its part of the step, what it waits for, its memory before and behind it, its block, what it sends, and
+  /// where the host waits for the device.
   var instructionsPerTurn: Int { 6 + (synchronizesPasses ? 2 : 0) + (sendsHoldHost ? 1 : 0) }
 
   init(_ compiler: StepCompiler) {

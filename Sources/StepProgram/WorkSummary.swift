@@ -19,8 +19,9 @@ public struct WorkSummary: Hashable, Sendable {
   public var busy: Int64
   /// Time from the host's start to the device's end when the device waits for the host.
   public var lag: Int64
-  /// Time from the device's start to the host's end when the host waits for the device; ``never``
-  /// where it waits for nothing.
+  /// Time from the device's start to the host's end when the host waits for the device.
+  ///
+  /// ``never`` where it waits for nothing.
   public var wait: Int64
 
   /// The ``wait`` of a host that waits for nothing: before any other time.
@@ -29,8 +30,9 @@ public struct WorkSummary: Hashable, Sendable {
   /// Whether the host waits for the device somewhere.
   public var waits: Bool { wait != Self.never }
 
-  /// A run that issues in `issue`, keeps the device busy for `busy`, and ends `lag` after the
-  /// host began when launch-bound; the host waits for the device where `wait` is given.
+  /// A run that keeps the host busy for `issue` and the device for `busy`.
+  ///
+  /// It ends `lag` after the host began when launch-bound; the host waits for the device where `wait` is given.
   ///
   /// Each is cut to ``SimDuration/longest``.
   public init(issue: Int64, busy: Int64, lag: Int64, wait: Int64 = never) {

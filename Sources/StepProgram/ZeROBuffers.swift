@@ -3,11 +3,13 @@ import Layout
 import Quantities
 import Transformer
 
-/// What DeepSpeed's ZeRO holds beside the states, in elements; its defaults (`zero/config.py` of
-/// DeepSpeed's `runtime`).
+/// What DeepSpeed's ZeRO holds beside the states, in elements.
+///
+/// Its defaults (`zero/config.py` of DeepSpeed's `runtime`).
 public struct ZeROBuffers: Hashable, Sendable {
-  /// Elements of parameters between one use of a layer and its next, in the order they are used, below
-  /// which ZeRO-3 does not give its gathered parameters back (`stage3_max_reuse_distance`).
+  /// Elements between two uses of a layer below which ZeRO-3 does not give its gathered parameters back.
+  ///
+  /// Elements of parameters, in the order they are used (`stage3_max_reuse_distance`).
   public var reuseElements: Int64 = 1_000_000_000
   /// Elements ZeRO-3 updates at once (`sub_group_size`).
   public var subgroupElements: Int64 = 1_000_000_000
@@ -17,8 +19,9 @@ public struct ZeROBuffers: Hashable, Sendable {
 }
 
 extension StatePlan {
-  /// Whether the host holds and updates the optimizer states of the only copy of the model: ZeRO-2 on a
-  /// single GPU.
+  /// Whether the host holds and updates the optimizer states of the only copy of the model.
+  ///
+  /// ZeRO-2 on a single GPU.
   ///
   /// Hooks put each gradient into the bucket as soon as it is there, and a full bucket's go to the host,
   /// though there is nobody to reduce with (`reduce_independent_p_g_buckets_and_remove_grads` of
@@ -35,10 +38,11 @@ extension StatePlan {
     profile.zeroBuffers != nil && (job.parallelism.zero == 2 || gathersParameters)
   }
 
-  /// The bucket gradients are reduced from, in the parameters' format: one under ZeRO-2, where
-  /// `overlap_comm` would make it two, and one under ZeRO-3 (`ipg_buffer` of `stage_1_and_2.py`,
-  /// `__ipg_bucket_flat_buffer` of `stage3.py`); none under ZeRO-1, which turns `contiguous_gradients` off
-  /// (`_configure_zero_optimizer` of `engine.py`).
+  /// The bucket gradients are reduced from, in the parameters' format.
+  ///
+  /// One under ZeRO-2, where `overlap_comm` would make it two, and one under ZeRO-3 (`ipg_buffer` of
+  /// `stage_1_and_2.py`, `__ipg_bucket_flat_buffer` of `stage3.py`); none under ZeRO-1, which turns
+  /// `contiguous_gradients` off (`_configure_zero_optimizer` of `engine.py`).
   var gradientBucket: MemoryItem? {
     guard hasGradientBucket else { return nil }
     return MemoryItem(
@@ -46,9 +50,10 @@ extension StatePlan {
       bytes: Int64(profile.bucketParameters) * workingBytes)
   }
 
-  /// Bytes an update needs meanwhile under DeepSpeed: the owned gradients joined, and that in fp32
-  /// (`flatten_dense_tensors_aligned` in `step` of `stage_1_and_2.py`); under ZeRO-3 fp32 of one group at a
-  /// time (`_prepare_sub_group` of `stage3.py`).
+  /// Bytes an update needs meanwhile under DeepSpeed.
+  ///
+  /// The owned gradients joined, and that in fp32 (`flatten_dense_tensors_aligned` in `step` of
+  /// `stage_1_and_2.py`); under ZeRO-3 fp32 of one group at a time (`_prepare_sub_group` of `stage3.py`).
   func updateBytes(ofStage stage: Int) -> Int64 {
     guard let buffers = profile.zeroBuffers, job.training.precision.hasMasters,
       !job.parallelism.offloadsOptimizer

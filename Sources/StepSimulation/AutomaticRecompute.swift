@@ -67,8 +67,9 @@ extension StepProgram {
     return best
   }
 
-  /// Whether activations would go to the host first: by the framework's recipes, over a link faster than
-  /// PCIe 5's 64 GB/s.
+  /// Whether activations would go to the host first.
+  ///
+  /// By the framework's recipes, over a link faster than PCIe 5's 64 GB/s.
   private static func offloadsActivations(_ job: TrainingJob) -> Bool {
     job.training.profile.offloadsActivations && job.parallelism.zero == 3
       && job.parallelism.pipeline == 1 && job.cluster.gpu.hostRate > .gigabytesPerSecond(64)

@@ -127,8 +127,7 @@ extension FlowNetwork {
     }
   }
 
-  /// To 40 bits, so that what is equal but for the order of a sum is equal, and messages that are alike
-  /// end together.
+  /// To 40 bits, so that what is equal but for the order of a sum is equal, and messages that are alike end together.
   static func rounded(_ level: Double) -> Double {
     Double(bitPattern: (level.bitPattern &+ 1 << 11) & ~(1 << 12 - 1))
   }
@@ -160,8 +159,9 @@ extension FlowNetwork {
     }
   }
 
-  /// Asks a link anew, one of whose messages could have `before` elsewhere and now `after`, where that
-  /// makes a difference.
+  /// Asks a link anew, where that makes a difference.
+  ///
+  /// One of its messages could have `before` elsewhere and now `after`.
   private mutating func ask(_ link: Int, _ before: Double, _ after: Double) {
     let state = links[link]
     // Where there is room for all demands, no matter what.

@@ -16,8 +16,9 @@ struct ClassRun {
   /// Instructions of its program.
   var instructionCount: Int
   var waiting = Waiting.nothing
-  /// Whether blocks may run in one piece: at the program's speed, alone in every group inside the
-  /// stage.
+  /// Whether blocks may run in one piece.
+  ///
+  /// At the program's speed, alone in every group inside the stage.
   var isPlain = true
   /// Kernel time over the program's.
   var factor = 1.0

@@ -1,7 +1,8 @@
 import StepProgram
 
-/// A stage's program as its ranks run it when nobody records them: without what only the memory ledger
-/// asks for, but for the instruction at which they hold most.
+/// A stage's program as its ranks run it when nobody records them.
+///
+/// Without what only the memory ledger asks for, but for the instruction at which they hold most.
 struct FoldedStage {
   /// What they do, in order.
   private(set) var instructions: [Instruction] = []

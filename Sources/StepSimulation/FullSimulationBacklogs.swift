@@ -1,5 +1,6 @@
-/// Times of data operations between the two streams of each rank that pass over them: when those the
-/// program has passed may begin, or when those it has not come to have ended.
+/// Times of data operations between the two streams of each rank that pass over them.
+///
+/// When those the program has passed may begin, or when those it has not come to have ended.
 ///
 /// First in, first out for each rank, in pages of one pool.
 struct FullSimulationBacklogs {

@@ -5,8 +5,9 @@ import Quantities
 import StepProgram
 
 extension FullSimulationModel {
-  /// Bytes of all that ranks and network hold on this process, and of the programs they share: the
-  /// room of every array, whether or not it is full.
+  /// Bytes of all that ranks and network hold on this process, and of the programs they share.
+  ///
+  /// The room of every array, whether or not it is full.
   var stateBytes: Int {
     let streams =
       states.allocatedBytes + spent.allocatedBytes + slots.allocatedBytes + backlogs.bytes

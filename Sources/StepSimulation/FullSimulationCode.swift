@@ -3,8 +3,9 @@ import Layout
 import Quantities
 import StepProgram
 
-/// The programs of all stages laid out flat, with what each instruction needs to be run out of
-/// order: the data stream is interpreted beside the compute stream, ahead of it or behind it.
+/// The programs of all stages laid out flat, with what each instruction needs to be run out of order.
+///
+/// The data stream is interpreted beside the compute stream, ahead of it or behind it.
 struct FullSimulationCode {
   /// A block's pieces in ``leaves``.
   struct BlockRange {

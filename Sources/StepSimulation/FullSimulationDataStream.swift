@@ -2,9 +2,10 @@ import EventKernel
 import Quantities
 import StepProgram
 
-/// The data stream of a rank, interpreted beside its program: a launch that waits for nothing the
-/// compute stream does begins when the host has issued it, which may be long before the program's
-/// own clock comes to it.
+/// The data stream of a rank, interpreted beside its program.
+///
+/// A launch that waits for nothing the compute stream does begins when the host has issued it, which may be
+/// long before the program's own clock comes to it.
 extension FullSimulationModel {
   /// Data operations that are over.
   func operationsDone(_ local: Int) -> Int32 {
@@ -78,8 +79,9 @@ extension FullSimulationModel {
     }
   }
 
-  /// The rank's collective on the data stream is over: the stream goes on, and the program when it
-  /// waited for that.
+  /// The rank's collective on the data stream is over.
+  ///
+  /// The stream goes on, and the program when it waited for that.
   mutating func resumeData(_ local: Int, end: Int64, _ context: inout EventContext) {
     concludeData(local, end: end)
     advanceData(local, &context)

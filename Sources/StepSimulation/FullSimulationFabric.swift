@@ -26,8 +26,9 @@ struct FullSimulationFabric {
     /// Cards a message between nodes crosses at each end, and what it takes of each alone.
     var cards: Int
     var demand: Double
-    /// What a message inside a node takes of a GPU's links alone, and whether that is spread over
-    /// those to all members there.
+    /// What a message inside a node takes of a GPU's links alone, and whether it is spread over those to all there.
+    ///
+    /// To all members of its group there.
     var demandInside: Double
     var usesAllPeers: Bool
   }
@@ -94,8 +95,9 @@ struct FullSimulationFabric {
     var isBusy: Bool { call >= 0 }
   }
 
-  /// What has come from the other members of one group: for the collective in progress (or next)
-  /// and for the one after it, which others may have begun.
+  /// What has come from the other members of one group.
+  ///
+  /// For the collective in progress (or next) and for the one after it, which others may have begun.
   struct Inbox {
     var first: UInt32
     var member: UInt32
@@ -115,8 +117,9 @@ struct FullSimulationFabric {
   private(set) var laneWidth = 1
   /// Prices sends.
   let model: CollectiveModel
-  /// From a rank's asking to the network's hearing of it, picoseconds; zero where links are not
-  /// shared.
+  /// From a rank's asking to the network's hearing of it, picoseconds.
+  ///
+  /// Zero where links are not shared.
   private(set) var requestDelay: Int64 = 0
   /// Whether messages inside nodes go through the network too.
   private(set) var sharesNodes = false
@@ -243,8 +246,9 @@ struct FullSimulationFabric {
       ? sent : UInt32(calls[call].plan.arrivals(at: Int(member)) ?? Int(sent))
   }
 
-  /// The communicator of a block's collectives when they are all of one within nodes, on the compute
-  /// stream; else negative.
+  /// The communicator of a block's collectives when they are all of one within nodes, on the compute stream.
+  ///
+  /// Else negative.
   func meeting(of block: Block) -> Int32 {
     let communicators = Set(block.calls.map { calls[$0].communicator })
     guard communicators.count == 1, let only = communicators.first,
@@ -270,8 +274,7 @@ struct FullSimulationFabric {
     }
   }
 
-  /// The smallest delay of any event of a collective that goes from one process to another,
-  /// picoseconds.
+  /// The smallest delay of any event of a collective that goes from one process to another, picoseconds.
   ///
   /// Groups count only where their members live on different processes, messages inside a node only
   /// where members that share a node do.

@@ -51,9 +51,10 @@ struct FullSimulationGroups {
     return (member, first)
   }
 
-  /// The rank that hears of all members of the group that begins at `first`: one of them, spread over
-  /// groups by Knuth's multiplicative hash (The Art of Computer Programming 3, section 6.4), so that
-  /// processes that hold different members have as much to hear.
+  /// The rank that hears of all members of the group that begins at `first`.
+  ///
+  /// One of them, spread over groups by Knuth's multiplicative hash (The Art of Computer Programming 3, section
+  /// 6.4), so that processes that hold different members have as much to hear.
   func host(first: Int) -> Int {
     let mixed = UInt32(truncatingIfNeeded: first) &* 2_654_435_769
     return rank(of: Int((UInt64(mixed) * UInt64(size)) >> 32), first: first)

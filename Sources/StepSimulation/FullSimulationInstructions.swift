@@ -194,8 +194,9 @@ extension FullSimulationModel {
     return true
   }
 
-  /// Ends the leaf whose collective is over; what it took beyond the closed form counts for its
-  /// category, the rest is the block's.
+  /// Ends the leaf whose collective is over.
+  ///
+  /// What it took beyond the closed form counts for its category, the rest is the block's.
   mutating func conclude(_ local: Int, call: Int, end: Int64) {
     let (compute, late) = states[local].block.conclude(
       begun: actives[2 * local].start, duration: fabric.calls[call].duration, end: end)

@@ -71,8 +71,9 @@ struct FullSimulationModel: EventModel {
   static let startKind: UInt32 = 0
   static let messageKind: UInt32 = 1
   static let activationsKind: UInt32 = 2
-  /// What an event of ``startKind`` is, in the next two bits: a member has come to a collective, or the
-  /// collective is over.
+  /// What an event of ``startKind`` is, in the next two bits.
+  ///
+  /// A member has come to a collective, or the collective is over.
   static let cameKind: UInt32 = 1 << 2
   static let overKind: UInt32 = 2 << 2
   /// Where the collective stands in those kinds.

@@ -5,8 +5,9 @@ import Quantities
 import StepProgram
 
 extension FullSimulationFabric {
-  /// Appends the links a message crosses: its sender's card's way, the ways of all cards its group has
-  /// in the node, or those inside the node.
+  /// Appends the links a message crosses.
+  ///
+  /// Its sender's card's way, the ways of all cards its group has in the node, or those inside the node.
   func appendRoute(
     of message: CollectiveMessage, from place: (member: Int, first: Int), rank: Int, _ call: Call,
     _ graph: LinkGraph, _ loads: [Double], _ hops: inout [LinkGraph.Hop]

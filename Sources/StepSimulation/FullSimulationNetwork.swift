@@ -97,8 +97,9 @@ struct FullSimulationNetwork {
   }
 }
 
-/// The network in memory of its own, opened once an event: as a field of the model it would be moved out and
-/// in, half a kilobyte each time.
+/// The network in memory of its own, opened once an event.
+///
+/// As a field of the model it would be moved out and in, half a kilobyte each time.
 final class FullSimulationNetworkStorage {
   var links: FullSimulationNetwork
 
@@ -123,8 +124,9 @@ extension FullSimulationModel {
   /// Set in the code of an age that does not fit exactly.
   private static let coarseBit: UInt64 = 1 << 41
 
-  /// An age in 42 bits: exact up to 2.2 s, in steps of 4.2 µs beyond, where a network is so slow that
-  /// nothing is decided by less.
+  /// An age in 42 bits.
+  ///
+  /// Exact up to 2.2 s, in steps of 4.2 µs beyond, where a network is so slow that nothing is decided by less.
   static func code(ofAge age: Int64) -> UInt64 {
     age < 1 << 41 ? UInt64(age) : coarseBit | UInt64(min(age >> 22, 1 << 41 - 1))
   }

@@ -6,8 +6,9 @@ import StepProgram
 /// launch to the wait for it, or from a mark to the last hold for it. Places of slots that are never
 /// in use together are shared.
 struct FullSimulationSlots {
-  /// The place of the slot an instruction names; zero for one without, and for one that nothing was
-  /// put into, which nothing is ever put into either.
+  /// The place of the slot an instruction names.
+  ///
+  /// Zero for one without, and for one that nothing was put into, which nothing is ever put into either.
   private(set) var places: [Int32]
   /// Places in use at once at most, the empty one included.
   private(set) var count = 1
@@ -61,8 +62,9 @@ struct FullSimulationSlots {
     if case .wait = instruction { true } else { false }
   }
 
-  /// Of each mark the last instruction that reads it before the slot is written again; negative when
-  /// none does.
+  /// Of each mark the last instruction that reads it before the slot is written again.
+  ///
+  /// Negative when none does.
   private static func ends(_ instructions: [Instruction]) -> [Int] {
     var ends = Array(repeating: -1, count: instructions.count)
     var lastRead: [Int: Int] = [:]

@@ -36,8 +36,9 @@ struct FullSimulationSweep {
   private var counts: [Int32]
   private var latest: [Int64]
 
-  /// Runs the plan's messages in `groups` groups, alike but for where their messages meet; `nil` when they
-  /// go neither step by step nor chunk by chunk.
+  /// Runs the plan's messages in `groups` groups, alike but for where their messages meet.
+  ///
+  /// `nil` when they go neither step by step nor chunk by chunk.
   ///
   /// - Parameters:
   ///   - plan: the collective of one group.
@@ -226,8 +227,9 @@ extension FullSimulation {
     case otherwise
   }
 
-  /// Whether messages of a program's one collective might ask a link for more than it carries: all
-  /// that ever cross it, at once.
+  /// Whether messages of a program's one collective might ask a link for more than it carries.
+  ///
+  /// All that ever cross it, at once.
   private static func meeting(_ program: StepProgram, _ fabric: FullSimulationFabric) -> Meetings {
     let call = fabric.calls[0]
     let plan = call.plan

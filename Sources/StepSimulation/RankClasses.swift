@@ -106,8 +106,9 @@ struct RankClasses {
     }
   }
 
-  /// For each rank the number of the set of colours in its group, the sets added to ``groups``;
-  /// negative for a rank in no group.
+  /// For each rank the number of the set of colours in its group, the sets added to ``groups``.
+  ///
+  /// Negative for a rank in no group.
   private mutating func groupColours(_ pattern: FullSimulationGroups, _ colours: [Int32]) -> [Int32]
   {
     var result = Array(repeating: Int32(-1), count: colours.count)

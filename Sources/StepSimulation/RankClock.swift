@@ -1,8 +1,9 @@
 import Quantities
 import StepProgram
 
-/// The clocks, memory and accounts of one simulated rank; one struct per rank, touched by every
-/// instruction.
+/// The clocks, memory and accounts of one simulated rank.
+///
+/// One struct per rank, touched by every instruction.
 struct RankClock {
   /// When the host thread is free.
   var host: Int64 = 0
@@ -74,8 +75,9 @@ struct RankClock {
     slots[slot].pending -= 1
   }
 
-  /// Whether a rank with this clock stands for its stage less well than `other`: it spends less time in
-  /// kernels, or as much and ends earlier.
+  /// Whether a rank with this clock stands for its stage less well than `other`.
+  ///
+  /// It spends less time in kernels, or as much and ends earlier.
   ///
   /// Ranks of a stage run the same program, so the one that is longest in kernels waits least. Which
   /// of them ends last tells nothing: after a collective that all need they end together, and one that
@@ -85,8 +87,9 @@ struct RankClock {
     return (spent[kernels], compute) < (other.spent[kernels], other.compute)
   }
 
-  /// The compute stream waits for a slot, after paying for what ran beside it: all of the slot's
-  /// work but what is still to come was overlapped, and slowed the kernels it ran beside.
+  /// The compute stream waits for a slot, after paying for what ran beside it.
+  ///
+  /// All of the slot's work but what is still to come was overlapped, and slowed the kernels it ran beside.
   mutating func wait(slot: Int, as category: TimeCategory) {
     let extra = Self.slowdown(
       active: slots[slot].active, cost: slots[slot].cost, end: slots[slot].end, at: compute)
@@ -97,8 +100,9 @@ struct RankClock {
     wait(until: slots[slot].end, as: category)
   }
 
-  /// What the part of a slot's work that ran before `compute` has cost the kernels beside it: `active`
-  /// of it in all, up to `end`, which would cost `cost` were all of it hidden.
+  /// What the part of a slot's work that ran before `compute` has cost the kernels beside it.
+  ///
+  /// `active` of it in all, up to `end`, which would cost `cost` were all of it hidden.
   static func slowdown(active: Int64, cost: Int64, end: Int64, at compute: Int64) -> Int64 {
     let exposed = max(0, end - compute)
     guard active > exposed else { return 0 }

@@ -1,8 +1,9 @@
 import EventKernel
 import Layout
 
-/// The order in which ranks are dealt to processes: node after node, the nodes of one model replica
-/// together.
+/// The order in which ranks are dealt to processes.
+///
+/// Node after node, the nodes of one model replica together.
 ///
 /// Replicas do the same at the same time, so processes that hold replicas are busy at the same
 /// time, where processes that hold stages would wait for each other as the stages do; and all

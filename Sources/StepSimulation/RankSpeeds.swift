@@ -1,8 +1,9 @@
 import Quantities
 import StepProgram
 
-/// How fast each rank runs its kernels beside what its program says: slow GPUs and nodes, a spread
-/// of speeds over all GPUs, and jitter from kernel to kernel.
+/// How fast each rank runs its kernels beside what its program says.
+///
+/// Slow GPUs and nodes, a spread of speeds over all GPUs, and jitter from kernel to kernel.
 ///
 /// Only kernels are slowed; what that does to collectives, to other ranks and to the step follows
 /// from simulation. Host times and the fabric stay as they are.
@@ -91,8 +92,10 @@ public struct RankSpeeds: Hashable, Sendable {
     1 + jitter.kernel * Self.deviate(Self.mix(stream &+ UInt64(operation)))
   }
 
-  /// A number of mean 0 and deviation 1 from 64 random bits: the sum of four uniform ones (variance
-  /// 1/12 each), nearly normal, within ±√12, and the same on every machine.
+  /// A number of mean 0 and deviation 1 from 64 random bits.
+  ///
+  /// The sum of four uniform ones (variance 1/12 each), nearly normal, within ±√12, and the same on every
+  /// machine.
   static func deviate(_ bits: UInt64) -> Double {
     let sum = (bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + bits >> 48
     // Means of the four are 65535 / 2; √3 makes 4/12 one.
@@ -188,7 +191,8 @@ struct BlockProgress {
     return (actual, actual - idle)
   }
 
-  /// Time that no kernel and no collective accounts for, when the block ends at `compute`; `busy` is
-  /// the block's device time by the program.
+  /// Time that no kernel and no collective accounts for, when the block ends at `compute`.
+  ///
+  /// `busy` is the block's device time by the program.
   func rest(at compute: Int64, busy: Int64) -> Int64 { compute - start - busy - extra - stretch }
 }

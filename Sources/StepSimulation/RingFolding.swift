@@ -11,8 +11,9 @@ struct RingFolding {
   private(set) var classes: [Int32]
   private(set) var members: [SharedRings.Member] = []
 
-  /// Refinements after which members are as good as all different: far more than the places of a leaf
-  /// switch, whose members are told apart from its two ends on.
+  /// Refinements after which members are as good as all different.
+  ///
+  /// Far more than the places of a leaf switch, whose members are told apart from its two ends on.
   private static let mostRounds = 64
 
   /// Folds members; `nil` when fewer than half of them would be left out.

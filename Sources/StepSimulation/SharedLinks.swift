@@ -94,8 +94,9 @@ public struct SharedLinks: ~Copyable {
 }
 
 extension EventQueue {
-  /// Sets what is numbered `index` down for `time`, in picoseconds; of several of one instant and number
-  /// those of a lower generation come first.
+  /// Sets what is numbered `index` down for `time`, in picoseconds.
+  ///
+  /// Of several of one instant and number those of a lower generation come first.
   mutating func push(_ index: Int, generation: UInt32 = 0, at time: Int64) {
     push(
       Event(

@@ -2,16 +2,19 @@ import EventKernel
 import Hardware
 import Quantities
 
-/// Members in rings, each of which sends its message of a step when the one before has left and its
-/// predecessor's of the step before has come, over links that some of them share.
+/// Members in rings over links that some of them share.
+///
+/// Each sends its message of a step when the one before has left and its predecessor's of the step before has
+/// come.
 ///
 /// Only messages that may meet others on a link are flows. What lies between two such members of a ring
 /// follows from the first: when its message has left, those behind it send theirs of the steps after, one
 /// after the other, until one comes to the next member whose messages may meet. So a step costs an
 /// addition and a comparison where nothing meets, and a beginning and an end of a flow where it may.
 struct SharedRings: ~Copyable {
-  /// A member: whom it sends to, how long its message takes alone and travels after it has left, and
-  /// when it begins with the first step; picoseconds.
+  /// A member: whom it sends to, how long its message takes, and when it begins with the first step.
+  ///
+  /// In picoseconds, how long a message takes alone and how long it travels after it has left.
   struct Member {
     var next: Int32
     var occupancy: Int64
@@ -35,8 +38,10 @@ struct SharedRings: ~Copyable {
     var hops: [LinkGraph.Hop]
   }
 
-  /// Of members in the order of their rings: their numbers, how long their messages take alone and how
-  /// long these travel then, and when the last one left.
+  /// Of members in the order of their rings.
+  ///
+  /// Their numbers, how long their messages take alone and how long these travel then, and when the last one
+  /// left.
   private var numbers: [Int32] = []
   private var occupancies: [Int64] = []
   private var travels: [Int64] = []
@@ -206,8 +211,10 @@ struct SharedRings: ~Copyable {
     }
   }
 
-  /// A member at `offset` behind a head has what its message of `step` waits for, or is the head, whose
-  /// message has left: those behind send theirs, each a step further, until the next head hears.
+  /// A member at `offset` behind a head has what its message of `step` waits for.
+  ///
+  /// Or it is the head, whose message has left: those behind send theirs, each a step further, until the next
+  /// head hears.
   private mutating func follow(_ index: Int, from offset: Int, step: Int) {
     let first = Int(segments[index].head) + offset
     let end = Int(segments[index].end)

@@ -10,8 +10,9 @@ public struct StepResult: Sendable {
   public var ranks: [RankResult]
   /// Index into ``ranks`` of the one that sets the pace: least time waiting for others.
   public var criticalRank: Int
-  /// Matrix-unit FLOPs of all ranks together, recomputation included; fewer than the model's only where
-  /// experts drop tokens.
+  /// Matrix-unit FLOPs of all ranks together, recomputation included.
+  ///
+  /// Fewer than the model's only where experts drop tokens.
   public var hardwareFlops: Flops
   /// Counts of the simulation itself.
   public var statistics: SimulationStatistics

@@ -13,8 +13,9 @@ enum BenchmarkRules {
     var sequences: Int
   }
 
-  /// Evaluations of MLPerf Training's language models by hidden size and layers (mlcommons/training, README
-  /// of each benchmark).
+  /// Evaluations of MLPerf Training's language models by hidden size and layers.
+  ///
+  /// mlcommons/training, README of each benchmark.
   ///
   /// GPT-3 175B passes 24,567 documents of C4 of 427 tokens in the mean (156 billion in 365 million,
   /// arXiv:2104.08758): 5,122 sequences of 2,048.

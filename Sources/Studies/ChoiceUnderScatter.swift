@@ -1,8 +1,9 @@
 import Foundation
 import ScenarioFile
 
-/// What predictions whose errors were independent of each other would make of sweeps: how far they may
-/// scatter before the layout they choose is not among the best.
+/// What predictions whose errors were independent of each other would make of sweeps.
+///
+/// How far they may scatter before the layout they choose is not among the best.
 ///
 /// A prediction is taken as the measured time times a factor whose logarithm is normal. The choice is
 /// good when it is measured within 5 % of the best: the chance of it is an integral over the smallest
@@ -28,8 +29,9 @@ public struct ChoiceUnderScatter: Sendable {
     }
   }
 
-  /// Share of good choices when predictions scatter by `scatter`: the standard deviation of the
-  /// logarithm of predicted over measured.
+  /// Share of good choices when predictions scatter by `scatter`.
+  ///
+  /// The standard deviation of the logarithm of predicted over measured.
   public func goodChoices(scatter: Double) -> Double {
     sweeps.isEmpty
       ? .nan
@@ -70,16 +72,19 @@ public struct ChoiceUnderScatter: Sendable {
 }
 
 extension LayoutSweep {
-  /// Logarithms of predicted over measured, less their median in the sweep: what is not common to its
-  /// layouts.
+  /// Logarithms of predicted over measured, less their median in the sweep.
+  ///
+  /// What is not common to its layouts.
   private var deviations: [Double] {
     let errors = predictions.compactMap(\.stepError).map { log1p($0) }
     let middle = ValidationStatistics.Errors.quantile(errors, 0.5)
     return errors.map { $0 - middle }
   }
 
-  /// Scatter of the predictions inside `sweeps`: 1.4826 times the median deviation, which of normal ones
-  /// is the standard deviation, and which a few broken runs do not move.
+  /// Scatter of the predictions inside `sweeps`.
+  ///
+  /// 1.4826 times the median deviation, which of normal ones is the standard deviation, and which a few broken
+  /// runs do not move.
   public static func scatter(in sweeps: [LayoutSweep]) -> Double {
     1.4826
       * ValidationStatistics.Errors.quantile(sweeps.flatMap(\.deviations).map { abs($0) }, 0.5)

@@ -240,8 +240,9 @@ public enum LayoutSearch {
     }.map(\.element)
   }
 
-  /// A ranking without layouts that differ from the one before in nothing that has an effect: neither
-  /// step time nor peak changes with the recomputation, the order of the axes or both.
+  /// A ranking without layouts that differ from the one before in nothing that has an effect.
+  ///
+  /// Neither step time nor peak changes with the recomputation, the order of the axes or both.
   public static func distinct(_ ranking: [LayoutOutcome]) -> [LayoutOutcome] {
     var result: [LayoutOutcome] = []
     for outcome in ranking {
@@ -258,8 +259,9 @@ public enum LayoutSearch {
     return result
   }
 
-  /// Simulates a job's step; steps of very many microbatches, some tenths of a second each, by two shorter
-  /// ones.
+  /// Simulates a job's step.
+  ///
+  /// Steps of very many microbatches, some tenths of a second each, by two shorter ones.
   private static func outcome(of job: TrainingJob, _ speeds: RankSpeeds) -> LayoutOutcome {
     var outcome = LayoutOutcome(job: job, verdict: .failed, stepSeconds: 0, peakBytes: 0)
     let isLong = job.instructionEstimate > TrainingJob.instructionLimit / 50

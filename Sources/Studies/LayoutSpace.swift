@@ -6,9 +6,9 @@ import Transformer
 /// The layouts one job's GPUs can be cut into.
 ///
 /// Every combination of the axes' values that can train the job. An axis left alone takes: tensor
-/// the divisors of a node (if the framework offers it: ``Framework/offer``); pipeline and virtual stages what cuts the layers (with the embedding and
-/// the head perhaps counted as layers) evenly; context 1 and powers of two that leave 8,192 tokens a
-/// rank; expert the divisors of the experts; ZeRO and schedule what the framework offers; micro-batch
+/// the divisors of a node (if the framework offers it: ``Framework/offer``); pipeline and virtual stages
+/// what cuts the layers (with the embedding and the head perhaps counted as layers) evenly; context 1 and
+/// powers of two that leave 8,192 tokens a rank; expert the divisors of the experts; ZeRO and schedule what the framework offers; micro-batch
 /// the powers of two up to 16; recompute none, selective and full, and full in half of each chunk's layers
 /// where the framework offers that; shard group all replicas and, where
 /// the framework shards within groups, a node's worth times powers of two; sequence and order what the

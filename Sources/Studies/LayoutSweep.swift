@@ -75,8 +75,9 @@ public struct LayoutSweep: Sendable {
     ).count
   }
 
-  /// Spearman's rank correlation of predicted and measured step times; `nil` when either is the same
-  /// in every run.
+  /// Spearman's rank correlation of predicted and measured step times.
+  ///
+  /// `nil` when either is the same in every run.
   public var rankCorrelation: Double? {
     Self.rankCorrelation(
       predictions.map(\.stepSeconds), predictions.map { $0.run.stepSeconds ?? 0 })

@@ -1,7 +1,8 @@
 import ScenarioFile
 
-/// How often layouts of one job were measured in the order they were predicted in, by how far apart
-/// the predictions are.
+/// How often layouts of one job were measured in the order they were predicted in.
+///
+/// By how far apart the predictions are.
 ///
 /// Layouts of one job share most of their errors: their order is surer than their times. Every pair of
 /// timed layouts of a ``LayoutSweep`` counts, and every sweep as much as any other.
@@ -31,9 +32,10 @@ public struct OrderConfidence: Hashable, Sendable {
   /// Least differences of the classes.
   private static let differences = [0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5]
 
-  /// Two layouts are as good as each other when fewer pairs than this share, as close as they are,
-  /// came in the predicted order: so many would where the difference is one standard deviation of its
-  /// error, were that normal.
+  /// Two layouts are as good as each other when fewer pairs than this share came in the predicted order.
+  ///
+  /// Pairs as close as they are: so many would where the difference is one standard deviation of its error,
+  /// were that normal.
   public static let tie = 0.84
 
   /// A table of `classes`.
@@ -63,8 +65,9 @@ public struct OrderConfidence: Hashable, Sendable {
     }
   }
 
-  /// The class of a pair and whether it came in order, half if both took equally long; `nil` when they
-  /// were predicted to.
+  /// The class of a pair and whether it came in order, half if both took equally long.
+  ///
+  /// `nil` when they were predicted to.
   private static func pair(
     _ first: Prediction, _ second: Prediction
   ) -> (place: Int, share: Double)? {
@@ -77,8 +80,9 @@ public struct OrderConfidence: Hashable, Sendable {
     return (place, one < other ? 1 : one == other ? 0.5 : 0)
   }
 
-  /// Share of measured pairs predicted `difference` apart that came in the predicted order, and at
-  /// least that of pairs predicted closer together; `nil` without any.
+  /// Share of measured pairs predicted `difference` apart that came in the predicted order.
+  ///
+  /// And at least that of pairs predicted closer together; `nil` without any.
   public func inOrder(difference: Double) -> Double? {
     classes.filter { $0.difference <= difference }.map(\.inOrder).max()
   }

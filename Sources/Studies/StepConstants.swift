@@ -3,8 +3,9 @@ public import StepProgram
 import Hardware
 import Quantities
 
-/// The constants that whole training steps decide, by GPU and by framework: those that
-/// `scripts/fit-steps` fits.
+/// The constants that whole training steps decide, by GPU and by framework.
+///
+/// Those that `scripts/fit-steps` fits.
 ///
 /// A file of them, as ``current`` prints it, replaces what is compiled in, for `dryrun validate
 /// --constants`: so a fit can try values without a build, and fit on part of the rows only.

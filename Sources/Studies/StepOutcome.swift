@@ -43,9 +43,10 @@ public struct StepOutcome: Hashable, Sendable {
     peak = max(first.peak, second.peak)
   }
 
-  /// Whether a step of more than `few` microbatches holds more than one of as many: receive buffers of
-  /// their own, weight gradients put off to its end, or, where a host that never waits gets ever
-  /// further ahead, what collectives have used.
+  /// Whether a step of more than `few` microbatches holds more than one of as many.
+  ///
+  /// Receive buffers of their own, weight gradients put off to its end, or, where a host that never waits gets
+  /// ever further ahead, what collectives have used.
   private static func growsWithMicrobatches(_ job: TrainingJob, beyond few: Int) -> Bool {
     let profile = job.training.profile
     guard job.parallelism.pipeline > 1 else { return profile.replaysCache }

@@ -211,8 +211,9 @@ extension Architecture {
     return mixture
   }
 
-  /// Which layers are mixtures: after the first dense ones (DeepSeek), every so many (Qwen,
-  /// Llama 4), all but some, or as listed.
+  /// Which layers are mixtures.
+  ///
+  /// After the first dense ones (DeepSeek), every so many (Qwen, Llama 4), all but some, or as listed.
   private static func expertLayers(
     _ reader: ConfigurationReader, layers: Int
   ) throws(ConfigurationError) -> [Bool] {

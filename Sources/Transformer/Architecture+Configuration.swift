@@ -25,8 +25,7 @@ extension Architecture {
     ).architecture
   }
 
-  /// As ``init(configuration:name:defaultPositions:)``, with the keys that were not understood
-  /// and what was assumed.
+  /// As ``init(configuration:name:defaultPositions:)``, with the keys that were not understood and what was assumed.
   public static func read(
     _ configuration: ConfigurationTree, name: String, defaultPositions: Int = 2_048
   ) throws(ConfigurationError) -> ConfigurationReading {
@@ -254,8 +253,9 @@ struct Biases {
   var feedForward: Bool
   var norm: Norm
 
-  /// The family's, unless the configuration says otherwise: `use_bias` is about all linear
-  /// layers, `attention_bias` and `mlp_bias` about their own.
+  /// The family's, unless the configuration says otherwise.
+  ///
+  /// `use_bias` is about all linear layers, `attention_bias` and `mlp_bias` about their own.
   init(_ reader: ConfigurationReader, _ family: ModelFamily) throws(ConfigurationError) {
     var all = try reader.boolean("use_bias", "bias")
     if all == nil, let none = try reader.boolean("no_bias") { all = !none }

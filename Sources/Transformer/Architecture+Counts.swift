@@ -1,13 +1,15 @@
 extension Architecture {
-  /// Learned parameters of the model proper, without next-token prediction modules: the count
-  /// its authors publish.
+  /// Learned parameters of the model proper, without next-token prediction modules.
+  ///
+  /// The count its authors publish.
   public var parameterCount: Int {
     count(embeddingTensors) + count(finalTensors)
       + sumOverLayers(0..<layerCount) { count(tensors(ofLayer: $0)) }
   }
 
-  /// Parameters of the next-token prediction modules; embedding and head are shared with the
-  /// model proper and not counted again.
+  /// Parameters of the next-token prediction modules.
+  ///
+  /// Embedding and head are shared with the model proper and not counted again.
   public var nextTokenParameterCount: Int {
     sumOverLayers(layerCount..<(layerCount + nextTokenLayers)) { count(tensors(ofLayer: $0)) }
   }
@@ -23,8 +25,7 @@ extension Architecture {
       + sumOverLayers(0..<layerCount) { activeCount(tensors(ofLayer: $0)) }
   }
 
-  /// ``parameterCount`` without token table, position table and output projection (the N of
-  /// arXiv:2001.08361).
+  /// ``parameterCount`` without token table, position table and output projection (the N of arXiv:2001.08361).
   public var nonEmbeddingParameterCount: Int {
     sumOverLayers(0..<layerCount) { count(tensors(ofLayer: $0)) }
       + count((embeddingTensors + finalTensors).filter { $0.kind == .norm })

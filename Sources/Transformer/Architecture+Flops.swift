@@ -37,8 +37,10 @@ public struct ModelFlops: Hashable, Sendable {
         + feedForward + routedExperts + sharedExperts + router + nextTokenProjections + head)
   }
 
-  /// Forward and backward pass of a token: three times the forward pass, as the backward pass takes the
-  /// gradient of both factors of every product, but for an index.
+  /// Forward and backward pass of a token.
+  ///
+  /// Three times the forward pass, as the backward pass takes the gradient of both factors of every product,
+  /// but for an index.
   public var trained: Flops {
     let others = total.count - indexProjections - indexScores
     return Flops(3 * others + 2 * indexProjections + indexScores + indexScoresBackward)
@@ -67,8 +69,9 @@ extension Architecture {
     return attention.windowIsChunk ? width / 2 : width - width * width / (2 * length)
   }
 
-  /// Whether queries of `layer` meet the keys of a window that moves with them, in sequences of `keys`
-  /// tokens; those of a chunk or an index do not.
+  /// Whether queries of `layer` meet the keys of a window that moves with them, in sequences of `keys` tokens.
+  ///
+  /// Those of a chunk or an index do not.
   func hasMovingWindow(layer: Int, keys: Int) -> Bool {
     guard isSlidingLayer(layer), let window = attention.slidingWindow, window < keys else {
       return false

@@ -1,5 +1,6 @@
-/// What a decoder-only language model is made of, transformer or hybrid; everything its parameters,
-/// kernels and activations follow from.
+/// What a decoder-only language model is made of, transformer or hybrid.
+///
+/// Everything its parameters, kernels and activations follow from.
 ///
 /// Field meanings are those of the Hugging Face `config.json` keys named beside them. Lengths are
 /// counts of elements; `tensor` sizes follow from them alone.
@@ -36,8 +37,10 @@ public struct Architecture: Hashable, Sendable {
   public var maximumPositions: Int
   /// Kind of every normalisation.
   public var norm: Norm
-  /// Norms per layer: 2, or 4 where sub-layer outputs are normalised too (Gemma 2), or 1 where
-  /// attention and feed-forward share one (Falcon 7B, Phi).
+  /// Norms per layer.
+  ///
+  /// 2, or 4 where sub-layer outputs are normalised too (Gemma 2), or 1 where attention and feed-forward share
+  /// one (Falcon 7B, Phi).
   public var normsPerLayer: Int
   /// Whether the embedding is followed by a norm (BLOOM).
   public var normalizesEmbedding: Bool
@@ -142,18 +145,21 @@ public struct SelfAttention: Hashable, Sendable {
   public var gatesOutput = false
   /// Norm over each query and key head (Qwen 3, Gemma 3): parameters of length head dimension.
   public var normalizesQueryAndKey: Bool
-  /// Whether that norm runs over all heads of a projection at once (OLMo 2, MiniMax M2):
-  /// parameters of the projection's length instead of one head's.
+  /// Whether that norm runs over all heads of a projection at once (OLMo 2, MiniMax M2).
+  ///
+  /// Parameters of the projection's length instead of one head's.
   public var queryKeyNormSpansHeads: Bool
   /// A learned sink score per head (gpt-oss).
   public var hasSinks: Bool
-  /// Whether rotated queries and keys are scaled as well, by YaRN's concentration factor (gpt-oss:
-  /// 0.1 ln 32 + 1, arXiv:2309.00071, section 3.4; without effect under latent attention).
+  /// Whether rotated queries and keys are scaled as well, by YaRN's concentration factor.
+  ///
+  /// gpt-oss: 0.1 ln 32 + 1, arXiv:2309.00071, section 3.4; without effect under latent attention.
   public var scalesRotation = false
   /// Keys a query may look back on in the sliding layers; `nil` when all layers are full.
   public var slidingWindow: Int?
-  /// Whether the window is a fixed chunk of the sequence instead of moving with the query
-  /// (Llama 4, `attention_chunk_size`).
+  /// Whether the window is a fixed chunk of the sequence instead of moving with the query.
+  ///
+  /// Llama 4, `attention_chunk_size`.
   public var windowIsChunk: Bool
   /// For each layer whether it uses the sliding window; empty when none does.
   public var slidingLayers: [Bool]
@@ -261,8 +267,9 @@ public struct MixtureOfExperts: Hashable, Sendable {
   public var groupCount: Int
   /// How many of the groups a token may visit.
   public var groupsPerToken: Int
-  /// Width tokens are projected to before routed experts and back behind them (`moe_latent_size`,
-  /// Nemotron 3 Ultra); `nil` when experts work on the hidden size.
+  /// Width tokens are projected to before routed experts and back behind them (`moe_latent_size`, Nemotron 3 Ultra).
+  ///
+  /// `nil` when experts work on the hidden size.
   public var latentSize: Int?
 
   /// A mixture from its parts.

@@ -1,8 +1,9 @@
 // Hybrids of the model catalogue: the row of a transformer, and what mixes tokens in its layers.
 
 extension CatalogueRow {
-  /// The row with one part a layer, by Nemotron-H's letters: `M` a recurrence, `*` attention, `-` a
-  /// feed-forward block, `E` experts.
+  /// The row with one part a layer, by Nemotron-H's letters.
+  ///
+  /// `M` a recurrence, `*` attention, `-` a feed-forward block, `E` experts.
   private func parts(_ pattern: String, _ recurrence: Recurrence) -> Row {
     var row = self
     row.architecture.recurrence = recurrence
@@ -14,8 +15,9 @@ extension CatalogueRow {
     return row
   }
 
-  /// The row with a recurrence in every layer but those that attend; `experts` tells which layers have
-  /// them, where not all.
+  /// The row with a recurrence in every layer but those that attend.
+  ///
+  /// `experts` tells which layers have them, where not all.
   private func mixing(
     _ recurrence: Recurrence, attention: (Int) -> Bool, experts: ((Int) -> Bool)? = nil
   ) -> Row {

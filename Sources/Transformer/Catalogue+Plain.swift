@@ -79,8 +79,9 @@ extension CatalogueRow {
     Row("falcon-180b", .falcon, 80, 14_848, 232, 8, 59_392, 65_024, 2048, .litgpt),
   ]
 
-  /// MPT as llm-foundry benchmarks it: learned positions and biases; the released 7B and 30B have
-  /// ALiBi and no biases instead.
+  /// MPT as llm-foundry benchmarks it: learned positions and biases.
+  ///
+  /// The released 7B and 30B have ALiBi and no biases instead.
   static let mpt: [Row] = [
     Row("mpt-125m", .mpt, 12, 768, 12, 12, 3072, 50_368, 2048, .llmFoundry),
     Row("mpt-350m", .mpt, 24, 1024, 16, 16, 4096, 50_368, 2048, .llmFoundry),

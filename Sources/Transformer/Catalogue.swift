@@ -75,8 +75,9 @@ struct CatalogueRow {
     var groups: Int
     var groupsVisited: Int
 
-    /// `count` experts of `width`, of which a token visits `perToken`; the first `dense` layers
-    /// have none, and then one layer in `step` has.
+    /// `count` experts of `width`, of which a token visits `perToken`.
+    ///
+    /// The first `dense` layers have none, and then one layer in `step` has.
     init(
       _ count: Int, _ perToken: Int, width: Int, shared: Int = 0, dense: Int = 0,
       every step: Int = 1, groups: Int = 1, visited groupsVisited: Int = 1

@@ -1,5 +1,6 @@
-/// Reads typed values of a configuration; each takes the first of several equivalent keys that is
-/// there and not null.
+/// Reads typed values of a configuration.
+///
+/// Each takes the first of several equivalent keys that is there and not null.
 struct ConfigurationReader {
   /// What is read.
   let tree: ConfigurationTree

@@ -8,25 +8,31 @@ public struct ExpertDispatch: Hashable, Sendable {
     case allToAll = "all-to-all"
     /// All tokens to all ranks, which pick theirs; results summed (Megatron-Core's `allgather`).
     case allGather = "all-gather"
-    /// One copy for each node (on one node, for each rank) that holds some of a token's experts,
-    /// passed on inside (DeepEP, Hybrid-EP; Megatron-Core's `flex`).
+    /// One copy for each node (on one node, for each rank) that holds some of a token's experts, passed on inside.
+    ///
+    /// DeepEP, Hybrid-EP; Megatron-Core's `flex`.
     case fused
   }
 
   /// Which experts the tokens of a balanced router visit; decides how many places hold some of them.
   public enum Routing: String, Hashable, Sendable, CaseIterable {
-    /// Any, as a trained router chooses; random logits of Megatron-Core's
-    /// `--moe-router-force-load-balancing` (`apply_random_logits` in `moe_utils.py`) do so too.
+    /// Any, as a trained router chooses.
+    ///
+    /// Random logits of Megatron-Core's `--moe-router-force-load-balancing` (`apply_random_logits` in
+    /// `moe_utils.py`) do so too.
     case random
-    /// By turns: token t visits the k experts from t·k on, modulo their number. So torchtitan balances
-    /// with `debug.moe_force_load_balance` (`_debug_force_load_balance_routing` in `models/moe.py`) and
-    /// NeMo Automodel's benchmarks with `fake_balanced_gate`. Experts with neighbouring numbers share
-    /// a rank: a token visits few ranks, mostly of one node.
+    /// By turns: token t visits the k experts from t·k on, modulo their number.
+    ///
+    /// So torchtitan balances with `debug.moe_force_load_balance` (`_debug_force_load_balance_routing` in
+    /// `models/moe.py`) and NeMo Automodel's benchmarks with `fake_balanced_gate`. Experts with neighbouring
+    /// numbers share a rank: a token visits few ranks, mostly of one node.
     case roundRobin = "round-robin"
   }
 
-  /// What carries the tokens; `nil` for what fits the model: fused where a token visits more than four
-  /// experts, but between nodes only for models of DeepSeek's kind, with shared experts or groups.
+  /// What carries the tokens.
+  ///
+  /// `nil` for what fits the model: fused where a token visits more than four experts, but between nodes only
+  /// for models of DeepSeek's kind, with shared experts or groups.
   ///
   /// So the recipes of Megatron-Bridge: DeepEP or Hybrid-EP for DeepSeek-V3, and for Qwen3 on NVL72,
   /// all-to-all for Qwen3-235B over nodes of H100, for gpt-oss (four experts) and Mixtral (two)
@@ -36,17 +42,20 @@ public struct ExpertDispatch: Hashable, Sendable {
   public var routing: Routing?
   /// Tokens of the fullest rank over the mean.
   public var imbalance: Double
-  /// Rows of every expert over the mean, whatever arrives: fewer are padded, more are dropped
-  /// (arXiv:2101.03961, section 2.2); `nil` to drop none.
+  /// Rows of every expert over the mean, whatever arrives.
+  ///
+  /// Fewer are padded, more are dropped (arXiv:2101.03961, section 2.2); `nil` to drop none.
   public var capacityFactor: Double?
-  /// Format tokens travel to the experts in; `nil` for that of activations, or of the multiplies where
-  /// routing is limited to groups of experts (arXiv:2412.19437, section 3.3.3).
+  /// Format tokens travel to the experts in.
+  ///
+  /// `nil` for that of activations, or of the multiplies where routing is limited to groups of experts
+  /// (arXiv:2412.19437, section 3.3.3).
   public var format: NumberFormat?
-  /// Whether shared experts run beside the dispatch and the combination
-  /// (`--moe-shared-expert-overlap`).
+  /// Whether shared experts run beside the dispatch and the combination (`--moe-shared-expert-overlap`).
   public var overlapsShared: Bool
-  /// Whether the traffic hides behind the kernels of another microbatch
-  /// (`--overlap-moe-expert-parallel-comm`, DualPipe); `nil` where the schedule decides.
+  /// Whether the traffic hides behind the kernels of another microbatch.
+  ///
+  /// `--overlap-moe-expert-parallel-comm`, DualPipe. `nil` where the schedule decides.
   public var overlapsMicrobatches: Bool?
 
   /// A dispatch by what fits the model, balanced and dropless.
@@ -69,15 +78,15 @@ public struct ExpertDispatch: Hashable, Sendable {
 }
 
 extension MixtureOfExperts {
-  /// What carries the tokens, of the model's own kind where a scenario does not say; `nodes` are those
-  /// of the ranks that share the experts.
+  /// What carries the tokens, of the model's own kind where a scenario does not say.
+  ///
+  /// `nodes` are those of the ranks that share the experts.
   public func dispatcher(_ dispatch: ExpertDispatch, nodes: Int) -> ExpertDispatch.Dispatcher {
     let suits = nodes == 1 || groupsPerToken < groupCount || sharedIntermediateSize > 0
     return dispatch.dispatcher ?? (expertsPerToken > 4 && suits ? .fused : .allToAll)
   }
 
-  /// Places of `places`, each with as many of the experts, that hold some expert of a token, on
-  /// average.
+  /// Places of `places`, each with as many of the experts, that hold some expert of a token, on average.
   ///
   /// k of E experts chosen at random, n places: n × (1 − C(E − E/n, k) / C(E, k)). Under routing limited
   /// to groups each group of a token gives it as many experts; where there are places enough for one

@@ -15,13 +15,14 @@ public struct KeptFormats: Hashable, Sendable {
     public var bytesPerValue: Double { self == .fp8 ? 1 : 1.5 }
   }
 
-  /// Format of the inputs of feed-forward activations, of experts and elsewhere; `nil` for that of
-  /// activations (`--activation-func-fp8-input-store` of Megatron-Core; arXiv:2412.19437, section
-  /// 3.3.3, for SwiGLU).
+  /// Format of the inputs of feed-forward activations, of experts and elsewhere.
+  ///
+  /// `nil` for that of activations (`--activation-func-fp8-input-store` of Megatron-Core; arXiv:2412.19437,
+  /// section 3.3.3, for SwiGLU).
   public var activationInputs: Format?
-  /// Format of attention's output, which its own backward pass and the output projection's read: kept
-  /// once for both; `nil` for that of activations, beside a quantised copy where that projection
-  /// multiplies narrow operands.
+  /// Format of attention's output, which its own backward pass and the output projection's read: kept once for both.
+  ///
+  /// `nil` for that of activations, beside a quantised copy where that projection multiplies narrow operands.
   public var attentionOutputs: Format?
 
   /// Nothing kept narrower, unless said.

@@ -106,8 +106,9 @@ struct LayerPattern {
     case mamba, attention, feedForward, experts
   }
 
-  /// The parts in order: `hybrid_override_pattern` by letter (`M`, `*`, `-`, `E`) or
-  /// `layers_block_type` by name; `nil` without either.
+  /// The parts in order: `hybrid_override_pattern` by letter (`M`, `*`, `-`, `E`) or `layers_block_type` by name.
+  ///
+  /// `nil` without either.
   static func singleParts(_ reader: ConfigurationReader) throws(ConfigurationError) -> [Part]? {
     var names: [String]
     let key: String
@@ -238,8 +239,7 @@ struct LayerPattern {
   /// Tokens of a chunk of the delta rules (`chunk_size=64` in fla/ops/gated_delta_rule/chunk.py).
   private static let deltaChunk = 64
 
-  /// Kimi Linear: layers counted from 1, keys and values of one size, gates through a bottleneck of a
-  /// head's width.
+  /// Kimi Linear: layers counted from 1, keys and values of one size, gates through a bottleneck of a head's width.
   private static func kimi(
     _ reader: ConfigurationReader, layers: Int
   ) throws(ConfigurationError) -> ([LayerMixer], Recurrence) {

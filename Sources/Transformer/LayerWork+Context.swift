@@ -6,14 +6,15 @@ import Kernels
 /// mask leaves every rank the same work (arXiv:2407.21783, section 3.3.2; Transformer Engine
 /// `context_parallel.py`), but under Ulysses, where each rank has whole sequences of some heads.
 public enum ContextStyle: String, Hashable, Sendable, CaseIterable {
-  /// Keys and values travel round the ring while attention to those at hand is computed
-  /// (arXiv:2310.01889; `cp_comm_type: p2p`).
+  /// Keys and values travel round the ring while attention to those at hand is computed.
+  ///
+  /// arXiv:2310.01889; `cp_comm_type: p2p`.
   case ring
-  /// Keys and values are gathered before, their gradients reduce-scattered after (Llama 3,
-  /// arXiv:2407.21783, section 3.3.2).
+  /// Keys and values are gathered before, their gradients reduce-scattered after.
+  ///
+  /// Llama 3, arXiv:2407.21783, section 3.3.2.
   case allGather = "all-gather"
-  /// Heads for tokens by all-to-all before, tokens for heads after (DeepSpeed-Ulysses,
-  /// arXiv:2309.14509).
+  /// Heads for tokens by all-to-all before, tokens for heads after (DeepSpeed-Ulysses, arXiv:2309.14509).
   case ulysses
 }
 
@@ -26,8 +27,9 @@ struct CoreBytes {
 }
 
 extension Operation {
-  /// The core as the ring computes it: the rank's own keys first, then one part that has arrived
-  /// after another, and at last what joins the parts.
+  /// The core as the ring computes it.
+  ///
+  /// The rank's own keys first, then one part that has arrived after another, and at last what joins the parts.
   ///
   /// All parts but the last are computed while the next travels; backward the gradients of keys and
   /// values travel as well.
@@ -74,8 +76,9 @@ extension Operation {
     return [first, last]
   }
 
-  /// The core as PyTorch's `context_parallel` computes it
-  /// (`_templated_ring_attention` of `torch/distributed/tensor/experimental/_attention.py`).
+  /// The core as PyTorch's `context_parallel` computes it.
+  ///
+  /// `_templated_ring_attention` of `torch/distributed/tensor/experimental/_attention.py`.
   ///
   /// Parts are those of the ring, one kernel after the other on one stream. With `allgather`, what
   /// torchtitan sets, all keys and values are gathered at once beside the rank's own part; with `alltoall`

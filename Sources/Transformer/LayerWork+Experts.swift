@@ -134,8 +134,9 @@ extension Architecture {
     }
   }
 
-  /// Whether bias, limits and activation of experts, and the quantisation behind it, are inside their
-  /// multiplies' kernels: of block-scaled operands and gated activations only.
+  /// Whether bias, limits and activation of experts, and the quantisation behind it, are inside their multiplies.
+  ///
+  /// In those kernels, of block-scaled operands and gated activations only.
   ///
   /// Unless said, for models with limits: Megatron-Bridge's recipes of gpt-oss in MXFP8 have turned it on
   /// from the first (`cutedsl_fused_grouped_mlp` in `gpt_oss_workload_base_configs.py`).

@@ -135,8 +135,9 @@ extension Architecture {
     return operation
   }
 
-  /// The token (and position) embedding: rows looked up, masked and all-reduced when the vocabulary
-  /// is split.
+  /// The token (and position) embedding.
+  ///
+  /// Rows looked up, masked and all-reduced when the vocabulary is split.
   public func embeddingOperations(shard: LayerShard, fusion: Fusion) -> [Operation] {
     var operation = Operation("embedding")
     let bytes = shard.bytes(shard.tokens, hiddenSize)
@@ -314,8 +315,10 @@ extension Architecture {
     return (fusion.fillsOutputs ? products.map(\.filled) : products) + [loss]
   }
 
-  /// What a next-token prediction module adds to its layer: norms of embedding and hidden state,
-  /// their projection, and the shared head once more (arXiv:2412.19437, section 2.2).
+  /// What a next-token prediction module adds to its layer.
+  ///
+  /// Norms of embedding and hidden state, their projection, and the shared head once more (arXiv:2412.19437,
+  /// section 2.2).
   ///
   /// - Parameters:
   ///   - shard: this rank's part.

@@ -104,8 +104,9 @@ extension Architecture {
     return operation
   }
 
-  /// A multiply over gathered rows in the pieces a rank in the middle of its group makes of it: its
-  /// own rows, those before, those behind.
+  /// A multiply over gathered rows in the pieces a rank in the middle of its group makes of it.
+  ///
+  /// Its own rows, those before, those behind.
   private func rows(of kernels: [Kernel], _ shard: LayerShard) -> [Kernel] {
     kernels.flatMap { kernel -> [Kernel] in
       guard case .matmul(let whole) = kernel else { return [kernel] }
@@ -168,8 +169,9 @@ extension Architecture {
     return operation
   }
 
-  /// The pass that adds a fresh gradient of `values` weights, two bytes each, to the accumulated one;
-  /// none where the only microbatch's is taken as it is.
+  /// The pass that adds a fresh gradient of `values` weights, two bytes each, to the accumulated one.
+  ///
+  /// None where the only microbatch's is taken as it is.
   func accumulation(of values: Int64, fusion: Fusion) -> [Kernel] {
     if fusion.accumulatesEagerly {
       return [

@@ -77,8 +77,9 @@ extension Architecture {
     ]
   }
 
-  /// Convolution, recurrence, gate and norm, between two all-to-alls under context parallelism; `inputs`
-  /// are the features of the input projections on a rank.
+  /// Convolution, recurrence, gate and norm, between two all-to-alls under context parallelism.
+  ///
+  /// `inputs` are the features of the input projections on a rank.
   private func mixing(_ recurrence: Recurrence, inputs: Int, shard: LayerShard) -> Operation {
     let part = RecurrenceShard(recurrence, shard)
     let parts: RecurrenceParts =
@@ -165,8 +166,9 @@ extension Architecture {
     ]
   }
 
-  /// Kimi Delta Attention: queries, keys, values and what chooses decay and gate in one projection; the
-  /// latter two widened from a bottleneck (fla/layers/kda.py).
+  /// Kimi Delta Attention: queries, keys, values and what chooses decay and gate in one projection.
+  ///
+  /// The latter two widened from a bottleneck (fla/layers/kda.py).
   private func kimiDeltaOperations(
     _ recurrence: Recurrence, shard: LayerShard, fusion: Fusion
   ) -> [Operation] {
@@ -190,8 +192,9 @@ extension Architecture {
     ]
   }
 
-  /// The real-gated linear recurrent unit between two input branches and an output projection
-  /// (arXiv:2402.19427, section 2.3 and 2.4).
+  /// The real-gated linear recurrent unit between two input branches and an output projection.
+  ///
+  /// arXiv:2402.19427, section 2.3 and 2.4.
   private func gatedLinearUnitOperations(
     _ recurrence: Recurrence, shard: LayerShard, fusion: Fusion
   ) -> [Operation] {

@@ -202,8 +202,9 @@ struct ModelFamily: Hashable, Sendable {
     $0.biasSkipsOutput = true
   }
 
-  /// Which of `layers` layers slide, by the family's pattern; all but every `period`-th where
-  /// the family has such a period.
+  /// Which of `layers` layers slide, by the family's pattern.
+  ///
+  /// All but every `period`-th where the family has such a period.
   func slidingLayers(_ layers: Int, period: Int?) -> [Bool] {
     switch sliding {
     case .off, .all: Array(repeating: true, count: layers)

@@ -18,9 +18,9 @@ public struct ParameterTensor: Hashable, Sendable {
   public enum Split: Hashable, Sendable {
     /// Every tensor-parallel rank holds all of it.
     case replicated
-    /// The output features (dimension 0 of `[out, in]`) are cut in whole blocks, a head or a
-    /// feature each; ranks beyond the blocks share one (key and value heads under grouped-query
-    /// attention).
+    /// The output features (dimension 0 of `[out, in]`) are cut in whole blocks, a head or a feature each.
+    ///
+    /// Ranks beyond the blocks share one (key and value heads under grouped-query attention).
     case column(blocks: Int)
     /// The input features (dimension 1 of `[out, in]`) are cut in whole blocks.
     case row(blocks: Int)
@@ -34,8 +34,10 @@ public struct ParameterTensor: Hashable, Sendable {
   public var shape: [Int]
   /// What it is.
   public var kind: Kind
-  /// How tensor parallelism cuts it; for an expert, how the expert's own tensor degree does (the
-  /// dimensions then count from the one after the expert's).
+  /// How tensor parallelism cuts it.
+  ///
+  /// For an expert, how the expert's own tensor degree does (the dimensions then count from the one after the
+  /// expert's).
   public var split: Split
   /// Whether dimension 0 runs over routed experts, which expert parallelism cuts.
   public var isExpert: Bool
@@ -107,8 +109,9 @@ extension Architecture {
     return tensors
   }
 
-  /// Tensors behind the last layer: final norm, and the output projection where it is not the
-  /// token table.
+  /// Tensors behind the last layer.
+  ///
+  /// Final norm, and the output projection where it is not the token table.
   public var finalTensors: [ParameterTensor] {
     var tensors = normTensors("final_norm", hiddenSize)
     if !tiesEmbeddings {

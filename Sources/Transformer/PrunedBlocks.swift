@@ -1,5 +1,6 @@
-/// The layers of a model that a search has pruned one by one (Puzzle, arXiv:2411.19146; `block_configs` of
-/// NVIDIA's Llama-Nemotron models).
+/// The layers of a model that a search has pruned one by one.
+///
+/// Puzzle, arXiv:2411.19146; `block_configs` of NVIDIA's Llama-Nemotron models.
 struct PrunedBlocks {
   /// Whether each layer attends.
   var attends: [Bool] = []

@@ -1,5 +1,6 @@
-/// Parts of a layer that are computed again in the backward pass, by the names of Megatron-Core's
-/// `--recompute-modules` (`transformer_config.py`).
+/// Parts of a layer that are computed again in the backward pass.
+///
+/// By the names of Megatron-Core's `--recompute-modules` (`transformer_config.py`).
 public struct RecomputeModules: OptionSet, Hashable, Sendable {
   /// One bit a module.
   public var rawValue: Int

@@ -89,8 +89,10 @@ extension Recurrence {
       backwardScratch: Int64(4 * k + 5 * v + 2 * states + 2 * decays + mixed * value))
   }
 
-  /// Lightning attention by blocks: the causal half of a block as attention without softmax, what came
-  /// before through the state (arXiv:2401.04658, algorithms 1 and 2).
+  /// Lightning attention by blocks.
+  ///
+  /// The causal half of a block as attention without softmax, what came before through the state
+  /// (arXiv:2401.04658, algorithms 1 and 2).
   ///
   /// Kept: queries, keys and values behind their SiLU and before it, the output before norm and gate,
   /// and the gate. Backward: three products for each of the forward's two, in two sweeps.
@@ -129,8 +131,10 @@ extension Recurrence {
       forwardScratch: Int64(v + states), backwardScratch: Int64(7 * v + 2 * states))
   }
 
-  /// The RG-LRU: gates' sigmoids and the decay, then the scan; bound by memory, a read and a write of
-  /// each value (arXiv:2402.19427, section 4), in fp32; at last the product with the GELU branch.
+  /// The RG-LRU: gates' sigmoids and the decay, then the scan.
+  ///
+  /// Bound by memory, a read and a write of each value (arXiv:2402.19427, section 4), in fp32; at last the
+  /// product with the GELU branch.
   ///
   /// Kept: both gates before their sigmoids, decay and gated input in fp32, states, the GELU branch
   /// before and behind its non-linearity.

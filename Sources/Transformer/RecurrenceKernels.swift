@@ -46,8 +46,9 @@ struct RecurrenceKernels {
 
   mutating func append(_ more: [Kernel]) { kernels += more }
 
-  /// The kernels, those that published counts see marked: forward the recurrence's operations, backward
-  /// twice as many.
+  /// The kernels, those that published counts see marked.
+  ///
+  /// Forward the recurrence's operations, backward twice as many.
   func counted(_ flops: Double) -> [Kernel] {
     var result = kernels
     for (index, kernel) in result.enumerated() {
@@ -66,8 +67,9 @@ extension Recurrence {
     flopsPerToken * shard.tokens * Double(shard.heads) / Double(heads)
   }
 
-  /// A depthwise causal convolution with its SiLU: a read and a write; backward it reads input and
-  /// output gradient and writes the input's, and may be made `again` first
+  /// A depthwise causal convolution with its SiLU: a read and a write.
+  ///
+  /// Backward it reads input and output gradient and writes the input's, and may be made `again` first
   /// (Dao-AILab/causal-conv1d, `causal_conv1d_bwd`).
   func convolution(_ shard: RecurrenceShard, channels: Double, again: Bool)
     -> (forward: [Kernel], backward: [Kernel])
@@ -226,8 +228,7 @@ struct ChunkSizes {
     states = chunks * Double(shard.heads * recurrence.headDimension) * key
   }
 
-  /// Thread blocks for a matrix of `rows` × `columns` in every chunk and each of `heads`, in tiles of
-  /// 128 × 64.
+  /// Thread blocks for a matrix of `rows` × `columns` in every chunk and each of `heads`, in tiles of 128 × 64.
   func blocks(_ heads: Int, _ rows: Int, _ columns: Int) -> Double {
     chunks * Double(heads * ((rows + 127) / 128) * ((columns + 63) / 64))
   }

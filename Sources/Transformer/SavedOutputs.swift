@@ -1,7 +1,8 @@
 import Kernels
 
-/// Values of a layer by the names MaxText gives them (`checkpoint_name` in its `layers`; jax's
-/// `save_only_these_names`): those kept beside its input while all else is computed again.
+/// Values of a layer that are kept beside its input while all else is computed again.
+///
+/// By the names MaxText gives them (`checkpoint_name` in its `layers`; jax's `save_only_these_names`).
 ///
 /// Its policies are sets of these: `full` none, `save_qkv_proj` the first, `save_out_proj` the third,
 /// `save_dot_except_mlp` and, as no gradient needs `mlpwo` of a dense layer, `save_dot_except_mlpwi` the

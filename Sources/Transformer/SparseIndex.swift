@@ -1,7 +1,8 @@
 import Kernels
 
-/// What chooses the keys each query attends to, by scores of its own (DeepSeek Sparse Attention,
-/// DeepSeek-V3.2 technical report, section 2.1; GLM-5).
+/// What chooses the keys each query attends to, by scores of its own.
+///
+/// DeepSeek Sparse Attention, DeepSeek-V3.2 technical report, section 2.1; GLM-5.
 ///
 /// A few narrow query heads over one key a token, from the layer's input and the compressed queries; their
 /// scores, summed over heads with learned weights, pick the keys. It learns from the attention's own
@@ -13,8 +14,9 @@ public struct SparseIndex: Hashable, Sendable {
   public var dimension: Int
   /// `index_topk`: keys a query attends to.
   public var selectedKeys: Int
-  /// For each layer whether it has an index of its own, the others use the one before them
-  /// (`indexer_types`, GLM-5.2); empty when all have.
+  /// For each layer whether it has an index of its own, the others use the one before them (`indexer_types`, GLM-5.2).
+  ///
+  /// Empty when all have.
   public var owners: [Bool]
 
   /// An index from its sizes.
@@ -35,9 +37,11 @@ extension SelfAttention {
 }
 
 extension Architecture {
-  /// Learned tensors of an index: queries from the compressed ones, where they are compressed, one key a
-  /// token with a layer norm, and the heads' weights (`Indexer` in `inference/model.py` of
-  /// deepseek-ai/DeepSeek-V3.2-Exp); every tensor-parallel rank holds all of them.
+  /// Learned tensors of an index.
+  ///
+  /// Queries from the compressed ones, where they are compressed, one key a token with a layer norm, and the
+  /// heads' weights (`Indexer` in `inference/model.py` of deepseek-ai/DeepSeek-V3.2-Exp); every tensor-parallel
+  /// rank holds all of them.
   func indexTensors(_ index: SparseIndex) -> [ParameterTensor] {
     [
       ParameterTensor(
@@ -110,8 +114,10 @@ extension Architecture {
     return [projections, scores]
   }
 
-  /// The shape in which kernels attend to picked keys: under latent attention to the compressed ones, which
-  /// all heads share, so that a key that is fetched serves them all (the report's "MQA mode").
+  /// The shape in which kernels attend to picked keys.
+  ///
+  /// Under latent attention to the compressed ones, which all heads share, so that a key that is fetched serves
+  /// them all (the report's "MQA mode").
   ///
   /// The multiplies that bring queries to that space and outputs back are those that would have
   /// brought keys and values out of it, as many operations.

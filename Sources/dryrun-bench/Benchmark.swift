@@ -132,8 +132,9 @@ struct Setting {
     }
   }
 
-  /// Bytes the kernel and the model hold for each logical process, without pending events: the
-  /// sequence counter and the random stream.
+  /// Bytes the kernel and the model hold for each logical process, without pending events.
+  ///
+  /// The sequence counter and the random stream.
   static let bytesOfEach = MemoryLayout<UInt32>.size + MemoryLayout<UInt64>.size
 
   static func simulateHold(

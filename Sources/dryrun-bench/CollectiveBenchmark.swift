@@ -28,8 +28,9 @@ enum CollectiveBenchmark {
       algorithm: algorithm)
   }
 
-  /// All-reduces of mixed sizes, each behind 20 ms of kernels that differ by 10 % from rank to rank and
-  /// from one to the next, on links of their own.
+  /// All-reduces of mixed sizes on links of their own.
+  ///
+  /// Each behind 20 ms of kernels that differ by 10 % from rank to rank and from one to the next.
   static func staggered() throws {
     let settings: [(name: String, gpus: Int, algorithms: [CollectiveAlgorithm])] = [
       ("ring", 1_024, [.ring]),
@@ -64,8 +65,9 @@ enum CollectiveBenchmark {
     }
   }
 
-  /// A two-tier all-reduce of 1 GiB over all GPUs, NVLink inside nodes and a ring over the nodes on each
-  /// rail, every message on links that it shares.
+  /// A two-tier all-reduce of 1 GiB over all GPUs, every message on links that it shares.
+  ///
+  /// NVLink inside nodes and a ring over the nodes on each rail.
   static func shared() throws {
     let fabrics: [(name: String, change: (inout Cluster) -> Void)] = [
       ("rails", { $0.network.sharing = .shared }),

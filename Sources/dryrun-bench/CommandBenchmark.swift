@@ -12,8 +12,9 @@ struct CommandRow {
   var gpus = 0
 }
 
-/// Times whole commands of `dryrun`: wall time, peak memory of the largest process, what a full
-/// simulation says it holds for each GPU, rate.
+/// Times whole commands of `dryrun`.
+///
+/// Wall time, peak memory of the largest process, what a full simulation says it holds for each GPU, rate.
 enum CommandBenchmark {
   private static let large = "Scenarios/llama-3.1-405b-16384xh100.yaml"
 

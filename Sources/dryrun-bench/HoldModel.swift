@@ -2,8 +2,10 @@ import EventKernel
 import Glibc
 import Quantities
 
-/// The parallel hold model (PHOLD; Fujimoto, Distributed Simulation 1990): every event schedules one
-/// other event, a quarter of them for another logical process, after an exponential delay.
+/// The parallel hold model (PHOLD; Fujimoto, Distributed Simulation 1990).
+///
+/// Every event schedules one other event, a quarter of them for another logical process, after an exponential
+/// delay.
 struct HoldModel: EventModel {
   /// The mean of the random part of a delay.
   static let meanDelay = 1_000_000.0

@@ -83,8 +83,7 @@ enum Binary: HeapArity { static var children: Int { 2 } }
 /// Four children: half the levels, a cache line or two for all of a node's.
 enum Quaternary: HeapArity { static var children: Int { 4 } }
 
-/// The pairing heap (Fredman, Sedgewick, Sleator, Tarjan, 1986, doi 10.1007/BF01840439), nodes in one
-/// array.
+/// The pairing heap (Fredman, Sedgewick, Sleator, Tarjan, 1986, doi 10.1007/BF01840439), nodes in one array.
 struct PairingHeap: PendingEvents, ~Copyable {
   private struct Node {
     var event: Event
@@ -142,8 +141,9 @@ struct PairingHeap: PendingEvents, ~Copyable {
   }
 }
 
-/// The calendar queue (Brown, 1988, doi 10.1145/63039.63045): a bucket for each day of a year, days
-/// as long as the events are apart.
+/// The calendar queue (Brown, 1988, doi 10.1145/63039.63045).
+///
+/// A bucket for each day of a year, days as long as the events are apart.
 struct CalendarQueue: PendingEvents, ~Copyable {
   /// Each sorted, the earliest last.
   private var days: [[Event]] = [[], []]
@@ -203,8 +203,9 @@ struct CalendarQueue: PendingEvents, ~Copyable {
   }
 }
 
-/// The ladder queue (Tang, Goh, Thng, 2005, doi 10.1145/1103323.1103324): an unsorted top, rungs of
-/// ever finer buckets, a sorted bottom.
+/// The ladder queue (Tang, Goh, Thng, 2005, doi 10.1145/1103323.1103324).
+///
+/// An unsorted top, rungs of ever finer buckets, a sorted bottom.
 struct LadderQueue: PendingEvents, ~Copyable {
   private struct Rung {
     var start: Int64

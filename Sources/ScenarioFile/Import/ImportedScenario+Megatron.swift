@@ -16,8 +16,9 @@ extension ImportedScenario {
     }
   }
 
-  /// Every `--eval-interval` steps `--eval-iters` batches as large as those of training pass
-  /// (`evaluate` in `megatron/training/training.py`).
+  /// Every `--eval-interval` steps `--eval-iters` batches as large as those of training pass.
+  ///
+  /// `evaluate` in `megatron/training/training.py`.
   private mutating func readEvaluation(_ flags: inout MegatronFlags) {
     guard let every = flags.integer("eval_interval"), every > 0,
       case .integer(let batch)? = tree["training"]?["global_batch"]
@@ -220,8 +221,9 @@ extension ImportedScenario {
     if flags.has("overlap_moe_expert_parallel_comm") { set("training.moe.overlap", true) }
   }
 
-  /// Layers of the ends where they have fewer: as said, or with the embedding or the loss counted as
-  /// a layer of its stage.
+  /// Layers of the ends where they have fewer.
+  ///
+  /// As said, or with the embedding or the loss counted as a layer of its stage.
   private mutating func readEnds(_ flags: inout MegatronFlags, stages: Int) {
     set(
       "parallelism.first_stage_layers",
@@ -240,8 +242,9 @@ extension ImportedScenario {
     set("parallelism.stage_layers", .array(counts.map { .integer($0) }))
   }
 
-  /// Layers of each stage of a layout as `Et*2|(tt|)*22t|(tt|)*7mL`: `t` is a layer, `|` ends a stage,
-  /// `*n` repeats the letter or the group before it.
+  /// Layers of each stage of a layout as `Et*2|(tt|)*22t|(tt|)*7mL`.
+  ///
+  /// `t` is a layer, `|` ends a stage, `*n` repeats the letter or the group before it.
   static func stageLayers(ofLayout layout: String) -> [Int] {
     var flat: [Character] = []
     var unit: [Character] = []

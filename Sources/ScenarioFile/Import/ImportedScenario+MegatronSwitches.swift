@@ -35,8 +35,9 @@ extension ImportedScenario {
     }
   }
 
-  /// KiB of a workspace as `:4096:8`: that many buffers of so many KiB, several such one after the
-  /// other.
+  /// KiB of a workspace as `:4096:8`.
+  ///
+  /// That many buffers of so many KiB, several such one after the other.
   static func workspace(of configuration: String) -> Int? {
     let numbers = configuration.split(separator: ":").map { Int($0) }
     guard !numbers.isEmpty, numbers.count.isMultiple(of: 2) else { return nil }

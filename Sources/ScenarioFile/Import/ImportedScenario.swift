@@ -22,8 +22,9 @@ public struct ImportedScenario: Hashable, Sendable {
 
   /// The programs whose settings are understood.
   public enum Format: String, Hashable, Sendable, CaseIterable {
-    /// Command-line arguments of Megatron-LM: a shell script, a list of flags, or `MODEL_ARGS` of a
-    /// YAML file.
+    /// Command-line arguments of Megatron-LM.
+    ///
+    /// A shell script, a list of flags, or `MODEL_ARGS` of a YAML file.
     case megatron
     /// `ds_config.json`.
     case deepspeed

@@ -190,8 +190,9 @@ extension MegatronFlags {
     }.sorted().map { "--" + $0.replacing("_", with: "-") }
   }
 
-  /// Flags that change what is learned, kept or told, not how long a step takes or what it holds
-  /// (`megatron/training/arguments.py` at d98e8a6).
+  /// Flags that change what is learned, kept or told, not how long a step takes or what it holds.
+  ///
+  /// `megatron/training/arguments.py` at d98e8a6.
   private static let idle: Set<String> = [
     "lr", "min_lr", "weight_decay", "start_weight_decay", "end_weight_decay", "clip_grad", "seed",
     "save", "load", "save_interval", "ckpt_format", "no_load_optim", "no_load_rng", "no_save_optim",
