@@ -95,13 +95,16 @@ extension CollectiveModel {
       pipelineChunk: slice * Self.channels / (algorithm == .doubleBinaryTree ? 2 : 1))
   }
 
-  /// Channels NCCL opens between nodes of eight GPUs and cards: two a card, as its logs show
-  /// (`16 coll channels`); half of them run each of the two trees.
+  /// Channels NCCL opens between nodes of eight GPUs and cards: two a card, as its logs show (`16 coll channels`).
+  ///
+  /// Half of them run each of the two trees.
   private static let channels: Int64 = 16
 
-  /// What LL128 hands on at once in a tree: less for short buffers (NCCL `src/enqueue.cc`,
-  /// `calcCollChunking`: halved down to 32 KiB while a channel has fewer chunks than 16 steps of the tree
-  /// to a rank of the node, a tree of N nodes of r ranks having 1 + log2 N + r / 10 steps).
+  /// What LL128 hands on at once in a tree.
+  ///
+  /// Less for short buffers (NCCL `src/enqueue.cc`, `calcCollChunking`: halved down to 32 KiB while a channel
+  /// has fewer chunks than 16 steps of the tree to a rank of the node, a tree of N nodes of r ranks having 1 +
+  /// log2 N + r / 10 steps).
   private static func treeSlice(_ bytes: Int64, _ placement: GroupPlacement) -> Int64 {
     let ranks = Double(placement.ranksPerNode)
     let depth = Double(CollectivePlan.treeDepth(placement.nodes))
@@ -114,7 +117,7 @@ extension CollectiveModel {
   /// Rate of a GPU's links to the other ranks of its group in the node.
   private func linkRate(_ placement: GroupPlacement) -> Double {
     cluster.intraNode.rate.bytesPerSecond
-      * cluster.node.share(of: placement.ranksPerNode, gpus: cluster.gpusPerNode)
+      * cluster.node.share(of: placement.ranksPerNode, gpus: cluster.linkedGPUs)
   }
 
   /// All-reduces with additions in switches: in the node's, the network's, or both.
@@ -182,8 +185,10 @@ extension CollectiveModel {
     )
   }
 
-  /// What NVLSTree hands on at once: 128 KiB, of four nodes and more 64 KiB, less while the buffer has
-  /// fewer than 4 chunks a channel and share, 1 below (NCCL `src/enqueue.cc`, `calcCollChunking`).
+  /// What NVLSTree hands on at once.
+  ///
+  /// 128 KiB, of four nodes and more 64 KiB, less while the buffer has fewer than 4 chunks a channel and share,
+  /// 1 below (NCCL `src/enqueue.cc`, `calcCollChunking`).
   private static func switchSlice(_ bytes: Int64, _ placement: GroupPlacement) -> Int64 {
     let parts = channels * Int64(placement.ranksPerNode)
     var slice: Int64 = placement.nodes >= 4 ? 65_536 : 131_072
@@ -192,8 +197,9 @@ extension CollectiveModel {
     return slice
   }
 
-  /// Transfers between pairs of ranks, all at once; of a gather all that come over one port share it,
-  /// of a scatter one follows the other.
+  /// Transfers between pairs of ranks, all at once.
+  ///
+  /// Of a gather all that come over one port share it, of a scatter one follows the other.
   private func pricePairs(
     _ operation: CollectiveOperation, _ bytes: Int64, _ placement: GroupPlacement,
     _ transfer: TransferProtocol

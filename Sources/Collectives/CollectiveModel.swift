@@ -116,14 +116,13 @@ public struct CollectiveModel: Sendable {
     return (cards, wire / (Double(cards) * cluster.interNode.rate.bytesPerSecond))
   }
 
-  /// What a message inside a node takes of its GPU's links on an otherwise idle fabric, in parts of the
-  /// GPU's rate.
+  /// What a message inside a node takes of its GPU's links on an otherwise idle fabric, in parts of the GPU's rate.
   ///
   /// A tree has up to four messages on its way at once, NVLSTree two.
   public func linkUse(of plan: CollectivePlan) -> Double {
     if [.gather, .scatter, .sendReceive].contains(plan.operation) {
       let senders = plan.operation == .gather ? max(plan.ranksPerNode - 1, 1) : 1
-      return cluster.node.pairShare(gpus: cluster.gpusPerNode) / Double(senders)
+      return cluster.node.pairShare(gpus: cluster.linkedGPUs) / Double(senders)
     }
     let isDirect = [.direct, .hierarchical, .collNetDirect, .collNetChain].contains(plan.algorithm)
     let lines = isDirect ? constants.direct : constants.ring
@@ -133,13 +132,14 @@ public struct CollectiveModel: Sendable {
       case .nvlsTree: 2
       default: 1
       }
-    return cluster.node.share(of: plan.ranksPerNode, gpus: cluster.gpusPerNode)
+    return cluster.node.share(of: plan.ranksPerNode, gpus: cluster.linkedGPUs)
       * lines.sharing(plan.ranksPerNode) / lanes
   }
 
-  /// Whether a group's traffic inside a node uses the links to all its members there alike, whatever
-  /// message stands for it: NCCL's rings go round in every direction a mesh has, its sends to all are under way
-  /// at once.
+  /// Whether a group's traffic inside a node uses the links to all its members there alike.
+  ///
+  /// Whatever message stands for it: NCCL's rings go round in every direction a mesh has, its sends to all are
+  /// under way at once.
   public func usesAllPeers(_ plan: CollectivePlan) -> Bool {
     if [.gather, .scatter, .sendReceive].contains(plan.operation) { return false }
     return cluster.node.kind != .pcie
@@ -153,7 +153,7 @@ public struct CollectiveModel: Sendable {
     if sameNode {
       let fraction =
         (transfer == .simple ? constants.pointToPointFraction : line.moveFraction)
-        * cluster.node.pairShare(gpus: cluster.gpusPerNode)
+        * cluster.node.pairShare(gpus: cluster.linkedGPUs)
       return (near(line.step), 1 / (cluster.intraNode.rate.bytesPerSecond * fraction))
     }
     let fraction = NetworkConstants.fraction(transfer)

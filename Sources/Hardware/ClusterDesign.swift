@@ -69,27 +69,23 @@ extension ClusterDesign {
         + "GPUs (lessizzmore/create-a3mega-ztan-fork 02dd8f4)"),
     design(
       "frontier", "mi250x", gigabits: 100,
-      "4 × 200 Gb/s Slingshot for 8 dies a node, Frontier user guide (OLCF; not read again)"),
+      "4 × 200 Gb/s Slingshot for 8 dies a node, OLCF, Frontier User Guide"),
     design(
       "lumi", "mi250x", gigabits: 100,
       "4 × 200 Gb/s Slingshot-11 for 8 dies a node, lumi-supercomputer.eu, scaling of models above 100B"
     ),
     design(
       "perlmutter", "a100-sxm-40gb", gigabits: 200, perNode: 4,
-      "4 A100, 4 × 200 Gb/s Slingshot a node, NERSC documentation of Perlmutter (not read again)"),
+      "4 A100, 4 × 200 Gb/s Slingshot 11 a node, NERSC, Perlmutter Architecture"),
     design(
       "juwels-booster", "a100-sxm-40gb", gigabits: 200, perNode: 4,
-      "4 A100, 4 × 200 Gb/s InfiniBand a node, JSC documentation of JUWELS Booster (not read again)"
-    ),
+      "4 A100, 4 × 200 Gb/s InfiniBand a node, JSC, JUWELS Booster Overview"),
     design(
       "alps", "gh200-96gb", gigabits: 200,
-      "4 GH200, 4 × 200 Gb/s Slingshot a node, CSCS documentation of Alps (not read again)"),
+      "4 GH200, 4 × 200 Gb/s Slingshot 11 a node, CSCS, Alps Hardware"),
     design(
       "jupiter", "gh200-96gb", gigabits: 200,
-      "4 GH200, 4 × 200 Gb/s InfiniBand a node, JSC documentation of JUPITER (not read again)"),
-    design(
-      "summit", "v100-sxm2-16gb", gigabits: 100.0 / 3, perNode: 6,
-      "6 V100, 2 × 100 Gb/s InfiniBand a node, Summit user guide (OLCF; not read again)"),
+      "4 GH200, 4 × 200 Gb/s InfiniBand a node, JSC, JUPITER configuration"),
   ].compactMap(\.self)
 
   /// The catalogue's design of that name, or a GPU's usual node under the GPU's name.

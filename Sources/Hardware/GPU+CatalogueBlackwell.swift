@@ -92,7 +92,8 @@ extension GPU {
         ),
         Source(
           "multiprocessors",
-          "148 on B200 (device query in pytorch/ao#4002) and B300, 152 on GB200 and GB300 (device queries published with kernels)"
+          "148 on B200 (device query in pytorch/ao#4002) and B300, 152 on GB200 and GB300 (device queries "
+            + "published with kernels)"
         ),
         Source(
           "scaleUp", "18 NVLink 5 links of 50 GB/s, \(Origin.sheets); \(Origin.nvlinkLatency)"),

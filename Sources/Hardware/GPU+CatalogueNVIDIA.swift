@@ -69,7 +69,8 @@ extension GPU {
     gpu.sources.append(
       Source(
         "scaleUp",
-        "8 of 18 NVLink 4 links, 200 GB/s a direction, of which 160 are reached (DeepEP documentation); latency as h100-sxm-80gb"
+        "8 of 18 NVLink 4 links, 200 GB/s a direction, of which 160 are reached (DeepEP documentation); "
+          + "latency as h100-sxm-80gb"
       ))
     return gpu
   }
@@ -204,7 +205,8 @@ extension GPU {
 enum Origin {
   /// Vendor data sheets as tabulated by ml-engineering.
   static let sheets =
-    "vendor data sheet as tabulated in stas00/ml-engineering@744d01e1 compute/accelerator/README.md and network/README.md"
+    "vendor data sheet as tabulated in stas00/ml-engineering@744d01e1 compute/accelerator/README.md and "
+    + "network/README.md"
   /// The size the driver shows to an allocator.
   static let capacity =
     "GiB of total capacity that PyTorch reports for the device in published out-of-memory messages"
@@ -212,7 +214,8 @@ enum Origin {
   static let mercatus = "mercatus-ai.com/blog/cloud-gpu-pricing"
   /// Latency of an NVLink hop.
   static let nvlinkLatency =
-    "latency 1 us, between the LL (0.6) and LL128 (1.9) ring steps of NCCL's tuner (NVIDIA/nccl@5067397c src/graph/tuning.cc)"
+    "latency 1 us, between the LL (0.6) and LL128 (1.9) ring steps of NCCL's tuner "
+    + "(NVIDIA/nccl@5067397c src/graph/tuning.cc)"
   /// Latency of a network hop.
   static let networkLatency =
     "latency 4 us, the LL128 ring step over the network of NCCL's tuner (NVIDIA/nccl@5067397c src/graph/tuning.cc)"

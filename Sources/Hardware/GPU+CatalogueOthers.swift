@@ -85,7 +85,8 @@ extension GPU {
       sources: [
         Source(
           "memory",
-          "what XLA has for programs: \"of 95.74G hbm\" in out-of-memory errors of v5p in public repositories; no document of Google's says it"
+          "what XLA has for programs: \"of 95.74G hbm\" in out-of-memory errors of v5p in public repositories; "
+            + "no document of Google's says it"
         ),
         Source("memoryRate", "2765 GB/s, Google Cloud TPU v5p documentation"),
         Source("cache", "vector memory of two cores taken as 64 MiB each (assumption)"),

@@ -194,6 +194,7 @@ extension KernelConstants {
       constants.matmulEfficiency[format] = efficiency * share
     }
     constants.defaultMatmulEfficiency *= share
+    constants.clockSpread = 0
     return constants
   }()
 
@@ -260,7 +261,10 @@ extension KernelConstants {
   ///   - clock: part of the loop's clock that training holds: the A100's, unless nothing limits the part's power.
   /// - Returns: the constants.
   func timed(best: Double, held clock: Double = ampereHeldClock) -> KernelConstants {
-    faster(by: Self.ampereLoopClock * best / (264.5 / 312)).clocked(clock)
+    var constants = faster(by: Self.ampereLoopClock * best / (264.5 / 312)).clocked(clock)
+    // Clocks differ where power decides them.
+    if clock == 1 { constants.clockSpread = 0 }
+    return constants
   }
 
   /// Clock of an A100 in loops of linear layers, see ``ampere``.

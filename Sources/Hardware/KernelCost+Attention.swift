@@ -11,7 +11,7 @@ extension KernelCost {
   /// every time is slower: ``KernelConstants/deterministicFlash3``, `AttentionKernel.deterministicParts(sequences:units:)`.
   public func seconds(for attention: AttentionKernel) -> Double {
     let constants = self.constants.attention[
-      attention.algorithm, attention.pass, own: attention.isDeterministic]
+      attention.algorithm, attention.pass, own: attention.runsOwnKernels]
     let isNarrow = attention.format.bytesPerValue < 2
     let scoresPerQuery = computedKeys(attention, isNarrow: isNarrow)
     let sequences = Double(attention.batch) * Double(attention.heads)
@@ -76,7 +76,7 @@ extension KernelCost {
     let seen = Double(attention.keyLength) * attention.computedFraction
     guard attention.hasWindow, seen > 0 else { return seen }
     let constants = self.constants.attention[
-      attention.algorithm, attention.pass, own: attention.isDeterministic]
+      attention.algorithm, attention.pass, own: attention.runsOwnKernels]
     let whole = Double(attention.keyLength) / 2
     if isNarrow, attention.pass == .backward { return max(seen, whole) }
     return max(seen, min(seen + constants.windowKeys, whole))
@@ -84,7 +84,7 @@ extension KernelCost {
 
   /// A head's dimension as a kernel computes it.
   private func padded(_ dimension: Int, in attention: AttentionKernel) -> Double {
-    let isWide = attention.pass == .backward && dimension > 128 && !attention.isDeterministic
+    let isWide = attention.pass == .backward && dimension > 128 && !attention.runsOwnKernels
     let multiple =
       isWide ? max(constants.backwardPadding, constants.headMultiple) : constants.headMultiple
     return Double((dimension + multiple - 1) / multiple * multiple)

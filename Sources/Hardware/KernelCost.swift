@@ -27,6 +27,8 @@ public struct KernelCost: Sendable {
   let multiprocessors: Double
   /// Multiprocessors that are free for a kernel; the library chooses tiles and parts for all of them.
   private(set) var available: Double
+  /// Clock that is held, over the data sheet's.
+  private let clock: Double
   private let tiles: [PreparedTile]
   let constants: KernelConstants
 
@@ -41,6 +43,12 @@ public struct KernelCost: Sendable {
     var weightedArea: Double
   }
 
+  /// Largest part of the data sheet's rate that multiplies reach in `format`: above 1 on boards that run
+  /// faster than the clock it is printed for.
+  public func bestMatmulShare(in format: NumberFormat) -> Double {
+    (constants.matmulEfficiency[format] ?? constants.defaultMatmulEfficiency) * clock
+  }
+
   /// The costs of kernels on the slowest of `count` GPUs.
   public init(gpu: GPU, slowestOf count: Int = SlowestGPU.usualCount) {
     let constants = gpu.kernels
@@ -49,6 +57,7 @@ public struct KernelCost: Sendable {
       * SlowestGPU.clock(of: count, spread: constants.clockSpread)
     let units = Double(gpu.multiprocessors)
     self.constants = constants
+    self.clock = clock
     multiprocessors = units
     available = units
     tiles = constants.tiles.map { tile in

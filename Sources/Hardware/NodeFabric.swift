@@ -42,7 +42,8 @@ public struct NodeFabric: Hashable, Sendable {
   /// How the usual node of a GPU is laid.
   ///
   /// V100: DGX-1 (its data sheet). MI300X and later Instinct, Gaudi, four GH200 or A100 40 GB on a board: links from
-  /// each to each (data sheets of the platforms). Boards on PCIe, as the L40S and RTX PRO there is a measurement of:
+  /// each to each (data sheets of the platforms). Boards on PCIe (L40S, L20, L4, A40, A10G, GeForce and RTX, among
+  /// them the RTX A6000, and those of A100, H100 and H200), as the L40S and RTX PRO there is a measurement of:
   /// PCIe, with what the larger of two measured collectives takes of a bridge (nccl-tests tables, see
   /// `FabricConstants`): of four GPUs a ring one GPU's rate there, an all-to-all that of two GPUs to the two of
   /// the other pair, 2 × 2/3; of eight, 4 × 4/7 between processors. TPUs: a torus, of two axes v5e and v6e, of
@@ -84,8 +85,9 @@ public struct NodeFabric: Hashable, Sendable {
   /// NVLinks of a V100.
   static let cubeLinks = 6
 
-  /// The part of a GPU's rate that reaches the `members` − 1 others of a group inside a node of `gpus`,
-  /// the first ones there, when it sends to all of them.
+  /// The part of a GPU's rate that reaches the others of a group inside a node when it sends to all of them.
+  ///
+  /// The group are the first `members` of the node's `gpus`.
   ///
   /// Of a torus, groups lie along whole axes, as `jax.experimental.mesh_utils.create_device_mesh` places the axes
   /// of a device mesh: as many as a group's part of the logarithm of the slice is nearest to. Links along the
@@ -116,8 +118,12 @@ public struct NodeFabric: Hashable, Sendable {
 }
 
 extension Cluster {
-  /// Whether messages inside nodes slow one another: as the node says, else where those between nodes do
-  /// and GPUs share more than their own link.
+  /// GPUs that the links inside a node join: of a torus those of the job's slice.
+  public var linkedGPUs: Int { node.kind == .torus ? min(gpusPerNode, gpuCount) : gpusPerNode }
+
+  /// Whether messages inside nodes slow one another.
+  ///
+  /// As the node says, else where those between nodes do and GPUs share more than their own link.
   public var sharesNodeLinks: Bool {
     if let sharing = node.sharing { return sharing == .shared }
     return node.kind != .switched && node.kind != .torus && sharesNetworkLinks

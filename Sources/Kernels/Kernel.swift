@@ -130,6 +130,10 @@ public struct AttentionKernel: Hashable, Sendable {
   public var dropsScores = false
   /// Whether the backward pass adds up the queries' gradient in the same order every time.
   public var isDeterministic = false
+  /// Whether the flash-attn package's kernels are asked for, where frameworks run a library's by themselves.
+  public var isPackaged = false
+  /// Whether FlashAttention-2 runs its own kernels, not a library's.
+  public var runsOwnKernels: Bool { isDeterministic || isPackaged }
   /// Format of the inputs.
   public var format: NumberFormat
 

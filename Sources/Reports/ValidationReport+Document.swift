@@ -170,7 +170,8 @@ extension ValidationReport {
     return [
       "## Uncertainty of a result", "",
       "Every result carries the errors of the \(MeasuredErrors.neighbours) measured runs most like "
-        + "it, at most \(MeasuredErrors.neighboursOfFamily) of a family: their median and 90th percentile. Likeness is a sum over features: another GPU 2 plus "
+        + "it, at most \(MeasuredErrors.neighboursOfFamily) of a family: their median and 90th percentile. "
+        + "Likeness is a sum over features: another GPU 2 plus "
         + "the doublings between the bf16 peaks; other software ½ of the same kind, else 1; ½ for "
         + "each halving of the multiplied format and each doubling of the parameters; ¼ for each "
         + "doubling of GPUs and of sequence length; ½ for each axis (tensor, pipeline, context, "

@@ -160,9 +160,18 @@ public struct MeasuredRun: Hashable, Sendable {
     guard let inner = row.required("scenario", "what was run") else { return nil }
     var reader = ScenarioReader(log: log, file: file, modelFile: nil, clusterFile: nil)
     reader.usualRelease = row.text("software").flatMap(Self.release(inSoftware:))
+    reader.isUsuallyDeterministic = Self.isDeterministicTest(source)
     let read = reader.read(inner, defaultName: id, path: "scenario")
     guard let read, log.diagnostics.count == before else { return nil }
     scenario = read
+  }
+
+  /// Whether a row is of Megatron-LM's functional tests of GPT in deterministic mode.
+  ///
+  /// Those of the folder `gpt` run with `--deterministic-mode` (13 of their `model_config.yaml` were looked
+  /// up) unless their name says `nondeterministic`; those of mixtures and other releases do not.
+  static func isDeterministicTest(_ source: String) -> Bool {
+    source.contains("functional_tests/test_cases/gpt/") && !source.contains("nondeterministic")
   }
 
   /// The release a row's `software` names, as in "NeMo container 26.04.01".

@@ -21,7 +21,9 @@ extension ScenarioReader {
       .flatMap { block.choice($0, "rotary", among: ["fused", "separate"]) }.map { $0 == "fused" }
     switches.overlapsSends = block.flag("overlap_sends")
     switches.narrowsAttention = block.flag("narrow_attention")
-    switches.isDeterministic = block.flag("deterministic") ?? false
+    switches.isDeterministic =
+      block.flag("deterministic")
+      ?? (isUsuallyDeterministic && (switches.loss ?? .plain) == .plain)
     switches.cublasWorkspace =
       block.quantity("cublas_workspace", of: Bytes.self, in: 1...1e9)
     switches.keptFormats = keptFormats(block.block("kept_formats"))

@@ -16,6 +16,8 @@ struct ScenarioReader {
   let clusterFile: ScenarioSource.NamedFile?
   /// The release of NeMo where the scenario says none.
   var usualRelease: FrameworkRelease?
+  /// Whether `deterministic` holds where the scenario does not say.
+  var isUsuallyDeterministic = false
 
   /// Whether the name of a model or cluster is that of a file.
   static func isFileName(_ name: String) -> Bool {
@@ -67,7 +69,13 @@ struct ScenarioReader {
     var job = TrainingJob(
       architecture: settled.architecture, cluster: cluster, parallelism: parallelism,
       training: training.settings)
+    let attention = job.training.attention
     job.followRelease()
+    if job.training.attention != attention, trainingBlock.has("attention") {
+      trainingBlock.warn(
+        "attention",
+        "runs \(job.training.attention.rawValue): the release has no kernels for it here")
+    }
     if job.runsTritonAttention {
       if trainingBlock.has("attention") {
         trainingBlock.warn(
@@ -87,6 +95,12 @@ struct ScenarioReader {
         else { continue }
         log.warn(node.position, top.keyPath(idle.keyPath), "has no effect: \(idle.reason)")
       }
+    }
+    if log.diagnostics.isEmpty, let group = job.unevenDataGroup {
+      clusterBlock.warn(
+        "gpus",
+        "data groups of \(group.ranks) ranks, \(group.perNode) to a node, do not divide over their nodes: "
+          + "they are priced with fewer network cards a node than they have")
     }
     if cluster.sharesLinks, simulation.fidelity == .folded {
       simulationBlock.warn(

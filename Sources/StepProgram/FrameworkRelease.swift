@@ -42,7 +42,7 @@ extension TrainingJob {
   /// is said.
   ///
   /// - Before 25.02 the loss is compiled: Transformer Engine's own came with 2.1 (Megatron-LM, issue 1481).
-  /// - In 25.02 and 25.04 DeepSeek-V3's tokens beyond a capacity of one are dropped, and go by all-to-all
+  /// - Before 25.07 (recipes of 25.02 and 25.04) DeepSeek-V3's tokens beyond a capacity of one are dropped, and go by all-to-all
   ///   (`use_tokendrop` in NeMo's `scripts/performance/llm/pretrain_deepseek_v3.py`); on Blackwell no library
   ///   attends with heads of 192 and 128 yet (cuDNN 9.11, `fused_attn.cpp` of Transformer Engine).
   /// - Since 26.06 mixtures in MXFP8 on racks of 72 GPUs are one CUDA graph, with fused experts and hidden
@@ -65,7 +65,9 @@ extension TrainingJob {
         training.dispatch.dispatcher = .allToAll
         training.dispatch.capacityFactor = 1
       }
-      if training.attention == .flash2, (cluster.gpu.computeCapability ?? 0) >= 100 {
+      if training.attention == .flash2, training.attentionBackend == nil,
+        (cluster.gpu.computeCapability ?? 0) >= 100
+      {
         training.attention = .unfused
       }
     }
@@ -80,7 +82,7 @@ extension TrainingJob {
     training.switches.fusesExperts =
       training.switches.fusesExperts ?? architecture.feedForward.activation.isGated
     training.dispatch.overlapsMicrobatches = training.dispatch.overlapsMicrobatches ?? true
-    let isGB300 = cluster.gpu.name.hasPrefix("gb300")
+    let isGB300 = cluster.gpu.catalogueName.hasPrefix("gb300")
     if training.switches.narrowsAttention == nil,
       architecture.attention.hasSinks || isLatent && isGB300
     {

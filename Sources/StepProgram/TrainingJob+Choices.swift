@@ -16,7 +16,9 @@ extension TrainingJob {
     var choice = training.attention
     if choice == .flash2 {
       switch training.attentionBackend {
-      case .flash: profile.fusion.transposesForAttention = profile.usesLibraryAttention
+      case .flash:
+        profile.fusion.transposesForAttention = profile.usesLibraryAttention
+        profile.fusion.runsAttentionPackage = true
       case .fused:
         if cluster.gpu.computeCapability ?? 0 >= 90 { choice = .flash3 }
       case nil:

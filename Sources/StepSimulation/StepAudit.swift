@@ -90,13 +90,16 @@ enum StepAudit {
   }
 
   /// The step takes at least as long as the operations of its busiest rank at the peak of the multiply
-  /// format: those its kernels do, recomputation included, not the half of attention that published
+  /// format, or at what multiplies reach where boards run faster than their data sheet: those its kernels do, recomputation included, not the half of attention that published
   /// counts have beyond them.
   private static func checkFlops(
     _ result: StepResult, of program: StepProgram
   ) throws(StepSimulationError) {
     let job = program.job
-    let peak = job.cluster.gpu.peak(of: job.training.precision.matmulFormat).flopsPerSecond
+    let format = job.training.precision.matmulFormat
+    let cost = KernelCost(gpu: job.cluster.gpu, slowestOf: job.cluster.gpuCount)
+    let peak =
+      job.cluster.gpu.peak(of: format).flopsPerSecond * max(1, cost.bestMatmulShare(in: format))
     let flops = program.stages.map { stage in
       stage.instructions.reduce(0) {
         if case .run(let block) = $1 { $0 + program.blocks[block].computedFlops } else { $0 }

@@ -286,6 +286,7 @@ extension Architecture {
         kernel.hasWindow = hasMovingWindow(layer: layer, keys: keys)
         kernel.dropsScores = attentionDropout > 0
         kernel.isDeterministic = fusion.isDeterministic
+        kernel.isPackaged = fusion.runsAttentionPackage
         return Kernel.attention(kernel)
       }
       operation.forward = [kernel(.forward)]

@@ -204,6 +204,8 @@ public struct Fusion: Hashable, Sendable {
   /// It shows: of Megatron-Core's tests with a micro-batch of two or four, those that run
   /// FlashAttention peak one output a layer above those that run cuDNN's.
   public var transposesForAttention = false
+  /// FlashAttention-2 is the flash-attn package's (``AttentionKernel/isPackaged``).
+  public var runsAttentionPackage = false
   /// Sums are made in the same order every time.
   public var isDeterministic = false
   /// Multiprocessors among which FlashAttention-2 deals sums it makes in the same order every time, each

@@ -137,6 +137,20 @@ import Testing
     #expect(abs(usual - near - 0.56e-6) < 1e-12)
   }
 
+  @Test("a job that is smaller than a pod has a torus of its own chips")
+  func slices() throws {
+    let gpu = try #require(GPU.named("tpu-v5p"))
+    func linked(_ perNode: Int) -> Int {
+      Cluster(
+        gpu: gpu, gpuCount: 64, gpusPerNode: perNode, intraNode: gpu.scaleUp,
+        interNode: gpu.scaleOut
+      ).linkedGPUs
+    }
+    // 64 chips of a pod of 8,960 are one slice: 64; in slices of 16 they are four.
+    #expect(linked(8_960) == 64)
+    #expect(linked(16) == 16)
+  }
+
   @Test("a group along some axes of a torus has the links of these")
   func tori() throws {
     // 64 chips in 4 × 4 × 4: four along one axis, 16 along two; one of six links to a neighbour.

@@ -98,7 +98,7 @@ import Testing
 
   @Test("every design of the catalogue is a cluster of its GPU")
   func designs() throws {
-    #expect(ClusterDesign.catalogue.count == 21)
+    #expect(ClusterDesign.catalogue.count == 20)
     for design in ClusterDesign.catalogue {
       let cluster = try Cluster(ScenarioSource(cluster: design.name, gpus: 144))
       #expect(cluster == design.cluster(gpus: 144))

@@ -53,4 +53,15 @@ import Transformer
       ScenarioSource(path: "b.yaml", text: made.resolved.yamlText))
     #expect(again.job == made.job)
   }
+
+  @Test("data groups that lie unevenly on their nodes are told", arguments: [(56, 126), (48, 126)])
+  func unevenGroups(gpus: Int, batch: Int) throws {
+    // Two ranks a node beside four tensor ranks: seven are 2, 2, 2 and 1; six are 2, 2 and 2.
+    let text = Sample.replacing("gpus: 64", with: "gpus: \(gpus)")
+      .replacing("global_batch: 128", with: "global_batch: \(batch)")
+    let scenario = try Scenario(ScenarioSource(path: "a.yaml", text: text))
+    #expect(scenario.job.parallelism.data == gpus / 8)
+    #expect(
+      scenario.warnings.contains { $0.contains("do not divide over their nodes") } == (gpus == 56))
+  }
 }

@@ -99,4 +99,23 @@ import Transformer
     }
     #expect(try training("NeMo container 24.07", framework: "nanotron").release == nil)
   }
+
+  @Test("Megatron's tests of GPT are deterministic unless their name or a key says otherwise")
+  func deterministicTests() throws {
+    func isDeterministic(_ source: String, _ key: String = "") throws -> Bool {
+      let text = MeasuredRunTests.row.replacing("nanotron", with: "megatron-core")
+        .replacing(
+          "\"global_batch\"", with: key.isEmpty ? "\"global_batch\"" : "\(key), \"global_batch\""
+        )
+        .replacing("\"source\": \"s\"", with: "\"source\": \"\(source)\"")
+      return try #require(MeasuredRun.rows(in: text, file: "m.jsonl").first)
+        .scenario.job.training.switches.isDeterministic
+    }
+    let folder = "NVIDIA/Megatron-LM@d98e tests/functional_tests/test_cases"
+    #expect(try isDeterministic("\(folder)/gpt/gpt3_mcore_te_tp2_pp2"))
+    #expect(try !isDeterministic("\(folder)/gpt/gpt3_mcore_te_tp2_pp2_nondeterministic"))
+    #expect(try !isDeterministic("\(folder)/moe/deepseekv3_proxy"))
+    #expect(try !isDeterministic("\(folder)/gpt/gpt3_mcore", "\"deterministic\": false"))
+    #expect(try !isDeterministic("\(folder)/gpt/gpt3_mcore", "\"loss\": \"compiled\""))
+  }
 }

@@ -66,6 +66,16 @@ struct DeterministicTests {
     // cuDNN's are of FlashAttention-3's class from Hopper on.
     #expect(try attention(.fused, .torchtitan, "h100-sxm-80gb") == .flash3)
     #expect(try attention(.fused, .megatronCore, "a100-sxm-80gb") == .flash2)
+    // On Blackwell the package's are a fraction as fast as the library's, which run unasked.
+    func core(_ backend: AttentionBackend?) throws -> Double {
+      var job = try job(gpu: "b200-sxm", framework: .llmFoundry)
+      job.training.attentionBackend = backend
+      job.training.sequenceLength = 16_384
+      return try #require(
+        StepProgram.operationCosts(of: job).first { $0.name == "attention_core" }
+      ).forward.value
+    }
+    #expect(try core(.flash) > 1.5 * core(nil))
   }
 
   @Test("several sequences are copied for FlashAttention, whose output is kept in either order")
