@@ -38,16 +38,20 @@ extension StatePlan {
     profile.zeroBuffers != nil && (job.parallelism.zero == 2 || gathersParameters)
   }
 
-  /// The bucket gradients are reduced from, in the parameters' format.
+  /// The buckets gradients are reduced from, in the parameters' format.
   ///
-  /// One under ZeRO-2, where `overlap_comm` would make it two, and one under ZeRO-3 (`ipg_buffer` of
-  /// `stage_1_and_2.py`, `__ipg_bucket_flat_buffer` of `stage3.py`); none under ZeRO-1, which turns
-  /// `contiguous_gradients` off (`_configure_zero_optimizer` of `engine.py`).
+  /// Under ZeRO-2 two that take turns where reductions run beside the backward pass (`overlap_comm`), else one
+  /// (`ipg_buffer` of `stage_1_and_2.py`); one under ZeRO-3 (`__ipg_bucket_flat_buffer` of `stage3.py`); none
+  /// under ZeRO-1, which turns `contiguous_gradients` off (`_configure_zero_optimizer` of `engine.py`). A
+  /// single GPU, which reduces with nobody, is taken to have one.
   var gradientBucket: MemoryItem? {
     guard hasGradientBucket else { return nil }
+    let layout = job.parallelism
+    let takesTurns =
+      layout.zero == 2 && layout.overlaps && layout.data * layout.context * layout.stageCopies > 1
     return MemoryItem(
       name: "gradient bucket", category: .buffers,
-      bytes: Int64(profile.bucketParameters) * workingBytes)
+      bytes: Int64(profile.bucketParameters) * workingBytes * (takesTurns ? 2 : 1))
   }
 
   /// Bytes an update needs meanwhile under DeepSpeed.

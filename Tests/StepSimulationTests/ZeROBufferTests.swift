@@ -25,14 +25,17 @@ struct ZeROBufferTests {
     stage.items.first { $0.name == name }?.bytes ?? 0
   }
 
-  @Test("ZeRO-2 and 3 have a bucket of 500 million gradients, ZeRO-0 and 1 have none")
+  @Test("ZeRO-2 and 3 have buckets of 500 million gradients, ZeRO-0 and 1 have none")
   func bucket() throws {
     for zero in 0...3 {
       let held = item("gradient bucket", try stage(Parallelism(data: 2, zero: zero)))
-      #expect(held == (zero >= 2 ? 1_000_000_000 : 0))
+      // 2 bytes each; two take turns under ZeRO-2.
+      #expect(held == [0, 0, 2_000_000_000, 1_000_000_000][zero])
     }
     var layout = Parallelism(data: 2, zero: 2)
     layout.sharding.bucketParameters = 200_000_000
+    #expect(item("gradient bucket", try stage(layout)) == 800_000_000)
+    layout.overlaps = false
     #expect(item("gradient bucket", try stage(layout)) == 400_000_000)
     #expect(item("gradient bucket", try stage(layout, framework: .generic)) == 0)
   }
