@@ -137,7 +137,8 @@ public struct MeasuredErrors: Hashable, Sendable {
     let widening = 1 + Self.wideningPerUnit * max(0, distance - Self.alike) + change
     let errors = nearest.map { abs(rows[$0.index].error) }
     let quantile = ValidationStatistics.Errors.quantile
-    let isMeasured = found.contains { rows[$0.index].features.gpu == wanted.gpu }
+    let kind = wanted.gpuKind
+    let isMeasured = found.contains { rows[$0.index].features.gpuKind == kind }
     let least = isMeasured ? (median: 0, ninetieth: 0) : Self.unmeasuredGPU
     return Expected(
       median: max(least.median, quantile(errors, 0.5) * widening),
@@ -146,7 +147,7 @@ public struct MeasuredErrors: Hashable, Sendable {
       basis: basis(
         nearest.map(\.index), of: wanted, distance: distance, isChanged: change > 0,
         widening: widening)
-        + (isMeasured ? "" : "; no run on it was measured, so no less than GPUs first met"))
+        + (isMeasured ? "" : "; no GPU of its kind was measured: no less than those first met"))
   }
 
   /// The ``neighbours`` nearest, at most ``neighboursOfFamily`` of a family.

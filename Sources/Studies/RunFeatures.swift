@@ -58,6 +58,11 @@ extension RunFeatures {
     shardsParameters = layout.zero == 3
   }
 
+  /// What its GPU has in common with others: NVIDIA's compute capability, else the series its name begins with.
+  var gpuKind: String {
+    GPU.named(gpu)?.computeCapability.map(String.init) ?? String(gpu.prefix(3))
+  }
+
   /// How unlike two runs are: 0 for the same features.
   ///
   /// The sum of: another GPU 2, plus the doublings between their bf16 peaks; other software ½ of

@@ -184,6 +184,21 @@ import Testing
     }
   }
 
+  @Test("a kind of GPU that nobody measured is no surer than those were when first met")
+  func unmeasured() throws {
+    let shipped = MeasuredErrors.shipped
+    func expected(_ gpu: String) throws -> MeasuredErrors.Expected {
+      try #require(shipped.expected(for: try job(gpus: 64, gpu: gpu)))
+    }
+    let first = try expected("gaudi3")
+    #expect(first.median >= 0.20 && first.ninetiethPercentile >= 0.37)
+    #expect(first.basis.hasSuffix("no GPU of its kind was measured: no less than those first met"))
+    // The same multiprocessors on another board, another of the series.
+    for gpu in ["a100-pcie-80gb", "mi325x", "tpu-v4"] {
+      #expect(try !expected(gpu).basis.contains("of its kind"))
+    }
+  }
+
   @Test("the table reads back as it was written") func roundTrip() throws {
     let table = MeasuredErrors(rows: [
       .init(family: "f", features: RunFeatures(try job(gpus: 8)), error: -0.125)
