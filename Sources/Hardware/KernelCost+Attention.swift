@@ -13,7 +13,7 @@ extension KernelCost {
     let constants = self.constants.attention[
       attention.algorithm, attention.pass, own: attention.runsOwnKernels]
     let isNarrow = attention.format.bytesPerValue < 2
-    let scoresPerQuery = computedKeys(attention, isNarrow: isNarrow)
+    let scoresPerQuery = computedKeys(attention, constants, isNarrow: isNarrow)
     let sequences = Double(attention.batch) * Double(attention.heads)
     guard scoresPerQuery > 0, sequences > 0, attention.queryLength > 0 else { return 0 }
     let queryKey = padded(attention.headDimension, in: attention)
@@ -72,11 +72,11 @@ extension KernelCost {
   /// In 8-bit formats the library's backward pass computes what a window masks too: on a GB200 its time
   /// grows with the square of the sequence under a window of 128 (`gpt_oss` in cudnn-frontend's
   /// `sdpa_benchmark_training`, cuDNN 9.19 to 9.26).
-  private func computedKeys(_ attention: AttentionKernel, isNarrow: Bool) -> Double {
+  private func computedKeys(
+    _ attention: AttentionKernel, _ constants: AttentionConstants, isNarrow: Bool
+  ) -> Double {
     let seen = Double(attention.keyLength) * attention.computedFraction
     guard attention.hasWindow, seen > 0 else { return seen }
-    let constants = self.constants.attention[
-      attention.algorithm, attention.pass, own: attention.runsOwnKernels]
     let whole = Double(attention.keyLength) / 2
     if isNarrow, attention.pass == .backward { return max(seen, whole) }
     return max(seen, min(seen + constants.windowKeys, whole))

@@ -43,8 +43,9 @@ public struct KernelCost: Sendable {
     var weightedArea: Double
   }
 
-  /// Largest part of the data sheet's rate that multiplies reach in `format`: above 1 on boards that run
-  /// faster than the clock it is printed for.
+  /// Largest part of the data sheet's rate that multiplies reach in `format`.
+  ///
+  /// Above 1 on boards that run faster than the clock it is printed for.
   public func bestMatmulShare(in format: NumberFormat) -> Double {
     (constants.matmulEfficiency[format] ?? constants.defaultMatmulEfficiency) * clock
   }

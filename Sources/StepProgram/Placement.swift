@@ -76,11 +76,10 @@ struct Placements {
 }
 
 extension TrainingJob {
-  /// A data group that cannot be equally many ranks in each of its nodes: its ranks, and how many lie in the
-  /// first; `nil` where it can.
+  /// The ranks of a data group that cannot be equally many in each of its nodes, and how many lie in one.
   ///
-  /// Collectives are priced with equally many in each node, as many as divide the group: seven ranks, four to
-  /// a node, as seven nodes with one network card each.
+  /// `nil` where they can. Collectives are priced with equally many in each node, as many as divide the group:
+  /// seven ranks, four to a node, as seven nodes with one network card each.
   public var unevenDataGroup: (ranks: Int, perNode: Int)? {
     let spread = RankGrid(parallelism).spread(.gradient, gpusPerNode: cluster.gpusPerNode)
     guard spread.nodes > 1, spread.ranks % spread.nodes != 0 else { return nil }

@@ -19,6 +19,11 @@ public struct ZeROBuffers: Hashable, Sendable {
 }
 
 extension StatePlan {
+  /// Whether there is nobody to reduce gradients with.
+  private var isOnlyCopy: Bool {
+    job.parallelism.data * job.parallelism.context * job.parallelism.stageCopies == 1
+  }
+
   /// Whether the host holds and updates the optimizer states of the only copy of the model.
   ///
   /// ZeRO-2 on a single GPU.
@@ -29,8 +34,7 @@ extension StatePlan {
   var streamsAlone: Bool {
     let layout = job.parallelism
     return layout.offloadsOptimizer && layout.zero == 2 && layout.overlaps
-      && profile.dataOverlap != .none && !layout.schedule.splitsBackward
-      && layout.data * layout.context * layout.stageCopies == 1
+      && profile.dataOverlap != .none && !layout.schedule.splitsBackward && isOnlyCopy
   }
 
   /// Whether gradients are copied into a bucket that is there all the time.
@@ -46,9 +50,7 @@ extension StatePlan {
   /// single GPU, which reduces with nobody, is taken to have one.
   var gradientBucket: MemoryItem? {
     guard hasGradientBucket else { return nil }
-    let layout = job.parallelism
-    let takesTurns =
-      layout.zero == 2 && layout.overlaps && layout.data * layout.context * layout.stageCopies > 1
+    let takesTurns = job.parallelism.zero == 2 && job.parallelism.overlaps && !isOnlyCopy
     return MemoryItem(
       name: "gradient bucket", category: .buffers,
       bytes: Int64(profile.bucketParameters) * workingBytes * (takesTurns ? 2 : 1))

@@ -15,10 +15,8 @@ enum BenchmarkRules {
 
   /// Evaluations of MLPerf Training's language models by hidden size and layers.
   ///
-  /// mlcommons/training, README of each benchmark.
-  ///
-  /// GPT-3 175B passes 24,567 documents of C4 of 427 tokens in the mean (156 billion in 365 million,
-  /// arXiv:2104.08758): 5,122 sequences of 2,048.
+  /// From the README of each benchmark in mlcommons/training. GPT-3 175B passes 24,567 documents of C4 of 427
+  /// tokens in the mean (156 billion in 365 million, arXiv:2104.08758): 5,122 sequences of 2,048.
   static let mlperf: [[Int]: Evaluation] = [
     [12_288, 96]: Evaluation(interval: 24_576, sequences: 5_122),
     [16_384, 126]: Evaluation(interval: 46_080, sequences: 5_760),
